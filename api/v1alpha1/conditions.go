@@ -1,0 +1,120 @@
+package v1alpha1
+
+import (
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+// Condition types of both kinds. Ready is positive; Reconciling and Stalled
+// are the abnormal-true conditions that kstatus reads, and never both true.
+const (
+	ConditionReady       = "Ready"
+	ConditionReconciling = "Reconciling"
+	ConditionStalled     = "Stalled"
+)
+
+// Reasons of the conditions, the same on all three of them. What each means
+// for the conditions is in Catalogue.
+const (
+	// ReasonReady: everything is as the spec wants it.
+	ReasonReady = "Ready"
+	// ReasonCreating: the subaccount is being made, or its Secret is.
+	ReasonCreating = "Creating"
+	// ReasonCreationUnconfirmed: a create call may have happened and its answer
+	// was lost; a sweep of Plivo's list will tell.
+	ReasonCreationUnconfirmed = "CreationUnconfirmed"
+	// ReasonUpdating: a change is on its way to Plivo or to the Secret.
+	ReasonUpdating = "Updating"
+	// ReasonDeleting: the resource is terminating and the subaccount is not yet
+	// known to be gone.
+	ReasonDeleting = "Deleting"
+	// ReasonSuspended: spec.suspend is set.
+	ReasonSuspended = "Suspended"
+
+	// ReasonAccountNotFound: there is no Account of the name in spec.accountRef.
+	ReasonAccountNotFound = "AccountNotFound"
+	// ReasonAccountNotReady: the Account cannot be used at the moment; its own
+	// conditions say why.
+	ReasonAccountNotReady = "AccountNotReady"
+	// ReasonNamespaceNotAllowed: the Account's namespaceSelector does not select
+	// this namespace.
+	ReasonNamespaceNotAllowed = "NamespaceNotAllowed"
+	// ReasonAdoptionForbidden: the Account's spec.adoption does not grant
+	// spec.authID to this namespace, or that subaccount is one of the operator's
+	// own unfinished creations.
+	ReasonAdoptionForbidden = "AdoptionForbidden"
+	// ReasonAlreadyManaged: another Subaccount holds the authID. Which one is
+	// not told: it may be another tenant's.
+	ReasonAlreadyManaged = "AlreadyManaged"
+	// ReasonRemoteNotFound: the adopted authID does not exist in the main account.
+	ReasonRemoteNotFound = "RemoteNotFound"
+	// ReasonStatusLost: the resource bears the finalizer but its status reads as
+	// never seen, as after a restore; nobody knows what was made for it.
+	ReasonStatusLost = "StatusLost"
+	// ReasonSecretConflict: a Secret of the wanted name exists and is not this
+	// Subaccount's.
+	ReasonSecretConflict = "SecretConflict"
+
+	// ReasonRejected: Plivo refused the request.
+	ReasonRejected = "Rejected"
+	// ReasonCredentialsNotFound: the Account's credentials Secret is missing, or
+	// lacks a well-formed auth_id and auth_token.
+	ReasonCredentialsNotFound = "CredentialsNotFound"
+	// ReasonCredentialsRejected: Plivo refused the main account's credentials.
+	ReasonCredentialsRejected = "CredentialsRejected"
+	// ReasonRateLimited: Plivo answered 429; the whole main account pauses.
+	ReasonRateLimited = "RateLimited"
+	// ReasonUnavailable: Plivo, or the way to it, failed (5xx, network).
+	ReasonUnavailable = "Unavailable"
+	// ReasonAccountChanged: the credentials belong to another main account than
+	// the one recorded.
+	ReasonAccountChanged = "AccountChanged"
+	// ReasonInventoryImplausible: the list lacks so many recorded subaccounts
+	// that the list is doubted and not the subaccounts.
+	ReasonInventoryImplausible = "InventoryImplausible"
+	// ReasonInUse: the Account is terminating and Subaccounts still need it.
+	ReasonInUse = "InUse"
+)
+
+// States are what the three conditions are while a reason holds.
+type States struct {
+	Ready       metav1.ConditionStatus
+	Reconciling metav1.ConditionStatus
+	Stalled     metav1.ConditionStatus
+}
+
+var (
+	stateReady      = States{Ready: metav1.ConditionTrue, Reconciling: metav1.ConditionFalse, Stalled: metav1.ConditionFalse}
+	stateInProgress = States{Ready: metav1.ConditionFalse, Reconciling: metav1.ConditionTrue, Stalled: metav1.ConditionFalse}
+	stateStalled    = States{Ready: metav1.ConditionFalse, Reconciling: metav1.ConditionFalse, Stalled: metav1.ConditionTrue}
+	// stateKept leaves Ready as it was, Unknown at first.
+	stateKept = States{Reconciling: metav1.ConditionFalse, Stalled: metav1.ConditionFalse}
+)
+
+// Catalogue is every reason with the states of the conditions while it holds.
+// An empty state leaves the condition as it was. What a watch, a probe or a
+// retry can heal is Reconciling; Stalled is only what a person has to change
+// in the resource itself.
+var Catalogue = map[string]States{
+	ReasonReady:                stateReady,
+	ReasonCreating:             stateInProgress,
+	ReasonCreationUnconfirmed:  stateInProgress,
+	ReasonUpdating:             stateInProgress,
+	ReasonDeleting:             stateInProgress,
+	ReasonSuspended:            stateKept,
+	ReasonAccountNotFound:      stateInProgress,
+	ReasonAccountNotReady:      stateInProgress,
+	ReasonNamespaceNotAllowed:  stateInProgress,
+	ReasonAdoptionForbidden:    stateInProgress,
+	ReasonAlreadyManaged:       stateStalled,
+	ReasonRemoteNotFound:       stateStalled,
+	ReasonStatusLost:           stateStalled,
+	ReasonSecretConflict:       stateInProgress,
+	ReasonRejected:             stateStalled,
+	ReasonCredentialsNotFound:  stateInProgress,
+	ReasonCredentialsRejected:  stateInProgress,
+	ReasonRateLimited:          stateInProgress,
+	ReasonUnavailable:          stateInProgress,
+	ReasonAccountChanged:       stateInProgress,
+	ReasonInventoryImplausible: stateInProgress,
+	ReasonInUse:                stateInProgress,
+}

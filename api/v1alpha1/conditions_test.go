@@ -1,0 +1,80 @@
+package v1alpha1_test
+
+import (
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/subaccount-operator/subaccount-operator/api/v1alpha1"
+)
+
+// reasons are the values of the Reason constants in conditions.go.
+func reasons(t *testing.T) []string {
+	t.Helper()
+	file, err := parser.ParseFile(token.NewFileSet(), "conditions.go", nil, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var values []string
+	ast.Inspect(file, func(node ast.Node) bool {
+		spec, ok := node.(*ast.ValueSpec)
+		if !ok || !strings.HasPrefix(spec.Names[0].Name, "Reason") {
+			return true
+		}
+		value, err := strconv.Unquote(spec.Values[0].(*ast.BasicLit).Value)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if "Reason"+value != spec.Names[0].Name {
+			t.Errorf("%s has the value %s", spec.Names[0].Name, value)
+		}
+		values = append(values, value)
+		return true
+	})
+	return values
+}
+
+func TestCatalogueIsOfAllReasonsAndNoOthers(t *testing.T) {
+	all := reasons(t)
+	for _, reason := range all {
+		if _, ok := v1alpha1.Catalogue[reason]; !ok {
+			t.Errorf("%s is not in the catalogue", reason)
+		}
+	}
+	for reason := range v1alpha1.Catalogue {
+		if !slices.Contains(all, reason) {
+			t.Errorf("%s is in the catalogue and no Reason constant", reason)
+		}
+	}
+}
+
+func TestStatesOfTheCatalogueGoTogether(t *testing.T) {
+	for reason, states := range v1alpha1.Catalogue {
+		abnormal := 0
+		for _, state := range []metav1.ConditionStatus{states.Reconciling, states.Stalled} {
+			switch state {
+			case metav1.ConditionTrue:
+				abnormal++
+			case metav1.ConditionFalse:
+			default:
+				t.Errorf("%s: Reconciling and Stalled are %q and %q, want True or False", reason, states.Reconciling, states.Stalled)
+			}
+		}
+		switch {
+		case abnormal == 2:
+			t.Errorf("%s is both Reconciling and Stalled", reason)
+		case states.Ready == metav1.ConditionTrue && abnormal != 0:
+			t.Errorf("%s is Ready and abnormal", reason)
+		case states.Ready == metav1.ConditionFalse && abnormal == 0:
+			t.Errorf("%s is not Ready, and neither Reconciling nor Stalled", reason)
+		case states.Ready == "" && reason != v1alpha1.ReasonSuspended:
+			t.Errorf("%s leaves Ready as it was, which only Suspended does", reason)
+		}
+	}
+}

@@ -1,0 +1,47 @@
+// Package v1alpha1 is the API of the Subaccount operator: the kinds Account
+// and Subaccount of the group plivo.subaccount-operator.dev, their conditions
+// and reasons.
+//
+// +kubebuilder:object:generate=true
+// +groupName=plivo.subaccount-operator.dev
+package v1alpha1
+
+import (
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+)
+
+// Group is the API group; labels, annotations and the finalizer live under it.
+const Group = "plivo.subaccount-operator.dev"
+
+const (
+	// Finalizer is on every Subaccount and Account that the operator has taken up.
+	Finalizer = Group + "/finalizer"
+
+	// ReconcileRequestedAtAnnotation on a Subaccount: any new value forces one
+	// fresh look at the remote side.
+	ReconcileRequestedAtAnnotation = Group + "/reconcile-requested-at"
+
+	// ConfirmDisappearanceAnnotation on an Account: any new value says that a
+	// person has looked at an InventoryImplausible list and that the
+	// subaccounts it lacks are really gone.
+	ConfirmDisappearanceAnnotation = Group + "/confirm-disappearance"
+
+	// ManagedByLabel and ManagedByValue mark the Secrets that the operator writes.
+	ManagedByLabel = "app.kubernetes.io/managed-by"
+	ManagedByValue = "subaccount-operator"
+
+	// DefaultAccountName is the Account that a Subaccount without accountRef uses.
+	DefaultAccountName = "default"
+)
+
+// GroupVersion is the group and version of this package's kinds.
+var GroupVersion = schema.GroupVersion{Group: Group, Version: "v1alpha1"}
+
+// AddToScheme adds this package's kinds to a scheme.
+func AddToScheme(s *runtime.Scheme) error {
+	s.AddKnownTypes(GroupVersion, &Account{}, &AccountList{}, &Subaccount{}, &SubaccountList{})
+	metav1.AddToGroupVersion(s, GroupVersion)
+	return nil
+}

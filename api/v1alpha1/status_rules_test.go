@@ -1,0 +1,109 @@
+package v1alpha1_test
+
+import (
+	"testing"
+
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/yaml"
+)
+
+const (
+	pending      = "pendingCreation: {attempt: x, accountID: " + mainA + ", since: '2026-01-01T00:00:00Z'}"
+	recorded     = "{observedGeneration: 1, accountID: " + mainA + ", authID: " + subaccountA + "}"
+	recordedB    = "{observedGeneration: 1, accountID: " + mainA + ", authID: " + subaccountB + "}"
+	intended     = "{observedGeneration: 1, " + pending + "}"
+	neitherStood = "{observedGeneration: 1}"
+)
+
+func withStatus(t *testing.T, object *unstructured.Unstructured, status string) *unstructured.Unstructured {
+	t.Helper()
+	updated := object.DeepCopy()
+	delete(updated.Object, "status")
+	if status != "" {
+		var value map[string]any
+		if err := yaml.Unmarshal([]byte(status), &value); err != nil {
+			t.Fatal(err)
+		}
+		updated.Object["status"] = value
+	}
+	return updated
+}
+
+// The way that a status takes through the writes, each accepted but the last of
+// those that are refused. An empty status is one that is removed whole.
+func TestSubaccountStatusAuthID(t *testing.T) {
+	const vanishing = "status.authID may vanish only as status.pendingCreation appears"
+	const replacing = "authID can only be replaced by way of pendingCreation"
+	for _, test := range []struct {
+		name    string
+		writes  []string
+		message string
+	}{
+		{"is recorded as pendingCreation goes", []string{intended, recorded}, ""},
+		{"stays while other fields change", []string{recorded, "{observedGeneration: 2, name: a, authID: " + subaccountA + "}"}, ""},
+		{"vanishes as pendingCreation appears", []string{recorded, intended}, ""},
+		{"is replaced by way of pendingCreation", []string{recorded, intended, recordedB}, ""},
+		{"cannot vanish alone", []string{recorded, neitherStood}, vanishing},
+		{"cannot vanish after pendingCreation has appeared beside it",
+			[]string{recorded, "{authID: " + subaccountA + ", " + pending + "}", intended}, vanishing},
+		{"cannot vanish with the whole status", []string{recorded, ""}, vanishing},
+		{"cannot be replaced", []string{recorded, recordedB}, replacing},
+		{"cannot be replaced as pendingCreation appears", []string{recorded, "{authID: " + subaccountB + ", " + pending + "}"}, replacing},
+		{"lets the status be removed that has none", []string{neitherStood, ""}, ""},
+		{"lets pendingCreation vanish, for nothing was made", []string{intended, neitherStood}, ""},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			object := create(t, "Subaccount", "spec: {name: a}")
+			for i, status := range test.writes {
+				updated := withStatus(t, object, status)
+				err := server.Status().Update(t.Context(), updated)
+				if test.message != "" && i == len(test.writes)-1 {
+					checkRefusal(t, err, refusal{status, "status", test.message})
+					return
+				}
+				if err != nil {
+					t.Fatalf("refused:\n%s\n%v", status, err)
+				}
+				object = updated
+			}
+			if test.message != "" {
+				t.Fatal("a refusal needs something that was written before")
+			}
+		})
+	}
+}
+
+func TestStatusFields(t *testing.T) {
+	type status struct{ accepted, refused, field, message string }
+	for kind, object := range map[string]*unstructured.Unstructured{
+		"Subaccount": create(t, "Subaccount", "spec: {name: a}"),
+		"Account":    create(t, "Account", account("")),
+	} {
+		for name, test := range map[string]map[string]status{
+			"Subaccount": {
+				"authID has the form of a subaccount's ID": {"{authID: " + subaccountA + "}", "{authID: " + mainA + "}", "status.authID", "should match"},
+				"accountID has the form of a main account's ID": {"{accountID: " + mainB + "}", "{accountID: " + subaccountA + "}",
+					"status.accountID", "should match"},
+				"pendingCreation needs its attempt": {intended, "{pendingCreation: {accountID: " + mainA + ", since: '2026-01-01T00:00:00Z'}}",
+					"status.pendingCreation.attempt", "Required value"},
+				"pendingCreation needs its accountID": {intended, "{pendingCreation: {attempt: x, since: '2026-01-01T00:00:00Z'}}",
+					"status.pendingCreation.accountID", "Required value"},
+				"binding names the Secret": {"{binding: {name: a}}", "{binding: {}}", "status.binding.name", "Required value"},
+			},
+			"Account": {
+				"authID has the form of a main account's ID": {"{authID: " + mainA + "}", "{authID: " + subaccountA + "}", "status.authID", "should match"},
+				"subaccounts has all three numbers": {"{subaccounts: {total: 0, managed: 0, unmanaged: 0}}", "{subaccounts: {total: 1, managed: 1}}",
+					"status.subaccounts.unmanaged", "Required value"},
+			},
+		}[kind] {
+			t.Run(kind+" "+name, func(t *testing.T) {
+				if err := server.Status().Update(t.Context(), withStatus(t, object, test.accepted), client.DryRunAll); err != nil {
+					t.Errorf("refused:\n%s\n%v", test.accepted, err)
+				}
+				err := server.Status().Update(t.Context(), withStatus(t, object, test.refused), client.DryRunAll)
+				checkRefusal(t, err, refusal{test.refused, test.field, test.message})
+			})
+		}
+	}
+}

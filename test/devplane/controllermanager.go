@@ -1,0 +1,93 @@
+package devplane
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"k8s.io/apimachinery/pkg/util/wait"
+)
+
+func (p *Plane) startControllerManager(more []string) error {
+	path, err := p.program("kube-controller-manager")
+	if err != nil {
+		return err
+	}
+	port, err := freePort()
+	if err != nil {
+		return err
+	}
+	ca := filepath.Join(p.dir, "ca.crt")
+	if err := os.WriteFile(ca, p.Config.CAData, 0o600); err != nil {
+		return err
+	}
+	controllers := append([]string{"namespace-controller", "garbage-collector-controller", "serviceaccount-controller"}, more...)
+	cmd := exec.Command(path,
+		"--kubeconfig="+p.Kubeconfig,
+		"--controllers="+strings.Join(controllers, ","),
+		"--leader-elect=false",
+		"--use-service-account-credentials=false",
+		"--bind-address=127.0.0.1",
+		"--secure-port="+port,
+		"--cert-dir="+p.dir,
+		"--kube-api-qps=200", "--kube-api-burst=400",
+		// For the controllers of service account tokens and of the root CA's
+		// ConfigMap, when they are asked for.
+		"--root-ca-file="+ca,
+		"--service-account-private-key-file="+filepath.Join(p.Env.ControlPlane.APIServer.CertDir, "sa-signer.key"),
+	)
+	cmd.Stdout, cmd.Stderr = p.log, p.log
+	if err := cmd.Start(); err != nil {
+		return err
+	}
+	ctx, exited := context.WithCancelCause(context.Background())
+	go func() { exited(fmt.Errorf("kube-controller-manager ended: %v", cmd.Wait())) }()
+	p.stopManager = func() error {
+		err := cmd.Process.Kill()
+		<-ctx.Done()
+		if errors.Is(err, os.ErrProcessDone) {
+			return fmt.Errorf("before it was told to, %w", context.Cause(ctx))
+		}
+		return err
+	}
+	if err := waitUntilHealthy(ctx, "https://127.0.0.1:"+port+"/healthz"); err != nil {
+		return errors.Join(fmt.Errorf("waiting for kube-controller-manager: %w", err), context.Cause(ctx), p.lastOutput())
+	}
+	return nil
+}
+
+func waitUntilHealthy(ctx context.Context, url string) error {
+	// It signs its serving certificate itself, and health is no secret.
+	client := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}}
+	defer client.CloseIdleConnections()
+	return wait.PollUntilContextTimeout(ctx, 50*time.Millisecond, startTimeout, true, func(ctx context.Context) (bool, error) {
+		request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+		if err != nil {
+			return false, err
+		}
+		response, err := client.Do(request)
+		if err != nil {
+			return false, nil // it does not listen yet
+		}
+		return response.StatusCode == http.StatusOK, response.Body.Close()
+	})
+}
+
+// freePort is a port that was free a moment ago, which has to do for a program
+// that does not tell which port it chose.
+func freePort() (string, error) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", err
+	}
+	_, port, err := net.SplitHostPort(listener.Addr().String())
+	return port, errors.Join(err, listener.Close())
+}

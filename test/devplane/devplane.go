@@ -1,0 +1,269 @@
+// Package devplane starts a control plane on this machine, without containers
+// and without a kubelet, for the tests and the demo: etcd, kube-apiserver and,
+// when asked for, kube-controller-manager.
+package devplane
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"k8s.io/client-go/rest"
+	"sigs.k8s.io/controller-runtime/pkg/envtest"
+)
+
+// startTimeout is what each program may take: far more than the 4 s that all
+// of them need on a machine with nothing else to do.
+const startTimeout = 60 * time.Second
+
+// Options of a control plane; the zero value serves most tests.
+type Options struct {
+	// CRDs are files and folders of CustomResourceDefinitions to install. Nil
+	// means the repository's config/crd/bases; empty means none.
+	CRDs []string
+	// ControllerManager runs kube-controller-manager too: without it no garbage
+	// is collected and no terminating namespace ever goes.
+	ControllerManager bool
+	// Controllers that it runs beside those of namespaces, garbage collection
+	// and service accounts, by their names in kube-controller-manager's
+	// --controllers.
+	Controllers []string
+	// Log gets what the programs print; several write at once, as an *os.File
+	// allows. Nil means that only a start that fails tells it.
+	Log io.Writer
+	// Dir is where the plane makes its own folder; default: os.TempDir().
+	Dir string
+}
+
+// Plane is a running control plane.
+type Plane struct {
+	// Config is the administrator's.
+	Config *rest.Config
+	// Kubeconfig is the path of a kubeconfig file with the administrator's
+	// credentials.
+	Kubeconfig string
+	// Kubectl is the path of a kubectl of the control plane's version.
+	Kubectl string
+	// Assets is the folder that the programs come from.
+	Assets string
+	// Env is what runs underneath, for AddUser and the like.
+	Env *envtest.Environment
+
+	dir         string
+	log         io.Writer
+	logFile     *os.File // nil when Options.Log is given
+	stopManager func() error
+	stop        func() error
+}
+
+// Start starts a control plane of its own, with nothing in it but the CRDs. The
+// first start on a machine may build the programs, which takes minutes; what
+// is under way then is told on stderr.
+func Start(opts Options) (_ *Plane, err error) {
+	need := []string{"etcd", "kube-apiserver", "kubectl"}
+	if opts.ControllerManager {
+		need = append(need, "kube-controller-manager")
+	}
+	assets, err := assetsFolder(need)
+	if err != nil {
+		return nil, err
+	}
+	if opts.CRDs == nil {
+		root, err := Root()
+		if err != nil {
+			return nil, err
+		}
+		opts.CRDs = []string{filepath.Join(root, "config", "crd", "bases")}
+	}
+
+	dir, err := os.MkdirTemp(opts.Dir, "devplane-")
+	if err != nil {
+		return nil, err
+	}
+	if dir, err = filepath.Abs(dir); err != nil {
+		return nil, err
+	}
+	p := &Plane{
+		Kubeconfig: filepath.Join(dir, "kubeconfig"),
+		Kubectl:    filepath.Join(assets, "kubectl"),
+		Assets:     assets,
+		dir:        dir,
+	}
+	p.stop = sync.OnceValue(p.stopAll)
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, p.Stop())
+		}
+	}()
+	if p.log = opts.Log; p.log == nil {
+		if p.logFile, err = os.Create(filepath.Join(dir, "log")); err != nil {
+			return nil, err
+		}
+		p.log = p.logFile
+	}
+	if err := p.startServers(opts.CRDs); err != nil {
+		return nil, err
+	}
+	if opts.ControllerManager {
+		if err := p.startControllerManager(opts.Controllers); err != nil {
+			return nil, err
+		}
+	}
+	return p, nil
+}
+
+// Stop ends all programs and removes everything that the plane wrote. A second
+// Stop does nothing.
+func (p *Plane) Stop() error { return p.stop() }
+
+func (p *Plane) stopAll() error {
+	var errs []error
+	if p.stopManager != nil {
+		errs = append(errs, p.stopManager())
+	}
+	if p.Env != nil {
+		errs = append(errs, p.Env.Stop())
+	}
+	if p.logFile != nil {
+		errs = append(errs, p.logFile.Close())
+	}
+	return errors.Join(append(errs, os.RemoveAll(p.dir))...)
+}
+
+// Main is the body of a TestMain whose tests share one plane: it starts it,
+// hands it to set, runs the tests, stops it and returns the exit code.
+func Main(m *testing.M, opts Options, set func(*Plane)) (code int) {
+	plane, err := Start(opts)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "starting the control plane:", err)
+		return 1
+	}
+	defer func() {
+		if err := plane.Stop(); err != nil {
+			fmt.Fprintln(os.Stderr, "stopping the control plane:", err)
+			code = 1
+		}
+	}()
+	set(plane)
+	return m.Run()
+}
+
+// Root is the folder of the go.mod that the working directory belongs to.
+func Root() (string, error) {
+	start, err := os.Getwd()
+	if err != nil {
+		return "", err
+	}
+	for dir := start; ; dir = filepath.Dir(dir) {
+		if _, err := os.Stat(filepath.Join(dir, "go.mod")); err == nil {
+			return dir, nil
+		}
+		if dir == filepath.Dir(dir) {
+			return "", fmt.Errorf("no go.mod in %s or above it", start)
+		}
+	}
+}
+
+// assetsFolder finds the folder with the programs, or has them fetched or built.
+func assetsFolder(need []string) (string, error) {
+	if given := os.Getenv("KUBEBUILDER_ASSETS"); given != "" && hasAll(given, need) {
+		return filepath.Abs(given)
+	}
+	root, err := Root()
+	if err != nil {
+		return "", err
+	}
+	cmd := exec.Command(filepath.Join(root, "hack", "devplane", "assets.sh"), need...)
+	cmd.Stderr = os.Stderr
+	out, err := cmd.Output()
+	if err != nil {
+		return "", fmt.Errorf("%s: %w", cmd.Path, err)
+	}
+	lines := strings.Split(strings.TrimSpace(string(out)), "\n")
+	return filepath.Abs(lines[len(lines)-1])
+}
+
+func hasAll(dir string, names []string) bool {
+	for _, name := range names {
+		if _, err := os.Stat(filepath.Join(dir, name)); err != nil {
+			return false
+		}
+	}
+	return true
+}
+
+// startServers starts etcd and kube-apiserver, with the CRDs served.
+func (p *Plane) startServers(crds []string) error {
+	p.Env = &envtest.Environment{
+		// Without this a variable in the environment could send tests to a real cluster.
+		UseExistingCluster:       new(false),
+		CRDDirectoryPaths:        crds,
+		ErrorIfCRDPathMissing:    true,
+		ControlPlaneStartTimeout: startTimeout,
+	}
+	plane := &p.Env.ControlPlane
+	plane.KubectlPath = p.Kubectl
+	plane.Etcd = &envtest.Etcd{DataDir: filepath.Join(p.dir, "etcd"), Out: p.log, Err: p.log}
+	server := plane.GetAPIServer()
+	server.CertDir, server.Out, server.Err = filepath.Join(p.dir, "apiserver"), p.log, p.log
+	// There is nothing behind the kubernetes Service here that would want endpoints.
+	server.Configure().Set("endpoint-reconciler-type", "none")
+	// Makes a stop wait 2 s for clients that still watch, and not 60.
+	server.Configure().Set("shutdown-send-retry-after", "true")
+	plane.Etcd.Configure().Set("unsafe-no-fsync", "true")
+	for _, dir := range []string{plane.Etcd.DataDir, server.CertDir} {
+		if err := os.Mkdir(dir, 0o700); err != nil {
+			return err
+		}
+	}
+	var err error
+	if plane.Etcd.Path, err = p.program("etcd"); err != nil {
+		return err
+	}
+	if server.Path, err = p.program("kube-apiserver"); err != nil {
+		return err
+	}
+	if p.Config, err = p.Env.Start(); err != nil {
+		if p.Env.Config == nil { // else it is the CRDs that were refused
+			return errors.Join(err, p.lastOutput())
+		}
+		return err
+	}
+	return os.WriteFile(p.Kubeconfig, p.Env.KubeConfig, 0o600)
+}
+
+// program is the path to run a program by, so that it does not outlive this
+// process however that ends: a test that times out stops nothing. envtest
+// leaves no say in how it starts its programs, hence the wrapper; where there
+// is no setpriv, as outside Linux, the program itself is run.
+func (p *Plane) program(name string) (string, error) {
+	path := filepath.Join(p.Assets, name)
+	setpriv, err := exec.LookPath("setpriv")
+	if err != nil {
+		return path, nil
+	}
+	wrapper := filepath.Join(p.dir, name+".sh")
+	script := fmt.Sprintf("#!/bin/sh\nexec '%s' --pdeathsig KILL -- '%s' \"$@\"\n", setpriv, path)
+	return wrapper, os.WriteFile(wrapper, []byte(script), 0o700)
+}
+
+// lastOutput is the end of what the programs printed, for who has to find out
+// why one did not start.
+func (p *Plane) lastOutput() error {
+	if p.logFile == nil {
+		return nil
+	}
+	content, err := os.ReadFile(p.logFile.Name())
+	if err != nil {
+		return err
+	}
+	const enough = 4000
+	return fmt.Errorf("the programs' last words:\n%s", content[max(0, len(content)-enough):])
+}

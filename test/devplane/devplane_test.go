@@ -1,0 +1,237 @@
+package devplane_test
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/wait"
+	"k8s.io/client-go/kubernetes"
+
+	"github.com/subaccount-operator/subaccount-operator/test/devplane"
+)
+
+// childVariable makes this test binary a process that holds a plane until it is killed.
+const childVariable = "DEVPLANE_TEST_CHILD_DIR"
+
+func TestMain(m *testing.M) {
+	if dir := os.Getenv(childVariable); dir != "" {
+		plane, err := devplane.Start(devplane.Options{CRDs: []string{}, ControllerManager: true, Dir: dir})
+		if err != nil {
+			fmt.Println("failed:", err)
+			os.Exit(1)
+		}
+		fmt.Println(plane.Config.Host)
+		select {}
+	}
+	os.Exit(m.Run())
+}
+
+func start(t *testing.T, opts devplane.Options) *devplane.Plane {
+	t.Helper()
+	plane, err := devplane.Start(opts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := plane.Stop(); err != nil {
+			t.Error(err)
+		}
+	})
+	return plane
+}
+
+func eventually(t *testing.T, what string, condition func(context.Context) (bool, error)) {
+	t.Helper()
+	if err := wait.PollUntilContextTimeout(t.Context(), 50*time.Millisecond, 30*time.Second, true, condition); err != nil {
+		t.Fatalf("%s: %v", what, err)
+	}
+}
+
+func listens(t *testing.T, address string) bool {
+	t.Helper()
+	location, err := url.Parse(address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	connection, err := net.Dial("tcp", location.Host)
+	if err != nil {
+		return false
+	}
+	_ = connection.Close()
+	return true
+}
+
+func TestTwoPlanesRunSideBySideAndStopRemovesEverything(t *testing.T) {
+	dirs := []string{t.TempDir(), t.TempDir()}
+	withManager := start(t, devplane.Options{Dir: dirs[0], ControllerManager: true})
+	plain := start(t, devplane.Options{Dir: dirs[1], CRDs: []string{}})
+
+	for plane, want := range map[*devplane.Plane]string{
+		withManager: "accounts.plivo.subaccount-operator.dev\nsubaccounts.plivo.subaccount-operator.dev\n",
+		plain:       "",
+	} {
+		// kubectl says "No resources found" on stderr.
+		out, err := exec.Command(plane.Kubectl, "--kubeconfig", plane.Kubeconfig, "get", "crds", "-o",
+			`jsonpath={range .items[*]}{.metadata.name}{"\n"}{end}`).Output()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if string(out) != want {
+			t.Errorf("the plane serves the CRDs %q, want %q", out, want)
+		}
+		info, err := os.Stat(plane.Kubeconfig)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if info.Mode() != 0o600 {
+			t.Errorf("the kubeconfig holds credentials and has the mode %v, want 0600", info.Mode())
+		}
+	}
+
+	t.Run("kube-controller-manager collects what is owned and lets a namespace go", func(t *testing.T) {
+		collectsGarbage(t, kubernetes.NewForConfigOrDie(withManager.Config))
+	})
+
+	// A client that still watches must not hold up the stop until it is given up.
+	watch, err := kubernetes.NewForConfigOrDie(plain.Config).CoreV1().Secrets("").Watch(context.Background(), metav1.ListOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer watch.Stop()
+
+	for i, plane := range []*devplane.Plane{withManager, plain} {
+		for range 2 { // a second Stop does nothing
+			if err := plane.Stop(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if listens(t, plane.Config.Host) {
+			t.Error("kube-apiserver still listens")
+		}
+		if listens(t, plane.Env.ControlPlane.Etcd.URL.String()) {
+			t.Error("etcd still listens")
+		}
+		entries, err := os.ReadDir(dirs[i])
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(entries) != 0 {
+			t.Errorf("Stop left %v", entries)
+		}
+	}
+}
+
+func collectsGarbage(t *testing.T, client kubernetes.Interface) {
+	ctx := t.Context()
+	namespace, err := client.CoreV1().Namespaces().Create(ctx,
+		&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "tenant"}}, metav1.CreateOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	secrets := client.CoreV1().Secrets(namespace.Name)
+	owner, err := secrets.Create(ctx, &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Name: "owner"}}, metav1.CreateOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	owned := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Name: "owned", OwnerReferences: []metav1.OwnerReference{
+		{APIVersion: "v1", Kind: "Secret", Name: owner.Name, UID: owner.UID}}}}
+	if _, err := secrets.Create(ctx, owned, metav1.CreateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	if err := secrets.Delete(ctx, owner.Name, metav1.DeleteOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the owned Secret goes", func(ctx context.Context) (bool, error) {
+		_, err := secrets.Get(ctx, owned.Name, metav1.GetOptions{})
+		return apierrors.IsNotFound(err), nil
+	})
+	if err := client.CoreV1().Namespaces().Delete(ctx, namespace.Name, metav1.DeleteOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the namespace goes", func(ctx context.Context) (bool, error) {
+		_, err := client.CoreV1().Namespaces().Get(ctx, namespace.Name, metav1.GetOptions{})
+		return apierrors.IsNotFound(err), nil
+	})
+}
+
+func TestNoProgramOutlivesTheProcessThatStartedIt(t *testing.T) {
+	if _, err := exec.LookPath("setpriv"); err != nil {
+		t.Skip("there is no setpriv here to tie the programs to their parent")
+	}
+	dir := t.TempDir()
+	child := exec.Command(os.Args[0])
+	child.Env = append(os.Environ(), childVariable+"="+dir)
+	child.Stderr = os.Stderr
+	out, err := child.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := child.Start(); err != nil {
+		t.Fatal(err)
+	}
+	host, readErr := bufio.NewReader(out).ReadString('\n')
+	host = strings.TrimSpace(host)
+	running := readErr == nil && strings.HasPrefix(host, "https://") && len(processesIn(t, dir)) == 3
+	if err := child.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	_ = child.Wait()
+	if !running {
+		t.Fatalf("the child did not run a control plane of three programs: %q, %v", host, readErr)
+	}
+	eventually(t, "all programs end", func(context.Context) (bool, error) {
+		return len(processesIn(t, dir)) == 0 && !listens(t, host), nil
+	})
+}
+
+// processesIn are the running processes whose command line names the folder.
+func processesIn(t *testing.T, dir string) []string {
+	t.Helper()
+	lines, err := filepath.Glob("/proc/[0-9]*/cmdline")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var found []string
+	for _, path := range lines {
+		line, err := os.ReadFile(path)
+		if err != nil && !errors.Is(err, fs.ErrNotExist) && !strings.Contains(err.Error(), "no such process") {
+			t.Fatal(err)
+		}
+		if strings.Contains(string(line), dir) {
+			found = append(found, strings.ReplaceAll(string(line), "\x00", " "))
+		}
+	}
+	return found
+}
+
+func TestAStartThatFailsTellsWhyAndLeavesNothing(t *testing.T) {
+	dir := t.TempDir()
+	_, err := devplane.Start(devplane.Options{Dir: dir, ControllerManager: true, Controllers: []string{"no-such-controller"}})
+	if err == nil || !strings.Contains(err.Error(), "no-such-controller") {
+		t.Errorf("the error does not tell what the program said: %v", err)
+	}
+	if found := processesIn(t, dir); len(found) != 0 {
+		t.Errorf("left running: %q", found)
+	}
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(entries) != 0 {
+		t.Errorf("left behind: %v", entries)
+	}
+}
