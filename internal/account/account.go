@@ -1,0 +1,202 @@
+package account
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/subaccount-operator/subaccount-operator/internal/plivo"
+)
+
+// Account is one main account. All methods may be called at the same time.
+type Account struct {
+	name    string
+	options *Options
+	mainID  string // set once, by the first configure
+
+	mu       sync.Mutex
+	client   *plivo.Client
+	token    plivo.Token
+	budget   *plivo.Budget
+	interval time.Duration
+	stop     context.CancelFunc // ends the sweeps
+
+	blockedReason, blockedMessage string
+
+	circuit   circuit
+	inventory inventory
+	brake     brake
+	sweeper   sweeper
+	proved    time.Time // when an answer last proved the credentials good
+}
+
+func newAccount(name string, options *Options) *Account {
+	return &Account{name: name, options: options, inventory: newInventory(), sweeper: sweeper{wake: make(chan struct{}, 1)}}
+}
+
+func (a *Account) configure(ctx context.Context, c plivo.Credentials, budget *plivo.Budget, interval time.Duration) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.mainID, a.budget = c.AuthID, budget
+	a.blockedReason, a.blockedMessage = "", ""
+	if interval != a.interval {
+		a.interval = interval
+		a.sweeper.poke()
+	}
+	if a.client == nil || !a.token.Equal(c.Token) {
+		// New credentials take effect at once, and deserve to be tried at once.
+		a.client, a.token = a.options.NewClient(c), c.Token
+		a.circuit = circuit{}
+		a.sweeper.failures = 0
+		a.sweeper.want(time.Now())
+	}
+	if a.stop == nil {
+		ctx, a.stop = context.WithCancel(ctx)
+		go a.run(ctx)
+	}
+}
+
+func (a *Account) block(reason, message string) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.client, a.token = nil, plivo.Token{}
+	a.blockedReason, a.blockedMessage = reason, message
+	if a.stop != nil {
+		a.stop()
+		a.stop = nil
+	}
+}
+
+// Create sends one create call through a reserved slot, never after the
+// context's deadline, and only to the main account accountID.
+func (a *Account) Create(ctx context.Context, slot *plivo.Slot, accountID, name string) (plivo.Created, error) {
+	var created plivo.Created
+	err := a.send(ctx, slot, accountID, plivo.OperationCreate, func(ctx context.Context, c *plivo.Client) (err error) {
+		created, err = c.Create(ctx, name, false)
+		return err
+	})
+	if err == nil {
+		a.mu.Lock()
+		defer a.mu.Unlock()
+		a.inventory.wrote(created.AuthID, row{name: name, digest: a.digest(created.Token)}, time.Now())
+	}
+	return created, err
+}
+
+// Get reads one subaccount on behalf of a tenant, named by any string.
+func (a *Account) Get(ctx context.Context, tenant, accountID, authID string) (plivo.Subaccount, error) {
+	var got plivo.Subaccount
+	var asked time.Time
+	err := a.call(ctx, tenant, accountID, plivo.OperationGet, func(ctx context.Context, c *plivo.Client) (err error) {
+		asked = time.Now()
+		got, err = c.Get(ctx, authID)
+		return err
+	})
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if err == nil {
+		a.inventory.read(authID, row{name: got.Name, enabled: got.Enabled, digest: a.digest(got.Token)}, asked)
+	}
+	a.note404(authID, err)
+	return got, err
+}
+
+// Update sets name and enabled.
+func (a *Account) Update(ctx context.Context, tenant, accountID, authID, name string, enabled bool) error {
+	err := a.call(ctx, tenant, accountID, plivo.OperationUpdate, func(ctx context.Context, c *plivo.Client) error {
+		return c.Update(ctx, authID, name, enabled)
+	})
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	switch {
+	case err == nil:
+		a.inventory.updated(authID, name, enabled, time.Now())
+	case plivo.IsKind(err, plivo.KindUnknown):
+		a.inventory.unsure(authID, time.Now())
+	}
+	a.note404(authID, err)
+	return err
+}
+
+// Delete deletes a subaccount.
+func (a *Account) Delete(ctx context.Context, tenant, accountID, authID string, cascade bool) error {
+	err := a.call(ctx, tenant, accountID, plivo.OperationDelete, func(ctx context.Context, c *plivo.Client) error {
+		return c.Delete(ctx, authID, cascade)
+	})
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if err == nil {
+		a.inventory.deleted(authID, time.Now())
+	}
+	a.note404(authID, err)
+	return err
+}
+
+func (a *Account) note404(authID string, err error) {
+	if plivo.IsKind(err, plivo.KindNotFound) {
+		a.inventory.notFound(authID, time.Now())
+	}
+}
+
+func (a *Account) digest(t plivo.Token) plivo.Digest {
+	return a.options.Digester.Digest([]byte(t.Reveal()))
+}
+
+// Reserve waits for a place in the budget for a tenant's call.
+func (a *Account) Reserve(ctx context.Context, tenant string) (*plivo.Slot, error) {
+	return a.reserve(ctx, plivo.ClassInteractive, tenant)
+}
+
+func (a *Account) reserve(ctx context.Context, class plivo.Class, tenant string) (*plivo.Slot, error) {
+	a.mu.Lock()
+	budget := a.budget
+	a.mu.Unlock()
+	if budget == nil {
+		return nil, notSent("the Account has no credentials")
+	}
+	return budget.Acquire(ctx, class, tenant)
+}
+
+func (a *Account) call(ctx context.Context, tenant, accountID string, op plivo.Operation, do func(context.Context, *plivo.Client) error) error {
+	slot, err := a.Reserve(ctx, tenant)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, a.options.Timeout)
+	defer cancel()
+	return a.send(ctx, slot, accountID, op, do)
+}
+
+// send makes one call through a slot, if the circuit lets it, and learns from
+// its answer.
+func (a *Account) send(ctx context.Context, slot *plivo.Slot, accountID string, op plivo.Operation, do func(context.Context, *plivo.Client) error) error {
+	client, err := a.pass(accountID)
+	if err != nil {
+		slot.Cancel()
+		return err
+	}
+	err = do(ctx, client)
+	slot.Done()
+	a.learn(client, op, err)
+	if plivo.IsKind(err, plivo.KindForbidden) {
+		return a.suspect(ctx, client, err)
+	}
+	return err
+}
+
+// pass returns the client if it may be used for the given main account.
+func (a *Account) pass(accountID string) (*plivo.Client, error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	switch {
+	case a.client == nil:
+		return nil, notSent("the Account has no credentials")
+	case accountID != a.client.AccountID():
+		return nil, notSent("the Account's credentials are another main account's")
+	case a.circuit.open:
+		return nil, notSent("the Account's credentials were refused")
+	}
+	return a.client, nil
+}
+
+func notSent(message string) error { return &plivo.Error{Kind: plivo.KindNotSent, Message: message} }

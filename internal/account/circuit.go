@@ -1,0 +1,64 @@
+package account
+
+import (
+	"context"
+	"time"
+
+	"github.com/subaccount-operator/subaccount-operator/internal/plivo"
+)
+
+// circuit is open while the credentials are refused: nothing is sent but one
+// probe, the first page of a sweep, each sweep interval.
+type circuit struct {
+	open    bool
+	message string
+}
+
+// learn takes from an answer what it tells about the whole main account: that
+// its credentials are good or refused, or that its limit is reached.
+func (a *Account) learn(client *plivo.Client, op plivo.Operation, err error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if client != a.client {
+		return // an answer to credentials that are not in use any more
+	}
+	e := plivo.AsError(err)
+	switch {
+	case e == nil || e.Kind == plivo.KindNotFound || e.Kind == plivo.KindInvalid:
+		if e == nil {
+			a.proved = time.Now()
+		}
+		if op == plivo.OperationList && e == nil {
+			a.setCircuit(circuit{})
+		}
+	case e.Kind == plivo.KindUnauthorized, e.Kind == plivo.KindForbidden && op == plivo.OperationList:
+		a.setCircuit(circuit{open: true, message: e.Message})
+	case e.Status == 429, e.RetryAfter > 0:
+		a.budget.Pause(time.Now().Add(max(e.RetryAfter, plivo.Window)))
+	}
+}
+
+func (a *Account) setCircuit(c circuit) {
+	if c.open != a.circuit.open {
+		a.options.Notify(a.name)
+	}
+	a.circuit = c
+}
+
+// suspect follows a 403 to one call: if a probing list gets one too, it is the
+// credentials that are refused and not the call.
+func (a *Account) suspect(ctx context.Context, client *plivo.Client, refused error) error {
+	slot, err := a.Reserve(ctx, "")
+	if err != nil {
+		return refused
+	}
+	_, err = client.List(ctx, 1, 0)
+	slot.Done()
+	a.learn(client, plivo.OperationList, err)
+	if plivo.IsKind(err, plivo.KindForbidden) || plivo.IsKind(err, plivo.KindUnauthorized) {
+		e := *plivo.AsError(refused)
+		e.Kind = plivo.KindUnauthorized
+		return &e
+	}
+	return refused
+}

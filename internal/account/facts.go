@@ -1,0 +1,134 @@
+package account
+
+import (
+	"slices"
+	"time"
+
+	"github.com/subaccount-operator/subaccount-operator/internal/subaccount"
+)
+
+// Usable says whether calls can be made now: the main account's ID, or why
+// not. The message of a refusal is Plivo's.
+type Usable struct {
+	// ID is the main account's, empty while there are no credentials to use.
+	ID string
+	// Reason and Message of Block, if it is blocked.
+	Reason, Message string
+	// Refused: the circuit is open.
+	Refused bool
+}
+
+// Usable says whether calls can be made now.
+func (a *Account) Usable() Usable {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	u := Usable{Reason: a.blockedReason, Message: a.blockedMessage}
+	if a.client != nil {
+		u.ID = a.client.AccountID()
+	}
+	if a.circuit.open {
+		u.Refused, u.Message = true, a.circuit.message
+	}
+	return u
+}
+
+// Status is how the account's sweeps fare.
+type Status struct {
+	Outcome Outcome
+	Message string
+	// Complete counts the complete sweeps.
+	Complete int
+	// Total is how many subaccounts the inventory has.
+	Total int
+}
+
+// Status is how the account's sweeps fare.
+func (a *Account) Status() Status {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	s := Status{Outcome: a.sweeper.outcome, Message: a.sweeper.message, Complete: a.sweeper.finished}
+	for _, r := range a.inventory.rows {
+		if !r.gone {
+			s.Total++
+		}
+	}
+	return s
+}
+
+// Swept is the last complete sweep.
+func (a *Account) Swept() subaccount.Fact[subaccount.Sweep] {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.inventory.swept.IsZero() {
+		return subaccount.Unknown[subaccount.Sweep]()
+	}
+	return subaccount.Known(subaccount.Sweep{Started: a.inventory.swept})
+}
+
+// Remote is what is known of one subaccount: Absent if the last complete sweep
+// lacks it, Unknown before the first one. gone: we have deleted it ourselves.
+func (a *Account) Remote(authID string) (remote subaccount.Fact[subaccount.Remote], missing subaccount.NotFound, gone bool) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	missing = a.inventory.missing[authID]
+	missing.ProvedBetween = !missing.First.IsZero() && a.proved.After(missing.First)
+	r, ok := a.inventory.rows[authID]
+	switch {
+	case ok && r.gone:
+		return subaccount.Absent[subaccount.Remote](), missing, true
+	case ok:
+		return subaccount.Known(subaccount.Remote{
+			Name: r.name, Enabled: r.enabled, TokenDigest: r.digest, Unsure: r.unsure,
+			SettledAs: a.inventory.echoes[authID].settledAs(r.name),
+		}), missing, false
+	case a.inventory.swept.IsZero():
+		return subaccount.Unknown[subaccount.Remote](), missing, false
+	default:
+		return subaccount.Absent[subaccount.Remote](), missing, false
+	}
+}
+
+// Bearing returns the subaccounts that bear a marker, in order.
+func (a *Account) Bearing(marker string) []string {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return slices.Sorted(slices.Values(a.inventory.markers[marker]))
+}
+
+// Marked returns all subaccounts whose name is a marker, of whichever cluster,
+// with the marker.
+func (a *Account) Marked() map[string]string {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	marked := map[string]string{}
+	for marker, authIDs := range a.inventory.markers {
+		for _, authID := range authIDs {
+			marked[authID] = marker
+		}
+	}
+	return marked
+}
+
+// Implausible says whether the brake is on: no absence counts.
+func (a *Account) Implausible() bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.brake.on
+}
+
+// Confirm takes in the value with which a person last confirmed that what the
+// list lacks is really gone. A value that is new while the brake is on lets it
+// go; it returns whether this one did.
+func (a *Account) Confirm(value string) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if !a.brake.confirm(value) {
+		return false
+	}
+	clear(a.inventory.missing) // told while the list was doubted
+	return true
+}
+
+// SettleTime is how long after its first sight a create call may still take
+// effect: the client's time limit and 30 s.
+func (a *Account) SettleTime() time.Duration { return a.options.Timeout + 30*time.Second }

@@ -1,0 +1,208 @@
+package account
+
+import (
+	"context"
+	"math/rand/v2"
+	"time"
+
+	"github.com/subaccount-operator/subaccount-operator/internal/plivo"
+)
+
+// maxSubaccounts bounds what a sweep reads: a list that claims more, or pages
+// on for ever, is not believed.
+const maxSubaccounts = 2_000_000
+
+// sweeper is when the next sweep is due and how the last one ended.
+type sweeper struct {
+	wake     chan struct{}
+	wanted   time.Time // somebody waits for a sweep that starts at or after this; zero: nobody
+	started  time.Time // the last one, of whatever end
+	ended    time.Time
+	failures int // in a row
+	outcome  Outcome
+	message  string
+	finished int // complete ones
+}
+
+// Outcome is how the last sweep ended.
+type Outcome int
+
+const (
+	// OutcomeNone: none has ended yet.
+	OutcomeNone Outcome = iota
+	// OutcomeComplete: the whole list was read.
+	OutcomeComplete
+	// OutcomeChanging: the list changed while it was read, so that it proves
+	// nothing; it is repeated.
+	OutcomeChanging
+	// OutcomeRefused: the credentials were refused.
+	OutcomeRefused
+	// OutcomeRateLimited: Plivo answered 429.
+	OutcomeRateLimited
+	// OutcomeFailed: anything else.
+	OutcomeFailed
+)
+
+// RequestSweep asks for a sweep that starts at or after a time, before the
+// interval would bring one. One sweep serves all that ask. Who asks for a
+// later time than somebody else asks again when that sweep has ended.
+func (a *Account) RequestSweep(notBefore time.Time) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.sweeper.want(notBefore)
+}
+
+func (s *sweeper) want(notBefore time.Time) {
+	if s.wanted.IsZero() || notBefore.Before(s.wanted) {
+		s.wanted = notBefore
+		s.poke()
+	}
+}
+
+func (s *sweeper) poke() {
+	select {
+	case s.wake <- struct{}{}:
+	default:
+	}
+}
+
+// due is when the next sweep should start.
+func (a *Account) due() time.Time {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	s := &a.sweeper
+	if s.started.IsZero() {
+		return time.Now()
+	}
+	// Up to a tenth early, so that many accounts do not stay in step.
+	due := s.started.Add(a.interval - rand.N(a.interval/10))
+	switch {
+	case a.circuit.open:
+		return s.started.Add(a.interval)
+	case s.failures > 0:
+		return s.ended.Add(min(time.Second<<min(s.failures-1, 6), time.Minute, a.interval))
+	case !s.wanted.IsZero() && s.wanted.Before(due):
+		return s.wanted
+	default:
+		return due
+	}
+}
+
+func (a *Account) run(ctx context.Context) {
+	for ctx.Err() == nil {
+		due := a.due()
+		timer := time.NewTimer(time.Until(due))
+		select {
+		case <-ctx.Done():
+			timer.Stop()
+			return
+		case <-a.sweeper.wake:
+			timer.Stop()
+			continue
+		case <-timer.C:
+		}
+		a.sweep(ctx)
+		a.options.Notify(a.name)
+	}
+}
+
+// sweep reads the whole list once.
+func (a *Account) sweep(ctx context.Context) {
+	a.mu.Lock()
+	client, started := a.client, time.Now()
+	class := plivo.ClassBackground
+	if !a.sweeper.wanted.IsZero() && !a.sweeper.wanted.After(started) {
+		class = plivo.ClassInteractive
+	}
+	a.sweeper.started = started
+	a.mu.Unlock()
+	if client == nil {
+		return
+	}
+	whole, err := a.readList(ctx, client, class)
+
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if client != a.client {
+		return // other credentials meanwhile: the next sweep is due at once
+	}
+	s := &a.sweeper
+	s.ended = time.Now()
+	s.outcome, s.message = outcome(whole, err)
+	sweeps.WithLabelValues(a.name, s.outcome.String()).Inc()
+	if s.outcome != OutcomeComplete {
+		s.failures++
+		return
+	}
+	s.failures = 0
+	s.finished++
+	if !s.wanted.After(started) {
+		s.wanted = time.Time{}
+	}
+	a.inventory.complete(started)
+	if a.brake.judge(a.inventory.lacks, a.options.Recorded(a.name)) {
+		clear(a.inventory.missing) // told while the list was doubted, or before it was
+	}
+}
+
+func outcome(whole bool, err error) (Outcome, string) {
+	e := plivo.AsError(err)
+	switch {
+	case e == nil && whole:
+		return OutcomeComplete, ""
+	case e == nil:
+		return OutcomeChanging, "the list changed while it was read"
+	case e.Kind == plivo.KindUnauthorized, e.Kind == plivo.KindForbidden:
+		return OutcomeRefused, e.Message
+	case e.Status == 429:
+		return OutcomeRateLimited, e.Message
+	default:
+		return OutcomeFailed, e.Message
+	}
+}
+
+// readList reads page after page into the inventory. The reading is whole if
+// the list never got shorter meanwhile and showed at least as many subaccounts
+// as its first page promised: paging by offset can miss what moves.
+func (a *Account) readList(ctx context.Context, client *plivo.Client, class plivo.Class) (whole bool, err error) {
+	seen := map[string]struct{}{}
+	promised, total, shrunk := -1, 0, false
+	for offset := 0; ; {
+		page, asked, err := a.readPage(ctx, client, class, offset)
+		if err != nil {
+			return false, err
+		}
+		if promised < 0 {
+			promised = page.Total
+		}
+		if page.Total > maxSubaccounts || offset > maxSubaccounts {
+			return false, &plivo.Error{Kind: plivo.KindUnknown, Operation: plivo.OperationList, Message: "the list claims to be longer than any list can be"}
+		}
+		shrunk = shrunk || page.Total < total
+		total = page.Total
+		a.mu.Lock()
+		for _, s := range page.Subaccounts {
+			seen[s.AuthID] = struct{}{}
+			a.inventory.read(s.AuthID, row{name: s.Name, enabled: s.Enabled, digest: a.digest(s.Token)}, asked)
+		}
+		a.mu.Unlock()
+		offset += len(page.Subaccounts)
+		if len(page.Subaccounts) == 0 || offset >= total {
+			return !shrunk && len(seen) >= promised, nil
+		}
+	}
+}
+
+func (a *Account) readPage(ctx context.Context, client *plivo.Client, class plivo.Class, offset int) (plivo.Page, time.Time, error) {
+	slot, err := a.reserve(ctx, class, "")
+	if err != nil {
+		return plivo.Page{}, time.Time{}, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, a.options.Timeout)
+	defer cancel()
+	asked := time.Now()
+	page, err := client.List(ctx, plivo.MaxPageSize, offset)
+	slot.Done()
+	a.learn(client, plivo.OperationList, err)
+	return page, asked, err
+}

@@ -1,0 +1,191 @@
+package subaccount
+
+import (
+	"github.com/subaccount-operator/subaccount-operator/api/v1alpha1"
+)
+
+// policy looks at one side of an observation; nil is no objection.
+type policy func(*Observation) *Decision
+
+// policies in the order in which they are asked. The first that objects decides.
+var policies = []policy{
+	heldAnswer,
+	failedStep,
+	notOurs,
+	uninstall,
+	orphan,
+	suspended,
+	lostStatus,
+	deletion,
+	lostFinalizer,
+	accountGate,
+	claimGate,
+	pendingCreation,
+	beginning,
+	missing,
+	drift,
+	credentials,
+	oldSecrets,
+	rejection,
+}
+
+// Decide says what to do next for one Subaccount.
+func Decide(o *Observation) Decision {
+	for _, p := range policies {
+		if d := p(o); d != nil {
+			return o.throughAccount(*d)
+		}
+	}
+	return Decision{Reason: v1alpha1.ReasonReady, Message: "The subaccount and its Secret are as the spec wants them."}
+}
+
+// throughAccount turns a decision that needs the Account's credentials into a
+// wait while they cannot be used. Everything else goes on.
+func (o *Observation) throughAccount(d Decision) Decision {
+	if !d.remote() {
+		return d
+	}
+	account, ok := o.Account.Get()
+	switch {
+	case !ok:
+		return Decision{}
+	case account.Blocked != "":
+		return Decision{Reason: account.Blocked, Message: account.BlockedMessage}
+	case account.ID == "":
+		return Decision{}
+	default:
+		return d
+	}
+}
+
+// heldAnswer: recording an answer comes before every gate, because until then
+// this process alone knows what was made.
+func heldAnswer(o *Observation) *Decision {
+	if o.Held == nil || o.failedAt(StepRecord) {
+		return nil
+	}
+	return &Decision{Step: StepRecord, AuthID: o.Held.AuthID}
+}
+
+// notOurs: a terminating resource without our finalizer is none of our business.
+func notOurs(o *Observation) *Decision {
+	if o.terminating() && !o.finalized() {
+		return quiet()
+	}
+	return nil
+}
+
+// uninstall: while the CRD is terminating, everything is released and nothing
+// is deleted at Plivo.
+func uninstall(o *Observation) *Decision {
+	switch {
+	case !o.terminating():
+		return nil
+	case o.CRDTerminating.IsUnknown():
+		return step(StepReadCRD)
+	case Is(o.CRDTerminating, true):
+		return step(StepRelease)
+	default:
+		return nil
+	}
+}
+
+// orphan: a release by Orphan needs no call and no Account, and so nothing
+// stands in its way.
+func orphan(o *Observation) *Decision {
+	if o.terminating() && o.orphans() {
+		return step(StepRelease)
+	}
+	return nil
+}
+
+func suspended(o *Observation) *Decision {
+	if s := o.Object.Spec.Suspend; s == nil || !*s {
+		return nil
+	}
+	return wait(v1alpha1.ReasonSuspended, "Suspended: nothing is read or changed until spec.suspend is removed.")
+}
+
+// lostStatus: the finalizer is added only after observedGeneration was
+// written, so one without the other tells of a status that was lost. What was
+// made for the resource is then Unknown.
+func lostStatus(o *Observation) *Decision {
+	if !o.finalized() || !o.neverSeen() {
+		return nil
+	}
+	return wait(v1alpha1.ReasonStatusLost, "The resource bears the operator's finalizer but its status is lost, so nobody knows "+
+		"which subaccount is its own. To bring it back: set deletionPolicy to Orphan, delete the resource, and apply it again "+
+		"with spec.authID.")
+}
+
+// lostFinalizer puts back a finalizer that somebody stripped from a resource
+// for which something was, or may have been, made.
+func lostFinalizer(o *Observation) *Decision {
+	if o.finalized() || o.Object.Status.AuthID == "" && o.Object.Status.PendingCreation == nil {
+		return nil
+	}
+	return step(StepAddFinalizer)
+}
+
+// accountGate: the Account must exist, be the one that was recorded, and allow
+// the namespace. Whether it can be used at the moment is asked only where it
+// is needed.
+func accountGate(o *Observation) *Decision {
+	if d := o.recordedAccountGate(); d != nil {
+		return d
+	}
+	account, _ := o.Account.Get()
+	switch allows, ok := account.Allows.Get(); {
+	case !ok:
+		return quiet()
+	case !allows:
+		return wait(v1alpha1.ReasonNamespaceNotAllowed, "The Account's namespaceSelector does not select this namespace: ask the "+
+			"platform team, or use another Account. What exists at Plivo is left as it is.")
+	}
+	return nil
+}
+
+// recordedAccountGate is the part of accountGate that deletion needs too.
+func (o *Observation) recordedAccountGate() *Decision {
+	if o.Account.IsUnknown() {
+		return quiet()
+	}
+	account, ok := o.Account.Get()
+	if !ok {
+		return wait(v1alpha1.ReasonAccountNotFound, "There is no Account "+o.Object.Spec.AccountRef.Name+": create it or use another.")
+	}
+	if recorded := o.recordedAccount(); recorded != "" && account.ID != "" && recorded != account.ID {
+		return wait(v1alpha1.ReasonAccountChanged, "The subaccount belongs to the main account "+recorded+", and the Account's "+
+			"credentials are another one's: give the Account credentials of "+recorded+".")
+	}
+	return nil
+}
+
+// claimGate: who does not hold the authID in its own status gets nothing of it.
+func claimGate(o *Observation) *Decision {
+	if o.Object.Status.AuthID == "" {
+		return nil
+	}
+	return o.claimed()
+}
+
+func (o *Observation) claimed() *Decision {
+	claim, ok := o.Claim.Get()
+	switch {
+	case !ok:
+		return step(StepJudgeClaim)
+	case !claim.Ours:
+		return wait(v1alpha1.ReasonAlreadyManaged, "Another Subaccount manages this authID. Delete this resource; that leaves the "+
+			"subaccount untouched.")
+	default:
+		return nil
+	}
+}
+
+// rejection keeps telling what Plivo refused until the spec changes.
+func rejection(o *Observation) *Decision {
+	if message, ok := o.rejected(); ok {
+		return wait(v1alpha1.ReasonRejected, message)
+	}
+	return nil
+}

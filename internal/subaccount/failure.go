@@ -1,0 +1,64 @@
+package subaccount
+
+import (
+	"k8s.io/apimachinery/pkg/api/meta"
+
+	"github.com/subaccount-operator/subaccount-operator/api/v1alpha1"
+)
+
+func (o *Observation) failedAt(s Step) bool { return o.Failure != nil && o.Failure.Step == s }
+
+func (o *Observation) did(s Step) bool {
+	for _, done := range o.Done {
+		if done == s {
+			return true
+		}
+	}
+	return false
+}
+
+// failedStep says what a step that failed in this pass leads to. A create call
+// that was definitely refused made nothing: its intent is cleared first.
+func failedStep(o *Observation) *Decision {
+	f := o.Failure
+	if f == nil {
+		return nil
+	}
+	if p := o.Object.Status.PendingCreation; f.Step == StepCreate && p != nil && p.Attempt == o.Refused {
+		return step(StepClearIntent)
+	}
+	switch f.Kind {
+	case FailureRefused, FailureNotFound:
+		if f.Step == StepUpdate && o.Object.Status.Binding != nil {
+			return nil // rejection tells it, after the Secret has been seen to
+		}
+		return wait(v1alpha1.ReasonRejected, f.Message)
+	case FailureCredentials:
+		return wait(v1alpha1.ReasonCredentialsRejected, f.Message)
+	case FailureRateLimited:
+		return wait(v1alpha1.ReasonRateLimited, f.Message).backoff()
+	case FailureUnknown:
+		return wait(v1alpha1.ReasonUnavailable, f.Message).backoff()
+	default:
+		return quiet().backoff()
+	}
+}
+
+// rejected says whether Plivo has refused what this generation of the spec
+// wants, in this pass or an earlier one, so that asking again is pointless.
+func (o *Observation) rejected() (message string, ok bool) {
+	if o.failedAt(StepUpdate) && o.Failure.Kind == FailureRefused {
+		return o.Failure.Message, true
+	}
+	return o.holds(v1alpha1.ReasonRejected)
+}
+
+// holds says whether the resource stands still for the given reason, and with
+// which message: nothing it rests on has changed and nobody asks for a look.
+func (o *Observation) holds(reason string) (message string, ok bool) {
+	c := meta.FindStatusCondition(o.Object.Status.Conditions, v1alpha1.ConditionStalled)
+	if c == nil || c.Status != "True" || c.Reason != reason || c.ObservedGeneration != o.Object.Generation || o.asked() {
+		return "", false
+	}
+	return c.Message, true
+}

@@ -1,0 +1,121 @@
+package subaccount
+
+import (
+	"slices"
+
+	"github.com/subaccount-operator/subaccount-operator/api/v1alpha1"
+)
+
+// missing: a subaccount that was recorded and is not there. It takes a
+// complete sweep that lacks it, a 404, and a second one after the settle time,
+// with the credentials proved good in between; then a created one is made
+// anew.
+func missing(o *Observation) *Decision {
+	authID := o.Object.Status.AuthID
+	if o.asked() && !o.Looked {
+		return &Decision{Step: StepGet, AuthID: authID}
+	}
+	if !o.Remote.IsAbsent() && o.NotFound.First.IsZero() {
+		return nil
+	}
+	if message, ok := o.holds(v1alpha1.ReasonRemoteNotFound); ok {
+		return wait(v1alpha1.ReasonRemoteNotFound, message)
+	}
+	if o.implausible() {
+		return wait(v1alpha1.ReasonInventoryImplausible, implausibleMessage)
+	}
+	look := &Decision{Step: StepGet, AuthID: authID}
+	first, again := o.NotFound.First, o.NotFound.First.Add(o.Settle)
+	switch {
+	case first.IsZero():
+		return look
+	case !o.Remote.IsAbsent(), !o.NotFound.ProvedBetween:
+		return o.confirmMissing().sweep(first.Add(1))
+	case o.NotFound.Last.Before(again) && o.Now.Before(again):
+		return o.confirmMissing().after(again.Sub(o.Now))
+	case o.NotFound.Last.Before(again):
+		return look
+	case o.adopts():
+		return o.remoteNotFound(authID)
+	}
+	if d := o.mayCreate(); d != nil {
+		return d
+	}
+	return step(StepDeclareIntent)
+}
+
+func (o *Observation) confirmMissing() *Decision {
+	return wait(v1alpha1.ReasonCreating, "The subaccount is missing at Plivo. Once that is certain it is made anew, with new credentials.")
+}
+
+// drift: name and enabled at Plivo are what the spec wants.
+func drift(o *Observation) *Decision {
+	if _, held := o.rejected(); held {
+		return nil
+	}
+	status := &o.Object.Status
+	remote, ok := o.Remote.Get()
+	if !ok {
+		// No list was read since this process started. What the spec wants and the
+		// status tells differ only if somebody has changed the spec since.
+		if status.Name != nil && status.Enabled != nil {
+			remote = Remote{Name: *status.Name, Enabled: *status.Enabled}
+		} else {
+			remote.Unsure = true
+		}
+		if remote.Unsure && o.leavesSomething() {
+			return &Decision{Step: StepGet, AuthID: status.AuthID}
+		}
+	}
+	name, enabled := o.wanted(remote)
+	named := name == remote.Name || name == remote.SettledAs
+	if named && enabled == remote.Enabled && !remote.Unsure {
+		return nil
+	}
+	return &Decision{
+		Step: StepUpdate, AuthID: status.AuthID, Name: name, Enabled: enabled,
+		Reason: v1alpha1.ReasonUpdating,
+	}
+}
+
+// leavesSomething says whether the spec leaves name or enabled as it is at
+// Plivo, so that an update, which sends both, must know it.
+func (o *Observation) leavesSomething() bool {
+	return o.adopts() && (o.Object.Spec.Name == nil || o.Object.Spec.Enabled == nil)
+}
+
+// credentials: the Secret holds the subaccount's credentials. It is written
+// only once the subaccount is as wanted, so that who waits for it gets
+// credentials that work.
+func credentials(o *Observation) *Decision {
+	if message, held := o.rejected(); held && o.Object.Status.Binding == nil {
+		return wait(v1alpha1.ReasonRejected, message)
+	}
+	if namespace, ok := o.Namespace.Get(); !ok || namespace.Terminating {
+		return quiet() // no Secret can be written there any more
+	}
+	if d := o.secretGate(); d != nil {
+		return d
+	}
+	secret, _ := o.Secret.Get()
+	remote, _ := o.Remote.Get()
+	sameToken := secret.TokenDigest != [16]byte{} &&
+		(remote.TokenDigest == [16]byte{} || remote.TokenDigest == secret.TokenDigest)
+	sound := secret.AuthID == o.Object.Status.AuthID && sameToken && secret.Sound
+	switch {
+	case sound && secret.Labelled:
+		return nil
+	case sound, o.TokenInHand:
+		return step(StepWriteSecret)
+	default:
+		return &Decision{Step: StepGet, AuthID: o.Object.Status.AuthID}
+	}
+}
+
+// oldSecrets go once the new one stands.
+func oldSecrets(o *Observation) *Decision {
+	if len(o.OldSecrets) == 0 {
+		return nil
+	}
+	return &Decision{Step: StepRemoveSecret, Secret: slices.Min(o.OldSecrets)}
+}

@@ -1,0 +1,236 @@
+package subaccount
+
+import (
+	"time"
+
+	"github.com/subaccount-operator/subaccount-operator/api/v1alpha1"
+)
+
+// Observation is everything that is known about one Subaccount at one moment.
+// A pass begins with what the caches and this process's memory tell; each
+// look and each write folds its answer in.
+type Observation struct {
+	// Now is the observer's clock.
+	Now time.Time
+	// Settle is how long after its first sight a create call may still take
+	// effect: the client's time limit and 30 s.
+	Settle time.Duration
+
+	// Object is the resource as last read or as the last write returned it.
+	Object *v1alpha1.Subaccount
+	// Marker of the resource.
+	Marker string
+
+	// CRDTerminating: the CRD itself is being deleted. Looked at only while the
+	// resource is terminating.
+	CRDTerminating Fact[bool]
+	// Namespace of the resource.
+	Namespace Fact[Namespace]
+	// Account that the resource refers to; Absent where there is none.
+	Account Fact[Account]
+	// Claim: whether this resource holds the authID in its status, or, before
+	// it is recorded, the one in its spec.
+	Claim Fact[Claim]
+	// Secret under the wanted name.
+	Secret Fact[Secret]
+	// OldSecrets are other Secrets that this resource owns.
+	OldSecrets []string
+
+	// Held is the answer of a create call that is not recorded yet.
+	Held *Held
+	// Unsent is the attempt whose intent this pass has written and whose call it
+	// has not sent: nobody else may send it, and nothing has been made by it.
+	Unsent string
+	// Refused is the attempt that Plivo has definitely refused, or that was never
+	// sent and never will be.
+	Refused string
+	// FirstSight is when this process first saw the attempt that is pending.
+	FirstSight time.Time
+	// Found are the subaccounts that bear the marker, as the inventory has them.
+	Found []string
+	// Swept is the last complete sweep of the Account's list.
+	Swept Fact[Sweep]
+
+	// Remote is the subaccount in status.authID, before it is recorded the one
+	// in spec.authID; Absent if the last complete sweep lacks it.
+	Remote Fact[Remote]
+	// NotFound is what 404s have told about the same subaccount.
+	NotFound NotFound
+	// Deleted: this process has deleted it, and Plivo has said so.
+	Deleted bool
+
+	// Looked: this pass has read the subaccount at Plivo.
+	Looked bool
+	// Recreating: this pass has given a recorded subaccount up as gone.
+	Recreating bool
+	// TokenInHand: this pass holds the subaccount's token.
+	TokenInHand bool
+	// Failure of a step of this pass.
+	Failure *Failure
+	// Done are the steps of this pass that succeeded, in order.
+	Done []Step
+}
+
+// Namespace is what matters of the resource's namespace.
+type Namespace struct {
+	Terminating bool
+}
+
+// Account is what matters of the Account that the resource refers to.
+type Account struct {
+	// ID of the main account whose credentials the operator holds; empty while
+	// it holds none that it may use.
+	ID string
+	// Blocked is why the Account cannot be used now, empty if it can. It is one
+	// of the API's reasons, and BlockedMessage says more.
+	Blocked        string
+	BlockedMessage string
+	Terminating    bool
+	// Allows: its namespaceSelector selects the resource's namespace.
+	Allows Fact[bool]
+	// Grants: its adoption list grants spec.authID to the namespace.
+	Grants bool
+	// Implausible: its last sweeps lack so many subaccounts that no absence counts.
+	Implausible bool
+}
+
+// Claim says who holds an authID.
+type Claim struct {
+	// Ours: this resource holds it, or may take it.
+	Ours bool
+}
+
+// Secret is what matters of a Secret.
+type Secret struct {
+	// Owned: its controller is this resource, by UID.
+	Owned bool
+	// AuthID is the value under the wanted key.
+	AuthID string
+	// TokenDigest is the digest of the value under the wanted key.
+	TokenDigest [16]byte
+	// Sound: type and keys are as they should be and it is not immutable. A
+	// Secret that is not has to be written whole.
+	Sound bool
+	// Labelled: labels, annotations and owner reference are as they should be.
+	Labelled bool
+}
+
+// Held is the answer of a create call that is not recorded yet.
+type Held struct {
+	Attempt, AuthID, AccountID string
+}
+
+// Sweep is one reading of the whole list.
+type Sweep struct {
+	Started time.Time
+}
+
+// Remote is a subaccount as last seen at Plivo or as last written there.
+type Remote struct {
+	Name    string
+	Enabled bool
+	// TokenDigest is zero where the token has not been seen.
+	TokenDigest [16]byte
+	// Unsure: an update was sent since and its answer was lost.
+	Unsure bool
+	// SettledAs is a name that Plivo was seen to turn into Name when it was sent;
+	// empty if none was.
+	SettledAs string
+}
+
+// NotFound is what 404s have told about one subaccount.
+type NotFound struct {
+	// First and Last 404 with no sight of the subaccount in between; zero: none.
+	First, Last time.Time
+	// ProvedBetween: the credentials were proved good after First.
+	ProvedBetween bool
+}
+
+// FailureKind says what a failed step means.
+type FailureKind int
+
+const (
+	// FailureRefused: Plivo said no to this one call, definitely.
+	FailureRefused FailureKind = iota + 1
+	// FailureCredentials: Plivo refused the main account's credentials.
+	FailureCredentials
+	// FailureRateLimited: Plivo answered 429.
+	FailureRateLimited
+	// FailureNotFound: Plivo answered 404.
+	FailureNotFound
+	// FailureNotSent: nothing was sent.
+	FailureNotSent
+	// FailureUnknown: the call may or may not have taken effect.
+	FailureUnknown
+	// FailureConflict: a write to Kubernetes met a newer object; a newer look
+	// will show it.
+	FailureConflict
+	// FailureKubernetes: a call to Kubernetes failed otherwise.
+	FailureKubernetes
+)
+
+// Failure is a step that failed in this pass.
+type Failure struct {
+	Step    Step
+	Kind    FailureKind
+	Message string
+}
+
+// terminating says whether the resource is being deleted.
+func (o *Observation) terminating() bool { return o.Object.DeletionTimestamp != nil }
+
+// neverSeen says whether the status reads as if nobody had looked yet.
+func (o *Observation) neverSeen() bool { return o.Object.Status.ObservedGeneration == -1 }
+
+func (o *Observation) finalized() bool {
+	for _, f := range o.Object.Finalizers {
+		if f == v1alpha1.Finalizer {
+			return true
+		}
+	}
+	return false
+}
+
+func (o *Observation) adopts() bool { return o.Object.Spec.AuthID != nil }
+
+func (o *Observation) orphans() bool {
+	return o.Object.Spec.DeletionPolicy == v1alpha1.DeletionPolicyOrphan
+}
+
+// recordedAccount is the main account that the status speaks of, if any.
+func (o *Observation) recordedAccount() string {
+	if p := o.Object.Status.PendingCreation; p != nil {
+		return p.AccountID
+	}
+	return o.Object.Status.AccountID
+}
+
+// asked says whether a fresh look has been asked for and not yet been had.
+func (o *Observation) asked() bool {
+	at := o.Object.Annotations[v1alpha1.ReconcileRequestedAtAnnotation]
+	return at != "" && at != o.Object.Status.LastHandledReconcileAt
+}
+
+// wanted returns the name and enabled that Plivo should have. What an adopting
+// spec leaves out is left as it is.
+func (o *Observation) wanted(remote Remote) (name string, enabled bool) {
+	name, enabled = remote.Name, remote.Enabled
+	if n := o.Object.Spec.Name; n != nil {
+		name = *n
+	}
+	switch e := o.Object.Spec.Enabled; {
+	case e != nil:
+		enabled = *e
+	case !o.adopts():
+		enabled = false
+	}
+	return name, enabled
+}
+
+// SecretName is the name of the Secret that the resource wants.
+func SecretName(s *v1alpha1.Subaccount) string {
+	if s.Spec.Secret.Name != "" {
+		return s.Spec.Secret.Name
+	}
+	return s.Name + "-plivo"
+}

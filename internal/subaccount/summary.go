@@ -1,0 +1,125 @@
+package subaccount
+
+import (
+	"fmt"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/subaccount-operator/subaccount-operator/api/v1alpha1"
+)
+
+// Summary is what a pass tells.
+type Summary struct {
+	// Status is the resource's status as it should read. The protocol's own
+	// fields (authID, accountID, pendingCreation) are as they were.
+	Status v1alpha1.SubaccountStatus
+	// Changed says whether that differs from what stands there.
+	Changed bool
+	// Events that happened in this pass.
+	Events []Event
+}
+
+// Event is one thing that happened.
+type Event struct {
+	Type, Reason, Action, Message string
+}
+
+// Summarize says what to tell about a resource at the end of a pass, from what
+// is known and from the decision that the pass ended with.
+func Summarize(o *Observation, d Decision) Summary {
+	s := Summary{Status: *o.Object.Status.DeepCopy()}
+	s.Events = append(s.Events, o.happened()...)
+	if d.Reason != "" {
+		s.Status.ObservedGeneration = o.Object.Generation
+		if changed := SetConditions(&s.Status.Conditions, d.Reason, d.Message, o.Object.Generation, metav1.NewTime(o.Now)); changed &&
+			v1alpha1.Catalogue[d.Reason].Ready == metav1.ConditionFalse && d.Reason != v1alpha1.ReasonDeleting {
+			s.Events = append(s.Events, Event{corev1.EventTypeWarning, d.Reason, "Reconcile", d.Message})
+		}
+	}
+	if remote, ok := o.Remote.Get(); ok && s.Status.AuthID != "" && !remote.Unsure {
+		if remote.SettledAs != "" && (s.Status.Name == nil || *s.Status.Name != remote.Name) {
+			s.Events = append(s.Events, Event{corev1.EventTypeWarning, "NameChangedByPlivo", "Update",
+				"Plivo keeps the name in another form than the spec gives it; it is not sent again."})
+		}
+		s.Status.Name, s.Status.Enabled = &remote.Name, &remote.Enabled
+	}
+	if secret, ok := o.Secret.Get(); ok && secret.Owned && secret.Sound && !o.terminating() {
+		s.Status.Binding = &v1alpha1.SecretBinding{Name: SecretName(o.Object)}
+	}
+	if o.asked() && o.Looked {
+		s.Status.LastHandledReconcileAt = o.Object.Annotations[v1alpha1.ReconcileRequestedAtAnnotation]
+	}
+	s.Changed = !equality.Semantic.DeepEqual(s.Status, o.Object.Status)
+	return s
+}
+
+// SetConditions puts the three conditions into the states that the Catalogue
+// gives to a reason. It returns whether Ready now has another status or reason.
+func SetConditions(conditions *[]metav1.Condition, reason, message string, generation int64, now metav1.Time) bool {
+	states := v1alpha1.Catalogue[reason]
+	before := meta.FindStatusCondition(*conditions, v1alpha1.ConditionReady)
+	was := metav1.Condition{Status: metav1.ConditionUnknown}
+	if before != nil {
+		was = *before
+	}
+	if states.Ready == "" {
+		states.Ready = was.Status
+	}
+	for _, c := range []struct {
+		kind   string
+		status metav1.ConditionStatus
+	}{
+		{v1alpha1.ConditionReady, states.Ready},
+		{v1alpha1.ConditionReconciling, states.Reconciling},
+		{v1alpha1.ConditionStalled, states.Stalled},
+	} {
+		meta.SetStatusCondition(conditions, metav1.Condition{
+			Type: c.kind, Status: c.status, Reason: reason, Message: message,
+			ObservedGeneration: generation, LastTransitionTime: now,
+		})
+	}
+	return was.Status != states.Ready || was.Reason != reason
+}
+
+// happened turns the steps of the pass into events.
+func (o *Observation) happened() []Event {
+	var events []Event
+	normal := func(reason, action, format string, args ...any) {
+		events = append(events, Event{corev1.EventTypeNormal, reason, action, fmt.Sprintf(format, args...)})
+	}
+	status := &o.Object.Status
+	for _, done := range o.Done {
+		switch done {
+		case StepRecord:
+			normal("Created", "Create", "Created the subaccount %s.", status.AuthID)
+		case StepAdopt:
+			normal("Adopted", "Adopt", "Adopted the subaccount %s.", status.AuthID)
+		case StepUpdate:
+			if !o.did(StepRecord) { // else it is the second half of the creation
+				normal("Updated", "Update", "Set name and enabled at Plivo.")
+			}
+		case StepWriteSecret:
+			normal("SecretWritten", "WriteSecret", "Wrote the credentials to the Secret %s.", SecretName(o.Object))
+		case StepRemoveSecret:
+			normal("SecretRemoved", "RemoveSecret", "Removed a Secret that is not wanted any more.")
+		case StepDelete:
+			normal("Deleted", "Delete", "Deleted the subaccount %s.", status.AuthID)
+		}
+	}
+	if o.Recreating {
+		events = append(events, Event{corev1.EventTypeWarning, "Recreating", "Create",
+			"The subaccount is gone at Plivo; it is made anew, with new credentials."})
+	}
+	return events
+}
+
+// NeedsAttention says whether a pass over this observation would do or tell
+// anything. It is how a sweep finds what differs.
+func NeedsAttention(o *Observation) bool {
+	d := Decide(o)
+	waits := d.Wait.After > 0 || !d.Wait.Sweep.IsZero() // for what may have come, or for another of it
+	return waits || d.Step != StepNone || Summarize(o, d).Changed
+}
