@@ -59,6 +59,11 @@ const (
 	// ReasonCredentialsNotFound: the Account's credentials Secret is missing, or
 	// lacks a well-formed auth_id and auth_token.
 	ReasonCredentialsNotFound = "CredentialsNotFound"
+	// ReasonConnecting: the Account's credentials have not been answered yet.
+	ReasonConnecting = "Connecting"
+	// ReasonInvalidSpec: the Account's namespaceSelector holds a label key or
+	// value that Kubernetes does not know.
+	ReasonInvalidSpec = "InvalidSpec"
 	// ReasonCredentialsRejected: Plivo refused the main account's credentials.
 	ReasonCredentialsRejected = "CredentialsRejected"
 	// ReasonRateLimited: Plivo answered 429; the whole main account pauses.
@@ -111,6 +116,8 @@ var Catalogue = map[string]States{
 	ReasonSecretConflict:       stateInProgress,
 	ReasonRejected:             stateStalled,
 	ReasonCredentialsNotFound:  stateInProgress,
+	ReasonConnecting:           stateInProgress,
+	ReasonInvalidSpec:          stateStalled,
 	ReasonCredentialsRejected:  stateInProgress,
 	ReasonRateLimited:          stateInProgress,
 	ReasonUnavailable:          stateInProgress,

@@ -15,6 +15,7 @@ import (
 // Group is the API group; labels, annotations and the finalizer live under it.
 const Group = "plivo.subaccount-operator.dev"
 
+// What stands in the metadata of our resources and of what we write.
 const (
 	// Finalizer is on every Subaccount and Account that the operator has taken up.
 	Finalizer = Group + "/finalizer"

@@ -219,7 +219,7 @@ type SubaccountStatus struct {
 	// +kubebuilder:validation:Minimum=-1
 	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
 
-	// conditions: Ready, and the abnormal-true Reconciling and Stalled. The
+	// conditions are Ready, and the abnormal-true Reconciling and Stalled. Their
 	// reasons are a documented catalogue.
 	//
 	// +optional

@@ -1,0 +1,239 @@
+// The manager: flags and wiring only.
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"strings"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
+	utilruntime "k8s.io/apimachinery/pkg/util/runtime"
+	"k8s.io/apimachinery/pkg/util/wait"
+	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
+	_ "k8s.io/client-go/plugin/pkg/client/auth" // every way of authentication that a kubeconfig can name
+	"k8s.io/klog/v2"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/healthz"
+	"sigs.k8s.io/controller-runtime/pkg/log/zap"
+	"sigs.k8s.io/controller-runtime/pkg/metrics"
+	"sigs.k8s.io/controller-runtime/pkg/metrics/filters"
+	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
+
+	"github.com/subaccount-operator/subaccount-operator/api/v1alpha1"
+	"github.com/subaccount-operator/subaccount-operator/internal/account"
+	"github.com/subaccount-operator/subaccount-operator/internal/controller"
+	"github.com/subaccount-operator/subaccount-operator/internal/plivo"
+	"github.com/subaccount-operator/subaccount-operator/internal/version"
+)
+
+type options struct {
+	baseURL           string
+	timeout           time.Duration
+	operatorNamespace string
+	namespaces        string
+	accountSelector   string
+	leaderElect       bool
+	leaderElectionID  string
+	metricsAddress    string
+	metricsSecure     bool
+	probeAddress      string
+	maxConcurrent     int
+	version           bool
+	zap               zap.Options
+}
+
+func (o *options) bind(fs *flag.FlagSet) {
+	fs.StringVar(&o.baseURL, "plivo-base-url", plivo.DefaultBaseURL, "Base URL of Plivo's API; plain http for loopback addresses only.")
+	fs.DurationVar(&o.timeout, "plivo-timeout", 10*time.Second, "Time limit of one call to Plivo.")
+	fs.StringVar(&o.operatorNamespace, "operator-namespace", "", "Namespace of the Accounts' credentials Secrets. "+
+		"Left out: $POD_NAMESPACE, else that of the service account, else subaccount-operator-system.")
+	fs.StringVar(&o.namespaces, "namespaces", "", "Comma-separated namespaces to serve; left out: all.")
+	fs.StringVar(&o.accountSelector, "account-selector", "", "Labels of the Accounts that this instance serves; left out: all.")
+	fs.BoolVar(&o.leaderElect, "leader-elect", false, "Elect a leader, so that of several instances one works.")
+	fs.StringVar(&o.leaderElectionID, "leader-election-id", "subaccount-operator."+v1alpha1.Group, "Name of the Lease.")
+	fs.StringVar(&o.metricsAddress, "metrics-bind-address", "0", "Address of the metrics endpoint, such as :8443; 0: none.")
+	fs.BoolVar(&o.metricsSecure, "metrics-secure", true, "Serve metrics by https, to those whom the API server lets.")
+	fs.StringVar(&o.probeAddress, "health-probe-bind-address", ":8081", "Address of /healthz and /readyz.")
+	fs.IntVar(&o.maxConcurrent, "max-concurrent-reconciles", 16, "How many Subaccounts are worked on at once.")
+	fs.BoolVar(&o.version, "version", false, "Print the version and exit.")
+	o.zap.BindFlags(fs)
+}
+
+func main() {
+	var o options
+	o.bind(flag.CommandLine)
+	flag.Parse()
+	if o.version {
+		fmt.Println("subaccount-operator", version.String())
+		return
+	}
+	log := zap.New(zap.UseFlagOptions(&o.zap))
+	ctrl.SetLogger(log)
+	klog.SetLogger(log)
+	if err := run(ctrl.SetupSignalHandler(), o); err != nil {
+		log.Error(err, "the manager cannot go on")
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context, o options) error {
+	base, err := plivo.ParseBaseURL(o.baseURL)
+	if err != nil {
+		return fmt.Errorf("--plivo-base-url: %w", err)
+	}
+	if o.timeout <= 0 || o.maxConcurrent <= 0 {
+		return errors.New("--plivo-timeout and --max-concurrent-reconciles must be positive")
+	}
+	selector, err := labels.Parse(o.accountSelector)
+	if err != nil {
+		return fmt.Errorf("--account-selector: %w", err)
+	}
+	namespaces := splitList(o.namespaces)
+	o.operatorNamespace = operatorNamespace(o.operatorNamespace)
+
+	// The key of the digests lives and dies with the process.
+	key := make([]byte, 32)
+	_, _ = rand.Read(key) // never fails
+	digester := plivo.NewDigester(key)
+
+	mgr, err := newManager(o, namespaces, digester)
+	if err != nil {
+		return err
+	}
+	cluster, err := clusterUID(ctx, mgr.GetAPIReader())
+	if err != nil {
+		return err
+	}
+	credentials, err := cache.New(mgr.GetConfig(), withScheme(controller.CredentialsCacheOptions(o.operatorNamespace), mgr))
+	if err != nil {
+		return err
+	}
+	if err := mgr.Add(credentials); err != nil {
+		return err
+	}
+	registerMetrics()
+
+	httpClient := plivo.NewHTTPClient()
+	accounts := &controller.AccountReconciler{
+		Client: mgr.GetClient(), Credentials: credentials, OperatorNamespace: o.operatorNamespace,
+		Events: mgr.GetEventRecorder("subaccount-operator"), Selector: selector,
+	}
+	accounts.Accounts = account.NewRegistry(ctx, account.Options{
+		NewClient: func(c plivo.Credentials) *plivo.Client {
+			return plivo.NewClient(base, httpClient, c, "subaccount-operator/"+version.String())
+		},
+		Timeout: o.timeout, Digester: digester, Recorded: accounts.Recorded, Notify: accounts.Notify,
+	})
+	accounts.Subaccounts = &controller.SubaccountReconciler{
+		Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Events: accounts.Events, Accounts: accounts.Accounts,
+		Digester: digester, ClusterUID: cluster, Namespaces: namespaces, Selector: selector,
+		Timeout: o.timeout, Settle: o.timeout + 30*time.Second, MaxConcurrent: o.maxConcurrent,
+	}
+	if err := accounts.Subaccounts.SetupWithManager(ctx, mgr); err != nil {
+		return err
+	}
+	if err := accounts.SetupWithManager(mgr); err != nil {
+		return err
+	}
+	ctrl.Log.Info("starting", "version", version.String(), "operatorNamespace", o.operatorNamespace, "plivo", base.String())
+	return mgr.Start(ctx)
+}
+
+func newManager(o options, namespaces []string, digester *plivo.Digester) (ctrl.Manager, error) {
+	scheme := runtime.NewScheme()
+	utilruntime.Must(clientgoscheme.AddToScheme(scheme))
+	utilruntime.Must(v1alpha1.AddToScheme(scheme))
+	config, err := ctrl.GetConfig()
+	if err != nil {
+		return nil, err
+	}
+	// Plivo's budget is the bound on what is done; the API server has its own
+	// fairness.
+	config.QPS, config.Burst = 200, 400
+	config.UserAgent = "subaccount-operator/" + version.String()
+	serving := metricsserver.Options{BindAddress: o.metricsAddress, SecureServing: o.metricsSecure}
+	if o.metricsSecure {
+		serving.FilterProvider = filters.WithAuthenticationAndAuthorization
+	}
+	mgr, err := ctrl.NewManager(config, ctrl.Options{
+		Scheme: scheme, Metrics: serving, HealthProbeBindAddress: o.probeAddress,
+		Cache:          controller.CacheOptions(namespaces, digester),
+		LeaderElection: o.leaderElect, LeaderElectionID: o.leaderElectionID,
+		LeaderElectionNamespace: o.operatorNamespace,
+		// Main ends right after the manager, so the lease can be given up.
+		LeaderElectionReleaseOnCancel: true,
+	})
+	if err != nil {
+		return nil, err
+	}
+	if err := mgr.AddHealthzCheck("healthz", healthz.Ping); err != nil {
+		return nil, err
+	}
+	return mgr, mgr.AddReadyzCheck("readyz", healthz.Ping)
+}
+
+func withScheme(o cache.Options, mgr ctrl.Manager) cache.Options {
+	o.Scheme, o.Mapper, o.HTTPClient = mgr.GetScheme(), mgr.GetRESTMapper(), mgr.GetHTTPClient()
+	return o
+}
+
+func registerMetrics() {
+	for _, c := range plivo.Collectors() {
+		metrics.Registry.MustRegister(c)
+	}
+	for _, c := range account.Collectors() {
+		metrics.Registry.MustRegister(c)
+	}
+	for _, c := range controller.Collectors() {
+		metrics.Registry.MustRegister(c)
+	}
+}
+
+// clusterUID is the UID of the namespace kube-system, which markers bear.
+func clusterUID(ctx context.Context, live client.Reader) (types.UID, error) {
+	ns := &corev1.Namespace{}
+	// A control plane that has only just started may not have made it yet.
+	err := wait.PollUntilContextTimeout(ctx, time.Second, 30*time.Second, true, func(ctx context.Context) (bool, error) {
+		err := live.Get(ctx, types.NamespacedName{Name: "kube-system"}, ns)
+		return err == nil, client.IgnoreNotFound(err)
+	})
+	if err != nil {
+		return "", fmt.Errorf("the UID of the namespace kube-system, by which this cluster knows its own: %w", err)
+	}
+	return ns.UID, nil
+}
+
+func operatorNamespace(flag string) string {
+	if flag != "" {
+		return flag
+	}
+	if ns := os.Getenv("POD_NAMESPACE"); ns != "" {
+		return ns
+	}
+	if data, err := os.ReadFile("/var/run/secrets/kubernetes.io/serviceaccount/namespace"); err == nil {
+		if ns := strings.TrimSpace(string(data)); ns != "" {
+			return ns
+		}
+	}
+	return "subaccount-operator-system"
+}
+
+func splitList(s string) []string {
+	var out []string
+	for _, item := range strings.Split(s, ",") {
+		if item = strings.TrimSpace(item); item != "" {
+			out = append(out, item)
+		}
+	}
+	return out
+}

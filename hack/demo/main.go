@@ -1,0 +1,72 @@
+// The demo: a control plane, a simulated Plivo and the manager's real binary
+// on this machine, and a tour of what a user would want to see happening. With
+// a terminal it stays up afterwards; with ONCE=1, or without one, it ends, with
+// an error if a step did not happen.
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"syscall"
+	"time"
+
+	"golang.org/x/term"
+
+	"github.com/subaccount-operator/subaccount-operator/test/devplane"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if err := run(ctx); err != nil {
+		fmt.Fprintln(os.Stderr, "\nthe demo failed:", err)
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context) error {
+	root, err := devplane.Root()
+	if err != nil {
+		return err
+	}
+	dir, err := os.MkdirTemp("", "subaccount-operator-demo-")
+	if err != nil {
+		return err
+	}
+	defer func() { _ = os.RemoveAll(dir) }()
+
+	say("Starting a control plane (etcd, kube-apiserver, kube-controller-manager) ...")
+	plane, err := devplane.Start(devplane.Options{ControllerManager: true, CRDs: []string{}})
+	if err != nil {
+		return err
+	}
+	defer func() { _ = plane.Stop() }()
+
+	d := &demo{root: root, dir: dir, plane: plane}
+	defer d.stop()
+	if err := d.start(ctx); err != nil {
+		return err
+	}
+	started := time.Now()
+	for i, s := range d.tour() {
+		say("\n%d. %s", i+1, s.title)
+		if err := s.do(ctx); err != nil {
+			return fmt.Errorf("step %d, %q: %w\nthe manager's log ends with:\n%s", i+1, s.title, err, d.logTail())
+		}
+	}
+	say("\nThe tour took %d s. All of it happened.", int(time.Since(started).Seconds()))
+	if os.Getenv("ONCE") != "" || !term.IsTerminal(int(os.Stdin.Fd())) || !term.IsTerminal(int(os.Stdout.Fd())) {
+		return nil
+	}
+	say("\nEverything stays up until Ctrl-C. To play with it, in another terminal:\n\n"+
+		"  export KUBECONFIG=%s PATH=%s:$PATH\n  kubectl get plivo -A\n\n"+
+		"The simulated Plivo is at %s (its control endpoint: %s/_sim/subaccounts).\nThe manager's log: %s",
+		plane.Kubeconfig, filepath.Dir(plane.Kubectl), d.sim, d.sim, d.managerLog())
+	<-ctx.Done()
+	return nil
+}
+
+func say(format string, args ...any) { fmt.Printf(format+"\n", args...) }

@@ -1,0 +1,322 @@
+package controller
+
+import (
+	"context"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/tools/events"
+	"k8s.io/client-go/util/workqueue"
+	"k8s.io/utils/ptr"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/builder"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller"
+	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
+	"sigs.k8s.io/controller-runtime/pkg/event"
+	"sigs.k8s.io/controller-runtime/pkg/handler"
+	"sigs.k8s.io/controller-runtime/pkg/predicate"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+	"sigs.k8s.io/controller-runtime/pkg/source"
+
+	"github.com/subaccount-operator/subaccount-operator/api/v1alpha1"
+	"github.com/subaccount-operator/subaccount-operator/internal/account"
+	"github.com/subaccount-operator/subaccount-operator/internal/plivo"
+	"github.com/subaccount-operator/subaccount-operator/internal/subaccount"
+)
+
+// AccountReconciler gives a main account its credentials, and takes what its
+// sweeps tell to the Subaccounts and to the Account's status.
+type AccountReconciler struct {
+	// Client reads from the cache and writes.
+	Client client.Client
+	// Credentials is the cache of the Secrets in the operator's own namespace.
+	Credentials cache.Cache
+	// OperatorNamespace is where they are.
+	OperatorNamespace string
+	Events            events.EventRecorder
+	Accounts          *account.Registry
+	// Subaccounts is told after each sweep.
+	Subaccounts *SubaccountReconciler
+	// Selector of the Accounts that this instance serves.
+	Selector labels.Selector
+
+	queue  queue
+	strays strays
+}
+
+// +kubebuilder:rbac:groups=plivo.subaccount-operator.dev,resources=accounts,verbs=get;list;watch;patch
+// +kubebuilder:rbac:groups=plivo.subaccount-operator.dev,resources=accounts/status,verbs=patch
+
+// Notify brings an Account back whose sweeps have something to tell.
+func (r *AccountReconciler) Notify(name string) { r.queue.add(types.NamespacedName{Name: name}) }
+
+// Recorded returns the authIDs that are recorded under an Account.
+func (r *AccountReconciler) Recorded(name string) []string {
+	var all v1alpha1.SubaccountList
+	if err := r.Client.List(context.Background(), &all, client.MatchingFields{indexAccount: name}); err != nil {
+		return nil
+	}
+	var ids []string
+	for i := range all.Items {
+		if id := all.Items[i].Status.AuthID; id != "" {
+			ids = append(ids, id)
+		}
+	}
+	return ids
+}
+
+// Reconcile makes one pass over an Account.
+func (r *AccountReconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Result, error) {
+	a := &v1alpha1.Account{}
+	err := r.Client.Get(ctx, req.NamespacedName, a)
+	switch {
+	case apierrors.IsNotFound(err):
+		r.Accounts.Remove(req.Name)
+		return ctrl.Result{}, r.Subaccounts.EnqueueChanged(ctx, req.Name)
+	case err != nil:
+		return ctrl.Result{}, err
+	case !r.Selector.Matches(labels.Set(a.Labels)):
+		r.Accounts.Remove(req.Name)
+		return ctrl.Result{}, nil
+	}
+	users, err := r.users(ctx, a)
+	if err != nil {
+		return ctrl.Result{}, err
+	}
+	if done, err := r.finalize(ctx, a, users); done || err != nil {
+		return ctrl.Result{}, client.IgnoreNotFound(err)
+	}
+	reason, message := r.configure(ctx, a, users)
+	if reason == "" {
+		reason, message = r.sweepTells(ctx, a, users)
+	}
+	if a.DeletionTimestamp != nil {
+		reason, message = v1alpha1.ReasonInUse, "The Account is being deleted, and stays until no Subaccount needs it any more."
+	}
+	if err := r.report(ctx, a, users, reason, message); err != nil {
+		return ctrl.Result{}, err
+	}
+	return ctrl.Result{}, r.Subaccounts.EnqueueChanged(ctx, a.Name)
+}
+
+// users are the Subaccounts that refer to an Account.
+func (r *AccountReconciler) users(ctx context.Context, a *v1alpha1.Account) ([]v1alpha1.Subaccount, error) {
+	var all v1alpha1.SubaccountList
+	err := r.Client.List(ctx, &all, client.MatchingFields{indexAccount: a.Name})
+	return all.Items, err
+}
+
+// finalize adds the finalizer, or removes it from a terminating Account that
+// no Subaccount needs any more; then it is done.
+func (r *AccountReconciler) finalize(ctx context.Context, a *v1alpha1.Account, users []v1alpha1.Subaccount) (done bool, err error) {
+	before := a.DeepCopy()
+	if a.DeletionTimestamp == nil {
+		if !controllerutil.AddFinalizer(a, v1alpha1.Finalizer) {
+			return false, nil
+		}
+		return false, r.patch(ctx, before, a)
+	}
+	if !controllerutil.ContainsFinalizer(a, v1alpha1.Finalizer) {
+		return true, nil
+	}
+	for i := range users {
+		if controllerutil.ContainsFinalizer(&users[i], v1alpha1.Finalizer) {
+			return false, nil
+		}
+	}
+	controllerutil.RemoveFinalizer(a, v1alpha1.Finalizer)
+	return true, r.patch(ctx, before, a)
+}
+
+func (r *AccountReconciler) patch(ctx context.Context, before, after *v1alpha1.Account) error {
+	return r.Client.Patch(ctx, after, client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{}))
+}
+
+// configure gives the account its credentials; a reason says why it cannot.
+func (r *AccountReconciler) configure(ctx context.Context, a *v1alpha1.Account, users []v1alpha1.Subaccount) (reason, message string) {
+	if _, err := metav1.LabelSelectorAsSelector(a.Spec.NamespaceSelector); err != nil {
+		reason, message = v1alpha1.ReasonInvalidSpec, "spec.namespaceSelector cannot be used: "+err.Error()
+	}
+	var credentials plivo.Credentials
+	if reason == "" {
+		credentials, reason, message = r.credentials(ctx, a)
+	}
+	if reason == "" {
+		reason, message = accountChanged(credentials.AuthID, users)
+	}
+	if reason != "" {
+		r.Accounts.Block(a.Name, reason, message)
+		return reason, message
+	}
+	acct := r.Accounts.Configure(a.Name, credentials, int(a.Spec.RequestBudget), a.Spec.SweepInterval.Duration)
+	if acct.Confirm(a.Annotations[v1alpha1.ConfirmDisappearanceAnnotation]) {
+		r.Events.Eventf(a, nil, corev1.EventTypeWarning, "DisappearanceConfirmed", "Sweep",
+			"A person has confirmed that the subaccounts that Plivo's list lacks are gone.")
+	}
+	return "", ""
+}
+
+// credentials reads the credentials Secret.
+func (r *AccountReconciler) credentials(ctx context.Context, a *v1alpha1.Account) (c plivo.Credentials, reason, message string) {
+	name := a.Spec.CredentialsSecretRef.Name
+	secret := &corev1.Secret{}
+	err := r.Credentials.Get(ctx, types.NamespacedName{Namespace: r.OperatorNamespace, Name: name}, secret)
+	if apierrors.IsNotFound(err) {
+		return c, v1alpha1.ReasonCredentialsNotFound, "There is no Secret " + name + " in the operator's namespace " +
+			r.OperatorNamespace + ": create it with auth_id and auth_token of the main account."
+	}
+	if err != nil {
+		return c, v1alpha1.ReasonCredentialsNotFound, "The Secret " + name + " in the operator's namespace " + r.OperatorNamespace + " cannot be read."
+	}
+	c.AuthID, c.Token = string(oneOf(secret.Data, "auth_id", "PLIVO_AUTH_ID")), plivo.NewToken(string(oneOf(secret.Data, "auth_token", "PLIVO_AUTH_TOKEN")))
+	if err := c.Validate(); err != nil {
+		return c, v1alpha1.ReasonCredentialsNotFound, "The Secret " + name + " in the operator's namespace " + r.OperatorNamespace +
+			" holds no usable auth_id and auth_token: " + err.Error() + "."
+	}
+	return c, "", ""
+}
+
+func oneOf(data map[string][]byte, keys ...string) []byte {
+	for _, key := range keys {
+		if value, ok := data[key]; ok {
+			return value
+		}
+	}
+	return nil
+}
+
+// accountChanged refuses credentials of another main account than any of the
+// Subaccounts is recorded or pending under: each would look deleted.
+func accountChanged(authID string, users []v1alpha1.Subaccount) (reason, message string) {
+	for i := range users {
+		recorded := users[i].Status.AccountID
+		if p := users[i].Status.PendingCreation; p != nil {
+			recorded = p.AccountID
+		}
+		if recorded != "" && recorded != authID {
+			return v1alpha1.ReasonAccountChanged, "The credentials are those of the main account " + authID + ", and there are Subaccounts under " +
+				recorded + ": give the credentials of " + recorded + ", or make another Account."
+		}
+	}
+	return "", ""
+}
+
+// sweepTells reads how the sweeps fare, and lets strays be removed after one
+// that was complete.
+func (r *AccountReconciler) sweepTells(ctx context.Context, a *v1alpha1.Account, users []v1alpha1.Subaccount) (reason, message string) {
+	acct, ok := r.Accounts.Get(a.Name)
+	if !ok {
+		return v1alpha1.ReasonConnecting, connecting
+	}
+	status := acct.Status()
+	if acct.Implausible() {
+		return v1alpha1.ReasonInventoryImplausible, "Plivo's list lacks more than half of the subaccounts recorded under this Account. Nothing is " +
+			"made anew. If they are really gone, give the annotation " + v1alpha1.ConfirmDisappearanceAnnotation + " a new value."
+	}
+	r.strays.remove(ctx, r, a, acct, status.Complete)
+	if acct.Usable().Refused {
+		return v1alpha1.ReasonCredentialsRejected, "Plivo refuses the credentials: put working ones into the Secret " +
+			a.Spec.CredentialsSecretRef.Name + ". They are tried again every " + a.Spec.SweepInterval.Duration.String() + ", and at once when the Secret changes."
+	}
+	switch status.Outcome {
+	case account.OutcomeNone:
+		return v1alpha1.ReasonConnecting, connecting
+	case account.OutcomeComplete, account.OutcomeChanging:
+		return v1alpha1.ReasonReady, "Plivo accepts the credentials."
+	case account.OutcomeRefused:
+		return v1alpha1.ReasonCredentialsRejected, "Plivo refuses the credentials: " + status.Message
+	case account.OutcomeRateLimited:
+		return v1alpha1.ReasonRateLimited, "Plivo's rate limit is reached, by the operator or by the account's other traffic. It goes on by itself."
+	default:
+		return v1alpha1.ReasonUnavailable, "Plivo's list cannot be read: " + status.Message + ". This is tried again by itself."
+	}
+}
+
+const connecting = "The credentials are being tried."
+
+// report writes what changed in the status, and an event if the reason did.
+func (r *AccountReconciler) report(ctx context.Context, a *v1alpha1.Account, users []v1alpha1.Subaccount, reason, message string) error {
+	before := a.DeepCopy()
+	status := &a.Status
+	status.ObservedGeneration = a.Generation
+	changed := subaccount.SetConditions(&status.Conditions, reason, message, a.Generation, metav1.NewTime(time.Now()))
+	if acct, ok := r.Accounts.Get(a.Name); ok {
+		if id := acct.Usable().ID; id != "" {
+			status.AuthID = id
+		}
+		if tally := acct.Status(); tally.Complete > 0 && status.AuthID != "" {
+			status.Subaccounts = count(acct, users, tally.Total)
+		}
+	}
+	if equality.Semantic.DeepEqual(before.Status, a.Status) {
+		return nil
+	}
+	if changed && reason != v1alpha1.ReasonReady && reason != v1alpha1.ReasonConnecting {
+		r.Events.Eventf(a, nil, corev1.EventTypeWarning, reason, "Reconcile", "%s", message)
+	}
+	err := r.Client.Status().Patch(ctx, a, client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{}))
+	return client.IgnoreNotFound(err)
+}
+
+// count what the last sweep saw.
+func count(acct *account.Account, users []v1alpha1.Subaccount, total int) *v1alpha1.SubaccountCounts {
+	managed := map[string]struct{}{}
+	for i := range users {
+		if remote, _, _ := acct.Remote(users[i].Status.AuthID); !remote.IsUnknown() && !remote.IsAbsent() {
+			managed[users[i].Status.AuthID] = struct{}{}
+		}
+	}
+	return &v1alpha1.SubaccountCounts{
+		Total: ptr.To(int32(total)), Managed: ptr.To(int32(len(managed))), Unmanaged: ptr.To(int32(total - len(managed))),
+	}
+}
+
+// SetupWithManager registers the reconciler. The cache of credentials has to
+// be added to the manager too.
+func (r *AccountReconciler) SetupWithManager(mgr ctrl.Manager) error {
+	return ctrl.NewControllerManagedBy(mgr).
+		Named("account").
+		For(&v1alpha1.Account{}, builder.WithPredicates(predicate.Or(
+			predicate.GenerationChangedPredicate{}, predicate.AnnotationChangedPredicate{}, predicate.LabelChangedPredicate{}))).
+		// A terminating Account waits for its last Subaccount to go.
+		Watches(&v1alpha1.Subaccount{}, handler.EnqueueRequestsFromMapFunc(r.terminating), builder.WithPredicates(predicate.Funcs{
+			CreateFunc: func(event.CreateEvent) bool { return false }, UpdateFunc: func(event.UpdateEvent) bool { return false },
+		})).
+		WatchesRawSource(source.Kind(r.Credentials, &corev1.Secret{}, handler.TypedEnqueueRequestsFromMapFunc(r.ofSecret))).
+		WatchesRawSource(&r.queue).
+		WithOptions(controller.Options{
+			MaxConcurrentReconciles: 4,
+			RateLimiter:             workqueue.NewTypedItemExponentialFailureRateLimiter[reconcile.Request](time.Second, time.Minute),
+		}).
+		Complete(r)
+}
+
+func (r *AccountReconciler) terminating(ctx context.Context, obj client.Object) []reconcile.Request {
+	a := &v1alpha1.Account{}
+	key := types.NamespacedName{Name: obj.(*v1alpha1.Subaccount).Spec.AccountRef.Name}
+	if err := r.Client.Get(ctx, key, a); err != nil || a.DeletionTimestamp == nil {
+		return nil
+	}
+	return []reconcile.Request{{NamespacedName: key}}
+}
+
+func (r *AccountReconciler) ofSecret(ctx context.Context, secret *corev1.Secret) []reconcile.Request {
+	var all v1alpha1.AccountList
+	if err := r.Client.List(ctx, &all); err != nil {
+		return nil
+	}
+	var requests []reconcile.Request
+	for i := range all.Items {
+		if all.Items[i].Spec.CredentialsSecretRef.Name == secret.Name {
+			requests = append(requests, reconcile.Request{NamespacedName: types.NamespacedName{Name: all.Items[i].Name}})
+		}
+	}
+	return requests
+}

@@ -1,0 +1,81 @@
+package controller
+
+import (
+	"context"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/subaccount-operator/subaccount-operator/api/v1alpha1"
+	"github.com/subaccount-operator/subaccount-operator/internal/plivo"
+)
+
+// CacheOptions restrict the manager's cache to what is ours: Subaccounts and
+// our own Secrets, these with digests in place of data, in the given
+// namespaces (none: all).
+func CacheOptions(namespaces []string, digester *plivo.Digester) cache.Options {
+	var limit map[string]cache.Config
+	for _, ns := range namespaces {
+		if limit == nil {
+			limit = map[string]cache.Config{}
+		}
+		limit[ns] = cache.Config{}
+	}
+	return cache.Options{
+		DefaultTransform: cache.TransformStripManagedFields(),
+		ByObject: map[client.Object]cache.ByObject{
+			&v1alpha1.Subaccount{}: {Namespaces: limit},
+			&corev1.Secret{}: {
+				Namespaces: limit,
+				Label:      labels.SelectorFromSet(labels.Set{v1alpha1.ManagedByLabel: v1alpha1.ManagedByValue}),
+				Transform:  digestSecret(digester),
+			},
+		},
+	}
+}
+
+// CredentialsCacheOptions are those of a second cache, for the Secrets of the
+// operator's own namespace, with their data.
+func CredentialsCacheOptions(operatorNamespace string) cache.Options {
+	return cache.Options{
+		DefaultTransform:  cache.TransformStripManagedFields(),
+		DefaultNamespaces: map[string]cache.Config{operatorNamespace: {}},
+	}
+}
+
+func addIndexes(ctx context.Context, indexer client.FieldIndexer) error {
+	if err := indexer.IndexField(ctx, &v1alpha1.Subaccount{}, indexAccount, func(o client.Object) []string {
+		return []string{o.(*v1alpha1.Subaccount).Spec.AccountRef.Name}
+	}); err != nil {
+		return err
+	}
+	if err := indexer.IndexField(ctx, &v1alpha1.Subaccount{}, indexAuthID, func(o client.Object) []string {
+		if id := o.(*v1alpha1.Subaccount).Status.AuthID; id != "" {
+			return []string{id}
+		}
+		return nil
+	}); err != nil {
+		return err
+	}
+	return indexer.IndexField(ctx, &corev1.Secret{}, indexOwner, func(o client.Object) []string {
+		var uids []string
+		for _, owner := range o.GetOwnerReferences() {
+			if owner.Kind == "Subaccount" && ownerGroup(owner) == v1alpha1.Group {
+				uids = append(uids, string(owner.UID))
+			}
+		}
+		return uids
+	})
+}
+
+func ownerGroup(o metav1.OwnerReference) string {
+	for i := range o.APIVersion {
+		if o.APIVersion[i] == '/' {
+			return o.APIVersion[:i]
+		}
+	}
+	return ""
+}

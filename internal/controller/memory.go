@@ -1,0 +1,106 @@
+package controller
+
+import (
+	"sync"
+	"time"
+
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/resourceversion"
+
+	"github.com/subaccount-operator/subaccount-operator/api/v1alpha1"
+	"github.com/subaccount-operator/subaccount-operator/internal/plivo"
+	"github.com/subaccount-operator/subaccount-operator/internal/subaccount"
+)
+
+// memory is what this process knows of Subaccounts and the cluster does not.
+// All of it can be lost: the protocol then finds out again.
+type memory struct {
+	mu      sync.Mutex
+	entries map[types.UID]*entry
+	uids    map[types.NamespacedName]types.UID
+}
+
+type entry struct {
+	// held is the answer of a create call that is not recorded yet.
+	held *held
+	// refused is the attempt that is known to have made nothing.
+	refused string
+	// attempt that was pending when last seen, and when it was first seen.
+	attempt    string
+	firstSight time.Time
+	// judged is the authID whose claim was judged ours on a live list.
+	judged string
+	// written is the resourceVersion of our last write, and writtenAt its time.
+	written   string
+	writtenAt time.Time
+}
+
+type held struct {
+	subaccount.Held
+	token plivo.Token
+}
+
+// staleFor bounds how long a cache that is older than our own last write is
+// waited for: an etcd that was restored counts from an older version.
+const staleFor = 10 * time.Second
+
+func newMemory() *memory {
+	return &memory{entries: map[types.UID]*entry{}, uids: map[types.NamespacedName]types.UID{}}
+}
+
+// with calls do with the entry of a resource.
+func (m *memory) with(s *v1alpha1.Subaccount, do func(*entry)) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	e := m.entries[s.UID]
+	if e == nil {
+		key := types.NamespacedName{Namespace: s.Namespace, Name: s.Name}
+		delete(m.entries, m.uids[key]) // of an older resource of the same name
+		m.uids[key] = s.UID
+		e = &entry{}
+		m.entries[s.UID] = e
+	}
+	do(e)
+}
+
+// get returns a copy of a resource's entry, as of its status: the first sight
+// of a pending attempt is now, if it was not seen before.
+func (m *memory) get(s *v1alpha1.Subaccount, now time.Time) entry {
+	var out entry
+	m.with(s, func(e *entry) {
+		if p := s.Status.PendingCreation; p != nil && p.Attempt != e.attempt {
+			e.attempt, e.firstSight = p.Attempt, now
+		}
+		if e.held != nil && e.held.AuthID == s.Status.AuthID {
+			e.held = nil
+		}
+		out = *e
+	})
+	return out
+}
+
+// wrote remembers our own last write.
+func (m *memory) wrote(s *v1alpha1.Subaccount) {
+	m.with(s, func(e *entry) { e.written, e.writtenAt = s.ResourceVersion, time.Now() })
+}
+
+// stale says whether what the cache shows is older than our own last write.
+func (m *memory) stale(s *v1alpha1.Subaccount) bool {
+	stale := false
+	m.with(s, func(e *entry) {
+		if e.written == "" || time.Since(e.writtenAt) > staleFor {
+			return
+		}
+		order, err := resourceversion.CompareResourceVersion(s.ResourceVersion, e.written)
+		stale = err == nil && order < 0
+	})
+	return stale
+}
+
+// forget drops what is known of a resource that is gone.
+func (m *memory) forget(key types.NamespacedName) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	delete(m.entries, m.uids[key])
+	delete(m.uids, key)
+}

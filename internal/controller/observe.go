@@ -1,0 +1,187 @@
+package controller
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/subaccount-operator/subaccount-operator/api/v1alpha1"
+	"github.com/subaccount-operator/subaccount-operator/internal/account"
+	"github.com/subaccount-operator/subaccount-operator/internal/subaccount"
+)
+
+// Indexes of the caches.
+const (
+	indexAccount = "spec.accountRef.name" // of Subaccounts
+	indexAuthID  = "status.authID"        // of Subaccounts
+	indexOwner   = "metadata.ownerReferences.uid"
+)
+
+// observe gathers what the caches and this process's memory tell of a
+// Subaccount. It reads nothing live: it is cheap enough to be made for every
+// Subaccount after every sweep.
+func (r *SubaccountReconciler) observe(ctx context.Context, s *v1alpha1.Subaccount) (*subaccount.Observation, *account.Account) {
+	now := time.Now()
+	known := r.memory.get(s, now)
+	o := &subaccount.Observation{
+		Now: now, Settle: r.Settle, Object: s, Marker: subaccount.Marker(r.ClusterUID, s.UID),
+		Refused: known.refused, FirstSight: known.firstSight,
+	}
+	if known.held != nil {
+		o.Held, o.TokenInHand = &known.held.Held, true
+	}
+	o.Namespace = r.observeNamespace(ctx, s)
+	acct := r.observeAccount(ctx, o)
+	r.observeSecrets(ctx, o)
+	o.Claim = r.observeClaim(ctx, s, known.judged)
+	if acct != nil {
+		o.Swept = acct.Swept()
+		o.Found = acct.Bearing(o.Marker)
+		observeRemote(o, acct)
+	}
+	return o, acct
+}
+
+func (r *SubaccountReconciler) observeNamespace(ctx context.Context, s *v1alpha1.Subaccount) subaccount.Fact[subaccount.Namespace] {
+	ns := &corev1.Namespace{}
+	if err := r.Client.Get(ctx, types.NamespacedName{Name: s.Namespace}, ns); err != nil {
+		return subaccount.Unknown[subaccount.Namespace]()
+	}
+	return subaccount.Known(subaccount.Namespace{Terminating: ns.DeletionTimestamp != nil})
+}
+
+// observeAccount folds in the Account that the resource refers to, and returns
+// it as this process knows it, nil if it does not yet.
+func (r *SubaccountReconciler) observeAccount(ctx context.Context, o *subaccount.Observation) *account.Account {
+	s, resource := o.Object, &v1alpha1.Account{}
+	err := r.Client.Get(ctx, types.NamespacedName{Name: s.Spec.AccountRef.Name}, resource)
+	if apierrors.IsNotFound(err) {
+		o.Account = subaccount.Absent[subaccount.Account]()
+		return nil
+	}
+	if err != nil {
+		return nil
+	}
+	acct, ok := r.Accounts.Get(resource.Name)
+	if !ok {
+		return nil
+	}
+	usable := acct.Usable()
+	facts := subaccount.Account{
+		ID: usable.ID, Terminating: resource.DeletionTimestamp != nil,
+		Allows: r.allows(ctx, resource, s.Namespace), Grants: grants(resource, s),
+		Implausible: acct.Implausible(),
+	}
+	switch {
+	case usable.Reason != "":
+		facts.Blocked = v1alpha1.ReasonAccountNotReady
+		facts.BlockedMessage = "The Account " + resource.Name + " cannot be used: see its conditions (" + usable.Reason + ")."
+	case usable.Refused:
+		facts.Blocked = v1alpha1.ReasonCredentialsRejected
+		facts.BlockedMessage = "Plivo refuses the credentials of the Account " + resource.Name + ": see its conditions."
+	}
+	o.Account = subaccount.Known(facts)
+	return acct
+}
+
+// allows says whether an Account's namespaceSelector selects a namespace.
+func (r *SubaccountReconciler) allows(ctx context.Context, a *v1alpha1.Account, namespace string) subaccount.Fact[bool] {
+	selector, err := metav1.LabelSelectorAsSelector(a.Spec.NamespaceSelector)
+	if err != nil {
+		return subaccount.Unknown[bool]()
+	}
+	ns := &corev1.Namespace{}
+	if err := r.Client.Get(ctx, types.NamespacedName{Name: namespace}, ns); err != nil {
+		return subaccount.Unknown[bool]()
+	}
+	return subaccount.Known(selector.Matches(labels.Set(ns.Labels)))
+}
+
+// grants says whether an Account lets a Subaccount adopt its spec.authID.
+func grants(a *v1alpha1.Account, s *v1alpha1.Subaccount) bool {
+	return s.Spec.AuthID != nil && slices.ContainsFunc(a.Spec.Adoption, func(g v1alpha1.AdoptionGrant) bool {
+		return g.Namespace == s.Namespace &&
+			(slices.Contains(g.AuthIDs, *s.Spec.AuthID) || slices.Contains(g.AuthIDs, v1alpha1.AnyAuthID))
+	})
+}
+
+// observeSecrets folds in what the cache shows. A Secret that it does not show
+// may exist without our label, and so is Unknown.
+func (r *SubaccountReconciler) observeSecrets(ctx context.Context, o *subaccount.Observation) {
+	s, wanted := o.Object, subaccount.SecretName(o.Object)
+	secret := &corev1.Secret{}
+	if err := r.Client.Get(ctx, types.NamespacedName{Namespace: s.Namespace, Name: wanted}, secret); err == nil {
+		o.Secret = subaccount.Known(r.secretFacts(s, secret, true))
+	}
+	var owned corev1.SecretList
+	if err := r.Client.List(ctx, &owned, client.InNamespace(s.Namespace), client.MatchingFields{indexOwner: string(s.UID)}); err != nil {
+		return
+	}
+	for i := range owned.Items {
+		if name := owned.Items[i].Name; name != wanted && owns(s, &owned.Items[i]) {
+			o.OldSecrets = append(o.OldSecrets, name)
+		}
+	}
+}
+
+// observeClaim says who holds the authID, as far as the cache can tell. A
+// subaccount that we have made is ours unless another status names it too; an
+// adoption is judged on a live list once, before it hands anything out.
+func (r *SubaccountReconciler) observeClaim(ctx context.Context, s *v1alpha1.Subaccount, judged string) subaccount.Fact[subaccount.Claim] {
+	authID := claimed(s)
+	var holders v1alpha1.SubaccountList
+	if authID == "" || r.Client.List(ctx, &holders, client.MatchingFields{indexAuthID: authID}) != nil {
+		return subaccount.Unknown[subaccount.Claim]()
+	}
+	alone := !slices.ContainsFunc(holders.Items, func(h v1alpha1.Subaccount) bool { return h.UID != s.UID })
+	recorded := s.Status.AuthID != ""
+	settled := s.Spec.AuthID == nil || s.Status.Binding != nil || judged == authID
+	if alone && recorded && settled {
+		return subaccount.Known(subaccount.Claim{Ours: true})
+	}
+	if recorded && judged == authID && holds(s, holders.Items) {
+		return subaccount.Known(subaccount.Claim{Ours: true})
+	}
+	return subaccount.Unknown[subaccount.Claim]()
+}
+
+// claimed is the authID that a Subaccount holds or is about to hold.
+func claimed(s *v1alpha1.Subaccount) string {
+	if s.Status.AuthID == "" && s.Spec.AuthID != nil {
+		return *s.Spec.AuthID
+	}
+	return s.Status.AuthID
+}
+
+// holds says whether a Subaccount holds the authID among all whose status
+// names it: the earlier creationTimestamp, then the lower UID. One whose
+// status does not name it yet holds it only if nobody's does.
+func holds(s *v1alpha1.Subaccount, holders []v1alpha1.Subaccount) bool {
+	for i := range holders {
+		h := &holders[i]
+		if h.UID == s.UID {
+			continue
+		}
+		if s.Status.AuthID == "" || h.CreationTimestamp.Before(&s.CreationTimestamp) ||
+			h.CreationTimestamp.Equal(&s.CreationTimestamp) && h.UID < s.UID {
+			return false
+		}
+	}
+	return true
+}
+
+// observeRemote folds in what is known of the subaccount that the resource
+// holds or wants to adopt.
+func observeRemote(o *subaccount.Observation, acct *account.Account) {
+	o.Remote, o.NotFound, o.Deleted = subaccount.Unknown[subaccount.Remote](), subaccount.NotFound{}, false
+	if authID := claimed(o.Object); authID != "" {
+		o.Remote, o.NotFound, o.Deleted = acct.Remote(authID)
+	}
+}

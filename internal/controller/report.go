@@ -1,0 +1,60 @@
+package controller
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	ctrl "sigs.k8s.io/controller-runtime"
+
+	"github.com/subaccount-operator/subaccount-operator/internal/subaccount"
+)
+
+// retryConflict is a safety net: what a conflict or a stale cache waits for is
+// the newer object, and the watch brings it.
+const retryConflict = time.Second
+
+// report tells what a pass has found: events of what happened, and the status
+// where it changed. It never writes the protocol's own fields.
+func (p *pass) report(ctx context.Context, d subaccount.Decision) (ctrl.Result, error) {
+	summary := subaccount.Summarize(p.o, d)
+	for _, e := range summary.Events {
+		p.r.Events.Eventf(p.o.Object, nil, e.Type, e.Reason, e.Action, "%s", e.Message)
+	}
+	if released := p.did(subaccount.StepRelease); summary.Changed && !released {
+		s := p.o.Object.DeepCopy()
+		s.Status = summary.Status
+		if err := p.patchStatus(ctx, s); apierrors.IsConflict(err) || apierrors.IsNotFound(err) {
+			return ctrl.Result{RequeueAfter: retryConflict}, nil
+		} else if err != nil {
+			return ctrl.Result{}, err
+		}
+	}
+	if !d.Wait.Sweep.IsZero() && p.account != nil {
+		p.account.RequestSweep(d.Wait.Sweep)
+	}
+	f := p.o.Failure
+	switch {
+	case f != nil && f.Kind == subaccount.FailureConflict:
+		return ctrl.Result{RequeueAfter: retryConflict}, nil
+	case d.Wait.Backoff && f != nil:
+		return ctrl.Result{}, errors.New(string(f.Step) + ": " + f.Message)
+	case d.Wait.Backoff:
+		return ctrl.Result{}, errors.New(d.Message)
+	default:
+		return ctrl.Result{RequeueAfter: d.Wait.After}, nil
+	}
+}
+
+func (p *pass) did(step subaccount.Step) bool {
+	for _, done := range p.o.Done {
+		if done == step {
+			return true
+		}
+	}
+	return false
+}
+
+func marshal(v any) ([]byte, error) { return json.Marshal(v) }

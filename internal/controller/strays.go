@@ -1,0 +1,106 @@
+package controller
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/log"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/subaccount-operator/subaccount-operator/api/v1alpha1"
+	"github.com/subaccount-operator/subaccount-operator/internal/account"
+	"github.com/subaccount-operator/subaccount-operator/internal/subaccount"
+)
+
+var straysRemoved = prometheus.NewCounterVec(prometheus.CounterOpts{
+	Name: "subaccount_operator_strays_removed_total",
+	Help: "Subaccounts that bore a marker of this cluster, were nobody's, and were deleted.",
+}, []string{"account"})
+
+// Collectors are this package's metrics, for the process's registry.
+func Collectors() []prometheus.Collector { return []prometheus.Collector{straysRemoved} }
+
+// strays remembers since when each stray has been seen.
+type strays struct {
+	mu     sync.Mutex
+	judged map[string]int                  // by Account: the sweep that was looked at last
+	since  map[string]map[string]time.Time // by Account, by authID: first sight
+}
+
+// remove deletes what bears a marker of this cluster, is claimed by no
+// Subaccount in a live list, and was made for none that is still creating, once
+// two sweeps a settle time apart have shown it. Nothing else is ever deleted
+// without its resource.
+func (s *strays) remove(ctx context.Context, r *AccountReconciler, a *v1alpha1.Account, acct *account.Account, sweep int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.judged == nil {
+		s.judged, s.since = map[string]int{}, map[string]map[string]time.Time{}
+	}
+	swept, ok := acct.Swept().Get()
+	if !ok || s.judged[a.Name] == sweep {
+		return
+	}
+	s.judged[a.Name] = sweep
+	marked := acct.Marked()
+	if len(marked) == 0 {
+		delete(s.since, a.Name)
+		return
+	}
+	live, err := r.Subaccounts.liveSubaccounts(ctx)
+	if err != nil {
+		log.FromContext(ctx).Error(err, "strays cannot be judged now")
+		return
+	}
+	cluster := string(r.Subaccounts.ClusterUID)
+	found := strayOf(marked, cluster[:min(8, len(cluster))], live, len(r.Subaccounts.Namespaces) > 0)
+	now := map[string]time.Time{}
+	for _, authID := range found {
+		first, seen := s.since[a.Name][authID]
+		if !seen {
+			first = swept.Started
+		}
+		if swept.Started.Sub(first) < r.Subaccounts.Settle {
+			now[authID] = first
+			continue
+		}
+		if err := acct.Delete(ctx, "", acct.Usable().ID, authID, false); err != nil {
+			now[authID] = first
+			continue
+		}
+		straysRemoved.WithLabelValues(a.Name).Inc()
+		r.Events.Eventf(a, nil, corev1.EventTypeWarning, "StrayRemoved", "Sweep",
+			"Deleted the subaccount %s: an unfinished creation of this cluster that no Subaccount claims.", authID)
+	}
+	s.since[a.Name] = now
+}
+
+// strayOf picks those among the marked subaccounts that are nobody's. An
+// instance that does not see every namespace can tell only of Subaccounts that
+// it sees recorded under another authID.
+func strayOf(marked map[string]string, cluster string, live []v1alpha1.Subaccount, limited bool) []string {
+	claimed := map[string]struct{}{}
+	byUID := map[types.UID]*v1alpha1.Subaccount{}
+	for i := range live {
+		byUID[live[i].UID] = &live[i]
+		claimed[live[i].Status.AuthID] = struct{}{}
+	}
+	var found []string
+	for authID, marker := range marked {
+		of, uid, ok := subaccount.ParseMarker(marker)
+		if _, taken := claimed[authID]; !ok || of != cluster || taken {
+			continue
+		}
+		owner, exists := byUID[uid]
+		creating := exists && (owner.Status.AuthID == "" || owner.Status.PendingCreation != nil)
+		if creating || limited && !exists {
+			continue
+		}
+		found = append(found, authID)
+	}
+	return found
+}

@@ -1,0 +1,205 @@
+package controller
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/tools/events"
+	"k8s.io/client-go/util/workqueue"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/builder"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller"
+	"sigs.k8s.io/controller-runtime/pkg/event"
+	"sigs.k8s.io/controller-runtime/pkg/handler"
+	"sigs.k8s.io/controller-runtime/pkg/predicate"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+
+	"github.com/subaccount-operator/subaccount-operator/api/v1alpha1"
+	"github.com/subaccount-operator/subaccount-operator/internal/account"
+	"github.com/subaccount-operator/subaccount-operator/internal/plivo"
+	"github.com/subaccount-operator/subaccount-operator/internal/subaccount"
+)
+
+// maxSteps bounds a pass. The longest one, a re-creation that renames the
+// Secret, has about a dozen.
+const maxSteps = 30
+
+// SubaccountReconciler brings one Subaccount, its subaccount at Plivo and its
+// Secret together.
+type SubaccountReconciler struct {
+	// Client reads from the cache and writes.
+	Client client.Client
+	// Live reads past the cache.
+	Live   client.Reader
+	Events events.EventRecorder
+	// Accounts are the main accounts as this process knows them.
+	Accounts *account.Registry
+	// Digester of tokens, the same as the Accounts'.
+	Digester *plivo.Digester
+	// ClusterUID is the UID of the namespace kube-system.
+	ClusterUID types.UID
+	// Namespaces that this instance is limited to; none: all.
+	Namespaces []string
+	// Selector of the Accounts that this instance serves.
+	Selector labels.Selector
+	// Timeout of one call to Plivo.
+	Timeout time.Duration
+	// Settle is how long after its first sight a create call may still take effect.
+	Settle time.Duration
+	// MaxConcurrent passes.
+	MaxConcurrent int
+
+	memory *memory
+	queue  queue
+}
+
+// +kubebuilder:rbac:groups=plivo.subaccount-operator.dev,resources=subaccounts,verbs=get;list;watch;patch
+// +kubebuilder:rbac:groups=plivo.subaccount-operator.dev,resources=subaccounts/status,verbs=patch
+// +kubebuilder:rbac:groups=plivo.subaccount-operator.dev,resources=subaccounts/finalizers,verbs=update
+// +kubebuilder:rbac:groups=plivo.subaccount-operator.dev,resources=accounts,verbs=get;list;watch
+// +kubebuilder:rbac:groups="",resources=secrets,verbs=get;list;watch;create;update;delete
+// +kubebuilder:rbac:groups="",resources=namespaces,verbs=get;list;watch
+// +kubebuilder:rbac:groups=events.k8s.io,resources=events,verbs=create;patch
+// +kubebuilder:rbac:groups=apiextensions.k8s.io,resources=customresourcedefinitions,resourceNames=subaccounts.plivo.subaccount-operator.dev,verbs=get
+
+// Reconcile makes one pass: observe, then decide and perform until nothing is
+// left to do or something has to be waited for, then one report.
+func (r *SubaccountReconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Result, error) {
+	s := &v1alpha1.Subaccount{}
+	if err := r.Client.Get(ctx, req.NamespacedName, s); apierrors.IsNotFound(err) {
+		r.memory.forget(req.NamespacedName)
+		return ctrl.Result{}, nil
+	} else if err != nil {
+		return ctrl.Result{}, err
+	}
+	if !r.serves(ctx, s) {
+		return ctrl.Result{}, nil
+	}
+	if r.memory.stale(s) {
+		return ctrl.Result{RequeueAfter: retryConflict}, nil
+	}
+	p := &pass{r: r}
+	p.o, p.account = r.observe(ctx, s)
+	if p.o.Held != nil {
+		r.memory.with(s, func(e *entry) { p.token = e.held.token })
+	}
+	defer func() {
+		if p.slot != nil {
+			p.slot.Cancel()
+		}
+	}()
+	decision := subaccount.Decide(p.o)
+	for range maxSteps {
+		if decision.Step == subaccount.StepNone || decision.Step == subaccount.StepRelease && p.did(subaccount.StepRelease) {
+			break
+		}
+		p.perform(ctx, decision)
+		p.o.Now = time.Now()
+		decision = subaccount.Decide(p.o)
+	}
+	return p.report(ctx, decision)
+}
+
+// serves says whether the Subaccount's Account is one that this instance
+// serves. One whose Account is missing belongs to the instance whose selector
+// matches no labels.
+func (r *SubaccountReconciler) serves(ctx context.Context, s *v1alpha1.Subaccount) bool {
+	a := &v1alpha1.Account{}
+	if err := r.Client.Get(ctx, types.NamespacedName{Name: s.Spec.AccountRef.Name}, a); client.IgnoreNotFound(err) != nil {
+		return false
+	}
+	return r.Selector.Matches(labels.Set(a.Labels))
+}
+
+// EnqueueChanged brings those Subaccounts of an Account into the queue for
+// which there is something to do or to tell, behind what people have changed.
+func (r *SubaccountReconciler) EnqueueChanged(ctx context.Context, accountName string) error {
+	var all v1alpha1.SubaccountList
+	if err := r.Client.List(ctx, &all, client.MatchingFields{indexAccount: accountName}); err != nil {
+		return err
+	}
+	for i := range all.Items {
+		s := &all.Items[i]
+		if o, _ := r.observe(ctx, s); subaccount.NeedsAttention(o) {
+			r.queue.addLow(client.ObjectKeyFromObject(s))
+		}
+	}
+	return nil
+}
+
+// liveSubaccounts lists past the cache all Subaccounts that this instance may see.
+func (r *SubaccountReconciler) liveSubaccounts(ctx context.Context) ([]v1alpha1.Subaccount, error) {
+	namespaces := r.Namespaces
+	if len(namespaces) == 0 {
+		namespaces = []string{corev1.NamespaceAll}
+	}
+	var all []v1alpha1.Subaccount
+	for _, ns := range namespaces {
+		var list v1alpha1.SubaccountList
+		if err := r.Live.List(ctx, &list, client.InNamespace(ns)); err != nil {
+			return nil, err
+		}
+		all = append(all, list.Items...)
+	}
+	return all, nil
+}
+
+// SetupWithManager registers the reconciler and the indexes that it reads by.
+func (r *SubaccountReconciler) SetupWithManager(ctx context.Context, mgr ctrl.Manager) error {
+	r.memory = newMemory()
+	if err := addIndexes(ctx, mgr.GetFieldIndexer()); err != nil {
+		return err
+	}
+	return ctrl.NewControllerManagedBy(mgr).
+		Named("subaccount").
+		For(&v1alpha1.Subaccount{}, builder.WithPredicates(predicate.Funcs{UpdateFunc: worthAPass})).
+		Owns(&corev1.Secret{}).
+		Watches(&corev1.Namespace{}, handler.EnqueueRequestsFromMapFunc(r.ofNamespace), builder.WithPredicates(
+			predicate.Or(predicate.LabelChangedPredicate{}, predicate.Funcs{UpdateFunc: beginsToTerminate}))).
+		WatchesRawSource(&r.queue).
+		WithOptions(controller.Options{
+			MaxConcurrentReconciles: r.MaxConcurrent,
+			// The default retries from 5 ms: too eager for a paid API.
+			RateLimiter: workqueue.NewTypedItemExponentialFailureRateLimiter[reconcile.Request](time.Second, time.Minute),
+		}).
+		Complete(r)
+}
+
+// worthAPass passes over our own reports: a status that changes nothing but
+// what a report tells needs no other pass.
+func worthAPass(e event.UpdateEvent) bool {
+	before, after := e.ObjectOld.(*v1alpha1.Subaccount), e.ObjectNew.(*v1alpha1.Subaccount)
+	return before.Generation != after.Generation ||
+		before.DeletionTimestamp.IsZero() != after.DeletionTimestamp.IsZero() ||
+		!slices.Equal(before.Finalizers, after.Finalizers) ||
+		before.Annotations[v1alpha1.ReconcileRequestedAtAnnotation] != after.Annotations[v1alpha1.ReconcileRequestedAtAnnotation] ||
+		before.Status.AuthID != after.Status.AuthID || before.Status.AccountID != after.Status.AccountID ||
+		before.ResourceVersion == after.ResourceVersion ||
+		!equalPending(before.Status.PendingCreation, after.Status.PendingCreation)
+}
+
+func equalPending(a, b *v1alpha1.PendingCreation) bool {
+	return a == nil && b == nil || a != nil && b != nil && a.Attempt == b.Attempt
+}
+
+func beginsToTerminate(e event.UpdateEvent) bool {
+	return e.ObjectOld.GetDeletionTimestamp().IsZero() && !e.ObjectNew.GetDeletionTimestamp().IsZero()
+}
+
+func (r *SubaccountReconciler) ofNamespace(ctx context.Context, ns client.Object) []reconcile.Request {
+	var all v1alpha1.SubaccountList
+	if err := r.Client.List(ctx, &all, client.InNamespace(ns.GetName())); err != nil {
+		return nil
+	}
+	requests := make([]reconcile.Request, 0, len(all.Items))
+	for i := range all.Items {
+		requests = append(requests, reconcile.Request{NamespacedName: client.ObjectKeyFromObject(&all.Items[i])})
+	}
+	return requests
+}
