@@ -60,6 +60,7 @@ func (a *Account) block(reason, message string) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.client, a.token = nil, plivo.Token{}
+	a.circuit = circuit{} // that of the credentials that are gone
 	a.blockedReason, a.blockedMessage = reason, message
 	if a.stop != nil {
 		a.stop()
@@ -176,6 +177,10 @@ func (a *Account) send(ctx context.Context, slot *plivo.Slot, accountID string, 
 		return err
 	}
 	err = do(ctx, client)
+	if plivo.IsKind(err, plivo.KindNotSent) {
+		slot.Cancel()
+		return err
+	}
 	slot.Done()
 	a.learn(client, op, err)
 	if plivo.IsKind(err, plivo.KindForbidden) {

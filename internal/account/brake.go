@@ -8,6 +8,9 @@ type brake struct {
 	// confirmation is the last value that a person gave, and seen the one that
 	// stood when the brake came on.
 	confirmation, seen string
+	// heard: the first value that this process hears of stood before it, and
+	// confirms nothing, even where the brake came on sooner.
+	heard bool
 	// confirmed: a person has let the brake go; it stays off until the list shows
 	// enough again.
 	confirmed bool
@@ -42,6 +45,9 @@ func (b *brake) judge(lacks func(authID string) bool, recorded []string) bool {
 
 func (b *brake) confirm(value string) bool {
 	b.confirmation = value
+	if !b.heard {
+		b.heard, b.seen = true, value
+	}
 	if !b.on || value == b.seen {
 		return false
 	}

@@ -52,13 +52,25 @@ func (a *Account) suspect(ctx context.Context, client *plivo.Client, refused err
 	if err != nil {
 		return refused
 	}
+	if _, err = a.pass(client.AccountID()); err != nil {
+		slot.Cancel()
+		if a.Usable().Refused { // somebody else's probing list was faster
+			return refusedToAll(refused)
+		}
+		return refused
+	}
 	_, err = client.List(ctx, 1, 0)
 	slot.Done()
 	a.learn(client, plivo.OperationList, err)
 	if plivo.IsKind(err, plivo.KindForbidden) || plivo.IsKind(err, plivo.KindUnauthorized) {
-		e := *plivo.AsError(refused)
-		e.Kind = plivo.KindUnauthorized
-		return &e
+		return refusedToAll(refused)
 	}
 	return refused
+}
+
+// refusedToAll is a 403 to one call that stands for the credentials.
+func refusedToAll(refused error) error {
+	e := *plivo.AsError(refused)
+	e.Kind = plivo.KindUnauthorized
+	return &e
 }

@@ -74,8 +74,8 @@ func (v *inventory) drop(authID string) {
 
 // read takes in what a request sent at the given time has shown.
 func (v *inventory) read(authID string, r row, asked time.Time) {
-	if old, ok := v.rows[authID]; ok && old.at.After(asked) {
-		return
+	if old, ok := v.rows[authID]; ok && old.at.After(asked) || !ok && asked.Before(v.swept) {
+		return // older than what we know, or than the sweep that lacked it
 	}
 	if n, ok := v.missing[authID]; ok && asked.After(n.Last) {
 		delete(v.missing, authID)
@@ -99,7 +99,7 @@ func (v *inventory) wrote(authID string, r row, answered time.Time) {
 
 func (v *inventory) updated(authID, name string, enabled bool, answered time.Time) {
 	r := v.rows[authID]
-	r.name, r.enabled, r.unsure = name, enabled, false
+	r.name, r.enabled, r.unsure, r.gone = name, enabled, false, false
 	v.wrote(authID, r, answered)
 	e := v.echoes[authID]
 	if e.sent != name {

@@ -5,6 +5,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"github.com/subaccount-operator/subaccount-operator/internal/plivo"
 )
 
@@ -88,6 +90,7 @@ func (r *Registry) Remove(name string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.remove(name)
+	sweeps.DeletePartialMatch(prometheus.Labels{"account": name})
 }
 
 func (r *Registry) remove(name string) {

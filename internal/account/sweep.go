@@ -98,6 +98,9 @@ func (a *Account) run(ctx context.Context) {
 			return
 		case <-a.sweeper.wake:
 			timer.Stop()
+			if ctx.Err() != nil {
+				a.sweeper.poke() // it was for the one that runs in this one's place
+			}
 			continue
 		case <-timer.C:
 		}

@@ -2,6 +2,7 @@ package plivo
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"time"
 )
@@ -47,7 +48,6 @@ type Budget struct {
 
 type waiter struct {
 	granted chan struct{}
-	gone    bool
 }
 
 // Slot is the right to send one request. Exactly one of Done and Cancel must
@@ -88,6 +88,10 @@ func (b *Budget) Pause(until time.Time) {
 // Acquire waits for a slot and returns a KindNotSent Error if the context ends
 // first. Tenants, named by any string, take turns within the first class.
 func (b *Budget) Acquire(ctx context.Context, class Class, tenant string) (*Slot, error) {
+	late := &Error{Kind: KindNotSent, Message: "no free place in the request budget in time"}
+	if ctx.Err() != nil {
+		return nil, late
+	}
 	w := &waiter{granted: make(chan struct{})}
 	b.mu.Lock()
 	if class == ClassBackground {
@@ -113,9 +117,24 @@ func (b *Budget) Acquire(ctx context.Context, class Class, tenant string) (*Slot
 		b.inFlight--
 		b.grant()
 	default:
-		w.gone = true
+		b.leave(w, class, tenant)
 	}
-	return nil, &Error{Kind: KindNotSent, Message: "no free place in the request budget in time"}
+	return nil, late
+}
+
+// leave takes one who has given up out of the queues: while the budget pauses,
+// many may come and go.
+func (b *Budget) leave(w *waiter, class Class, tenant string) {
+	same := func(other *waiter) bool { return other == w }
+	if class == ClassBackground {
+		b.background = slices.DeleteFunc(b.background, same)
+		return
+	}
+	b.tenants[tenant] = slices.DeleteFunc(b.tenants[tenant], same)
+	if len(b.tenants[tenant]) == 0 {
+		delete(b.tenants, tenant)
+		b.turns = slices.DeleteFunc(b.turns, func(other string) bool { return other == tenant })
+	}
 }
 
 // Done says that the answer has come, or that none will: the slot becomes free
@@ -167,40 +186,26 @@ func (b *Budget) grant() {
 	}
 }
 
-// next takes the waiter whose turn it is off the queues.
+// next takes the waiter whose turn it is off the queues, nil if nobody waits.
 func (b *Budget) next() *waiter {
-	if b.grants >= backgroundShare-1 || len(b.turns) == 0 {
-		if w := b.nextBackground(); w != nil {
-			b.grants = 0
-			return w
-		}
-	}
-	for len(b.turns) > 0 {
-		tenant := b.turns[0]
-		queue := b.tenants[tenant]
-		w := queue[0]
-		b.turns = b.turns[1:]
-		if len(queue) == 1 {
-			delete(b.tenants, tenant)
-		} else {
-			b.tenants[tenant] = queue[1:]
-			b.turns = append(b.turns, tenant)
-		}
-		if !w.gone {
-			b.grants++
-			return w
-		}
-	}
-	return b.nextBackground()
-}
-
-func (b *Budget) nextBackground() *waiter {
-	for len(b.background) > 0 {
+	if len(b.background) > 0 && (b.grants >= backgroundShare-1 || len(b.turns) == 0) {
 		w := b.background[0]
 		b.background = b.background[1:]
-		if !w.gone {
-			return w
-		}
+		b.grants = 0
+		return w
 	}
-	return nil
+	if len(b.turns) == 0 {
+		return nil
+	}
+	tenant := b.turns[0]
+	queue := b.tenants[tenant]
+	b.turns = b.turns[1:]
+	if len(queue) == 1 {
+		delete(b.tenants, tenant)
+	} else {
+		b.tenants[tenant] = queue[1:]
+		b.turns = append(b.turns, tenant)
+	}
+	b.grants++
+	return queue[0]
 }

@@ -5,7 +5,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"io"
 	"net/http"
 	"net/url"
@@ -232,8 +231,12 @@ type request struct {
 // call sends one request, once, and decodes the answer into out; out is nil
 // where the one good answer is an empty 204.
 func (c *Client) call(ctx context.Context, r request, out any) error {
-	if ctx.Err() != nil {
+	if passed(ctx) {
 		return &Error{Kind: KindNotSent, Operation: r.op, Message: "the time for it had passed"}
+	}
+	if r.needsAuthID() && !subaccountAuthID.MatchString(r.authID) {
+		// An update of nothing would be a create.
+		return &Error{Kind: KindNotSent, Operation: r.op, Message: "not the auth ID of a subaccount"}
 	}
 	started := time.Now()
 	err := c.send(ctx, r, out)
@@ -243,6 +246,21 @@ func (c *Client) call(ctx context.Context, r request, out any) error {
 	}
 	return err
 }
+
+// passed says whether a context has ended. Its deadline is held against the
+// clock too, because in a process that was stopped and woken the deadline can
+// have passed before its timer fires; and against the clock on the wall,
+// because the other one stands still while the machine sleeps.
+func passed(ctx context.Context) bool {
+	if ctx.Err() != nil {
+		return true
+	}
+	deadline, ok := ctx.Deadline()
+	now := time.Now()
+	return ok && (!now.Before(deadline) || !now.Round(0).Before(deadline.Round(0)))
+}
+
+func (r request) needsAuthID() bool { return r.op != OperationCreate && r.op != OperationList }
 
 func (c *Client) send(ctx context.Context, r request, out any) *Error {
 	req, err := c.newRequest(ctx, r)
@@ -293,6 +311,10 @@ func (c *Client) newRequest(ctx context.Context, r request) (*http.Request, erro
 	}
 	if r.body != nil {
 		req.Header.Set("Content-Type", "application/json")
+		// Without it net/http cannot rewind the body, and so never sends a request
+		// with one a second time, whatever it thinks became of the first. A get or
+		// list, which has none, it may repeat on another connection.
+		req.GetBody = nil
 	}
 	req.Header.Set("Accept", "application/json")
 	req.Header.Set("User-Agent", c.userAgent)
@@ -321,12 +343,12 @@ var definite = map[int]Kind{
 func (c *Client) refusal(op Operation, resp *http.Response, body []byte) *Error {
 	e := &Error{Kind: KindUnknown, Operation: op, Status: resp.StatusCode, RetryAfter: retryAfter(resp)}
 	if !isObject(body) {
-		e.Message = fmt.Sprintf("%s, without a JSON body", http.StatusText(resp.StatusCode))
+		e.Message = statusText(resp.StatusCode) + ", without a JSON body"
 		return e
 	}
 	e.Message = c.scrub.message(body)
 	if e.Message == "" {
-		e.Message = http.StatusText(resp.StatusCode)
+		e.Message = statusText(resp.StatusCode)
 	}
 	if kind, ok := definite[resp.StatusCode]; ok {
 		e.Kind = kind
@@ -334,12 +356,19 @@ func (c *Client) refusal(op Operation, resp *http.Response, body []byte) *Error 
 	return e
 }
 
+func statusText(status int) string {
+	if text := http.StatusText(status); text != "" {
+		return text
+	}
+	return "no known status"
+}
+
 // retryAfter reads a Retry-After in seconds or as a date, 0 without one and at
 // most an hour.
 func retryAfter(resp *http.Response) time.Duration {
 	v := resp.Header.Get("Retry-After")
 	d := time.Duration(0)
-	if s, err := strconv.Atoi(v); err == nil {
+	if s, err := strconv.Atoi(v); err == nil || errors.Is(err, strconv.ErrRange) {
 		d = time.Duration(min(max(s, 0), 3600)) * time.Second
 	} else if t, err := http.ParseTime(v); err == nil {
 		d = time.Until(t)

@@ -3,7 +3,10 @@ package plivo
 import (
 	"encoding/base64"
 	"encoding/json"
+	"fmt"
+	"maps"
 	"regexp"
+	"slices"
 	"strings"
 	"unicode"
 )
@@ -48,13 +51,40 @@ func (s *scrubber) message(body []byte) string {
 }
 
 func (s *scrubber) words(raw json.RawMessage) string {
-	var text string
-	if len(raw) == 0 || string(raw) == "null" {
+	var value any
+	if len(raw) == 0 || json.Unmarshal(raw, &value) != nil {
 		return ""
 	}
-	if json.Unmarshal(raw, &text) != nil {
-		text = strings.NewReplacer(`"`, "", "{", "", "}", "", "[", "", "]", "", ",", ", ", ":", ": ").Replace(string(raw))
+	text := s.flatten(value)
+	if runes := []rune(text); len(runes) > maxMessage {
+		text = string(runes[:maxMessage]) + "…"
 	}
+	return text
+}
+
+// flatten makes one line of a JSON value. Each string in it is cleaned before
+// punctuation is put around it, which would take long runs apart.
+func (s *scrubber) flatten(value any) string {
+	var parts []string
+	switch v := value.(type) {
+	case nil:
+	case string:
+		return s.clean(v)
+	case []any:
+		for _, member := range v {
+			parts = append(parts, s.flatten(member))
+		}
+	case map[string]any:
+		for _, key := range slices.Sorted(maps.Keys(v)) {
+			parts = append(parts, s.clean(key)+": "+s.flatten(v[key]))
+		}
+	default:
+		return s.clean(fmt.Sprint(v))
+	}
+	return strings.Join(parts, ", ")
+}
+
+func (s *scrubber) clean(text string) string {
 	text = s.replace.Replace(text)
 	text = strings.Map(func(r rune) rune {
 		if !unicode.IsPrint(r) {
@@ -62,9 +92,5 @@ func (s *scrubber) words(raw json.RawMessage) string {
 		}
 		return r
 	}, text)
-	text = long.ReplaceAllString(strings.Join(strings.Fields(text), " "), redacted)
-	if runes := []rune(text); len(runes) > maxMessage {
-		text = string(runes[:maxMessage]) + "…"
-	}
-	return text
+	return long.ReplaceAllString(strings.Join(strings.Fields(text), " "), redacted)
 }

@@ -22,14 +22,14 @@ const DefaultBaseURL = "https://api.plivo.com"
 // because credentials travel in a header; no user, query or fragment.
 func ParseBaseURL(s string) (*url.URL, error) {
 	u, err := url.Parse(s)
-	if err != nil || u.Host == "" {
+	if err != nil || u.Hostname() == "" {
 		// The text of a URL that does not parse may hold credentials.
 		return nil, errors.New("not an absolute URL such as " + DefaultBaseURL)
 	}
 	switch {
 	case u.User != nil:
 		return nil, errors.New("must not hold a user or password")
-	case u.RawQuery != "" || u.Fragment != "":
+	case u.RawQuery != "" || u.ForceQuery || u.Fragment != "":
 		return nil, errors.New("must not hold a query or fragment")
 	case u.Scheme == "https":
 	case u.Scheme == "http" && isLoopback(u.Hostname()):

@@ -1,0 +1,194 @@
+package account
+
+import (
+	"context"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/subaccount-operator/subaccount-operator/internal/plivo"
+	"github.com/subaccount-operator/subaccount-operator/internal/plivo/plivosim"
+)
+
+func TestRefusedCredentialsOpenTheCircuitForAllButOneProbe(t *testing.T) {
+	bubble(t, func(t *testing.T, r *rig) {
+		one := r.add(1)[0]
+		a := r.swept()
+		r.sim.SetToken(mainID, "rotated")
+		_, err := a.Get(t.Context(), "ns", mainID, one)
+		wantKind(t, err, plivo.KindUnauthorized)
+		if u := a.Usable(); !u.Refused || u.Message == "" || u.ID != mainID {
+			t.Errorf("%+v", u)
+		}
+		time.Sleep(interval) // to the first probe
+		if a.Status().Outcome != OutcomeRefused {
+			t.Errorf("%+v", a.Status())
+		}
+		r.sim.ResetCalls()
+		for range 50 {
+			_, err := a.Get(t.Context(), "ns", mainID, one)
+			wantKind(t, err, plivo.KindNotSent)
+			wantKind(t, a.Update(t.Context(), "ns", mainID, one, "n", true), plivo.KindNotSent)
+			wantKind(t, a.Delete(t.Context(), "ns", mainID, one, false), plivo.KindNotSent)
+			a.RequestSweep(time.Now())
+			time.Sleep(interval / 10)
+		}
+		r.wantCalls(plivosim.OpList, 5)
+		if n := len(r.sim.Calls()); n != 5 {
+			t.Errorf("%d requests in five intervals", n)
+		}
+
+		r.sim.SetToken(mainID, mainToken) // good again: the next probe finds out
+		time.Sleep(interval)
+		if _, err := a.Get(t.Context(), "ns", mainID, one); err != nil || a.Usable().Refused {
+			t.Errorf("still closed to calls: %v", err)
+		}
+	})
+}
+
+func TestNewCredentialsCloseTheCircuitAtOnce(t *testing.T) {
+	bubble(t, func(t *testing.T, r *rig) {
+		one := r.add(1)[0]
+		a := r.swept()
+		r.sim.SetToken(mainID, "rotated")
+		_, err := a.Get(t.Context(), "ns", mainID, one)
+		wantKind(t, err, plivo.KindUnauthorized)
+		r.configure() // the same credentials change nothing
+		if !a.Usable().Refused {
+			t.Error("the same credentials closed the circuit")
+		}
+		r.sim.ResetCalls()
+		if b := r.registry.Configure("a", credentials(mainID, "rotated"), 100, interval); b != a {
+			t.Error("a rotated token began a new inventory")
+		}
+		if _, err := a.Get(t.Context(), "ns", mainID, one); err != nil {
+			t.Error(err)
+		}
+		time.Sleep(time.Second)
+		r.wantCalls(plivosim.OpList, 1) // and a sweep tries them
+	})
+}
+
+func TestALateAnswerToOldCredentialsTellsNothingOfTheNew(t *testing.T) {
+	bubble(t, func(t *testing.T, r *rig) {
+		one := r.add(1)[0]
+		a := r.swept()
+		r.sim.Inject(plivosim.Fault{Ops: []plivosim.Op{plivosim.OpGet}, Status: 401, Delay: 3 * time.Second})
+		var all sync.WaitGroup
+		all.Go(func() {
+			_, err := a.Get(t.Context(), "ns", mainID, one)
+			wantKind(t, err, plivo.KindUnauthorized)
+		})
+		time.Sleep(time.Second)
+		r.sim.SetToken(mainID, "rotated")
+		r.registry.Configure("a", credentials(mainID, "rotated"), 100, interval)
+		all.Wait()
+		if a.Usable().Refused {
+			t.Error("the circuit of the new credentials is open")
+		}
+	})
+}
+
+func TestA403ToOneCallIsHeldAgainstAProbingList(t *testing.T) {
+	cases := []struct {
+		name    string
+		fault   plivosim.Fault
+		want    plivo.Kind
+		refused bool
+		lists   int
+	}{
+		{"the list is answered", plivosim.Fault{Ops: []plivosim.Op{plivosim.OpGet}, Status: 403}, plivo.KindForbidden, false, 1},
+		{"the list gets 403 too", plivosim.Fault{Status: 403}, plivo.KindUnauthorized, true, 1},
+		{"403 with no JSON proves nothing", plivosim.Fault{Status: 403, Body: plivosim.BodyHTML}, plivo.KindUnknown, false, 0},
+	}
+	for _, c := range cases {
+		bubble(t, func(t *testing.T, r *rig) {
+			one := r.add(1)[0]
+			a := r.swept()
+			r.sim.Inject(c.fault)
+			_, err := a.Get(t.Context(), "ns", mainID, one)
+			wantKind(t, err, c.want)
+			if a.Usable().Refused != c.refused {
+				t.Errorf("%s: refused is %v", c.name, !c.refused)
+			}
+			r.wantCalls(plivosim.OpList, c.lists)
+		})
+	}
+}
+
+func TestALimitPausesTheWholeMainAccount(t *testing.T) {
+	cases := []struct {
+		name  string
+		fault plivosim.Fault
+		want  time.Duration
+	}{
+		{"429 waits the window out", plivosim.Fault{Status: 429}, plivo.Window},
+		{"429 with no JSON too", plivosim.Fault{Status: 429, Body: plivosim.BodyHTML}, plivo.Window},
+		{"Retry-After is honoured", plivosim.Fault{Status: 429, RetryAfter: 40}, 40 * time.Second},
+		{"also of a 503", plivosim.Fault{Status: 503, RetryAfter: 40}, 40 * time.Second},
+		{"a 500 pauses nothing", plivosim.Fault{Status: 500}, 0},
+	}
+	for _, c := range cases {
+		bubble(t, func(t *testing.T, r *rig) {
+			one := r.add(1)[0]
+			a := r.swept()
+			b := r.registry.Configure("b", credentials(mainID, mainToken), 100, interval)
+			time.Sleep(plivo.Window)
+			c.fault.Times = 1
+			r.sim.Inject(c.fault)
+			if _, err := a.Get(t.Context(), "ns", mainID, one); err == nil {
+				t.Error("no error")
+			}
+			start := time.Now()
+			if _, err := b.Get(t.Context(), "ns", mainID, one); err != nil {
+				t.Error(err)
+			}
+			if got := time.Since(start); got != c.want {
+				t.Errorf("%s: the other Account of the same main account waited %v, want %v", c.name, got, c.want)
+			}
+		})
+	}
+}
+
+func TestNothingIsSentAboutAnotherMainAccount(t *testing.T) {
+	bubble(t, func(t *testing.T, r *rig) {
+		one := r.add(1)[0]
+		a := r.swept()
+		for range 200 { // twice the budget: what is not sent costs no slot
+			slot, err := a.Reserve(t.Context(), "ns")
+			if err != nil {
+				t.Fatal(err)
+			}
+			_, err = a.Create(t.Context(), slot, otherID, "n")
+			wantKind(t, err, plivo.KindNotSent)
+		}
+		_, err := a.Get(t.Context(), "ns", otherID, one)
+		wantKind(t, err, plivo.KindNotSent)
+		wantKind(t, a.Update(t.Context(), "ns", otherID, one, "n", true), plivo.KindNotSent)
+		wantKind(t, a.Delete(t.Context(), "ns", otherID, one, false), plivo.KindNotSent)
+		if n := len(r.sim.Calls()); n != 0 {
+			t.Errorf("%d requests were sent", n)
+		}
+	})
+}
+
+func TestACreateAfterItsDeadlineIsNotSentAndCostsNoSlot(t *testing.T) {
+	bubble(t, func(t *testing.T, r *rig) {
+		a := r.swept()
+		start := time.Now()
+		for range 200 {
+			slot, err := a.Reserve(t.Context(), "ns")
+			if err != nil {
+				t.Fatal(err)
+			}
+			ctx, cancel := context.WithDeadline(t.Context(), time.Now())
+			_, err = a.Create(ctx, slot, mainID, "n")
+			cancel()
+			wantKind(t, err, plivo.KindNotSent)
+		}
+		r.wantCalls(plivosim.OpCreate, 0)
+		if !time.Now().Equal(start) {
+			t.Error("slots were spent")
+		}
+	})
+}

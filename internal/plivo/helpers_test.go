@@ -1,0 +1,105 @@
+package plivo
+
+import (
+	"context"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"testing"
+
+	"github.com/subaccount-operator/subaccount-operator/internal/plivo/plivosim"
+)
+
+const (
+	mainID    = "MAAAAAAAAAAAAAAAAAAA"
+	mainToken = "main/token+with=signs"
+	absentID  = "SAZZZZZZZZZZZZZZZZZZ"
+)
+
+var credentials = Credentials{AuthID: mainID, Token: NewToken(mainToken)}
+
+// newSim is a simulator that knows the credentials, and one of its subaccounts.
+func newSim() (*plivosim.Server, string) {
+	sim := plivosim.New(plivosim.Options{Accounts: map[string]string{mainID: mainToken}, Seed: 1})
+	return sim, sim.Add(mainID, "one", true).AuthID
+}
+
+// overHTTP is a client of a handler behind a real socket.
+func overHTTP(t *testing.T, h http.Handler) *Client {
+	t.Helper()
+	server := httptest.NewServer(h)
+	t.Cleanup(server.Close)
+	base, err := ParseBaseURL(server.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	httpClient := NewHTTPClient()
+	t.Cleanup(httpClient.CloseIdleConnections)
+	return NewClient(base, httpClient, credentials, "test")
+}
+
+// inProcess carries requests to a handler with no socket in between, so that
+// time can be fake; a connection that the handler cuts is an error.
+type inProcess struct{ handler http.Handler }
+
+func (p inProcess) RoundTrip(r *http.Request) (resp *http.Response, err error) {
+	defer func() {
+		switch cut := recover(); cut {
+		case nil:
+		case http.ErrAbortHandler:
+			resp, err = nil, io.ErrUnexpectedEOF
+			if r.Context().Err() != nil {
+				err = r.Context().Err()
+			}
+		default:
+			panic(cut)
+		}
+	}()
+	served := r.Clone(r.Context())
+	if served.Body == nil {
+		served.Body = http.NoBody
+	}
+	recorder := httptest.NewRecorder()
+	p.handler.ServeHTTP(recorder, served)
+	return recorder.Result(), nil
+}
+
+func newInProcess(h http.Handler) *Client {
+	httpClient := NewHTTPClient()
+	httpClient.Transport = inProcess{h}
+	return NewClient(&url.URL{Scheme: "https", Host: "plivo.test"}, httpClient, credentials, "test")
+}
+
+// always is a handler with one answer.
+func always(status int, body string) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.WriteHeader(status)
+		_, _ = io.WriteString(w, body)
+	})
+}
+
+// fiveCalls makes each call, with what is needed of it.
+var fiveCalls = []struct {
+	op   Operation
+	call func(context.Context, *Client, string) error
+}{
+	{OperationCreate, func(ctx context.Context, c *Client, _ string) error {
+		_, err := c.Create(ctx, "name", false)
+		return err
+	}},
+	{OperationGet, func(ctx context.Context, c *Client, authID string) error {
+		_, err := c.Get(ctx, authID)
+		return err
+	}},
+	{OperationList, func(ctx context.Context, c *Client, _ string) error {
+		_, err := c.List(ctx, MaxPageSize, 0)
+		return err
+	}},
+	{OperationUpdate, func(ctx context.Context, c *Client, authID string) error {
+		return c.Update(ctx, authID, "name", true)
+	}},
+	{OperationDelete, func(ctx context.Context, c *Client, authID string) error {
+		return c.Delete(ctx, authID, false)
+	}},
+}
