@@ -49,6 +49,7 @@ func (a *Account) configure(ctx context.Context, c plivo.Credentials, budget *pl
 		a.circuit = circuit{}
 		a.sweeper.failures = 0
 		a.sweeper.want(time.Now())
+		a.sweeper.poke() // also where an older wish still stands
 	}
 	if a.stop == nil {
 		ctx, a.stop = context.WithCancel(ctx)

@@ -69,6 +69,20 @@ func TestNewCredentialsCloseTheCircuitAtOnce(t *testing.T) {
 	})
 }
 
+func TestNewCredentialsAreTriedAtOnceWhereNoneHaveWorkedYet(t *testing.T) {
+	bubble(t, func(t *testing.T, r *rig) {
+		r.sim.SetToken(mainID, "good")
+		r.registry.Configure("a", credentials(mainID, "bad"), 100, interval)
+		time.Sleep(time.Second)
+		r.wantCalls(plivosim.OpList, 1)
+		a := r.registry.Configure("a", credentials(mainID, "good"), 100, interval)
+		time.Sleep(time.Second)
+		if s := a.Status(); s.Complete != 1 {
+			t.Errorf("%+v", s)
+		}
+	})
+}
+
 func TestALateAnswerToOldCredentialsTellsNothingOfTheNew(t *testing.T) {
 	bubble(t, func(t *testing.T, r *rig) {
 		one := r.add(1)[0]

@@ -32,6 +32,16 @@ type pass struct {
 	deadline time.Time   // of that call
 }
 
+// end gives back what the pass has reserved and not used. A call that was
+// announced and not sent will never be sent.
+func (p *pass) end() {
+	if p.slot == nil {
+		return
+	}
+	p.slot.Cancel()
+	p.r.memory.with(p.o.Object, func(e *entry) { e.refused = p.o.Unsent })
+}
+
 // perform does one step and folds its answer in.
 func (p *pass) perform(ctx context.Context, d subaccount.Decision) {
 	err := p.step(ctx, d)

@@ -89,11 +89,7 @@ func (r *SubaccountReconciler) Reconcile(ctx context.Context, req ctrl.Request) 
 	if p.o.Held != nil {
 		r.memory.with(s, func(e *entry) { p.token = e.held.token })
 	}
-	defer func() {
-		if p.slot != nil {
-			p.slot.Cancel()
-		}
-	}()
+	defer p.end()
 	decision := subaccount.Decide(p.o)
 	for range maxSteps {
 		if decision.Step == subaccount.StepNone || decision.Step == subaccount.StepRelease && p.did(subaccount.StepRelease) {

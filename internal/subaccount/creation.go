@@ -14,6 +14,9 @@ func pendingCreation(o *Observation) *Decision {
 	case p == nil:
 		return nil
 	case p.Attempt == o.Unsent:
+		if d := o.mayCreate(); d != nil {
+			return d
+		}
 		return step(StepCreate)
 	case p.Attempt == o.Refused:
 		return step(StepClearIntent)
@@ -35,8 +38,10 @@ func (o *Observation) unconfirmed() *Decision {
 		return &Decision{Step: StepRecord, AuthID: o.Found[0]}
 	}
 	settled := o.FirstSight.Add(o.Settle)
-	sweep, ok := o.Swept.Get()
+	sweep, ok := o.swept()
 	switch {
+	case o.FirstSight.IsZero(): // nobody knows since when to count
+		return o.awaitConfirmation(o.Now)
 	case !ok || sweep.Started.Before(o.FirstSight):
 		return o.awaitConfirmation(o.FirstSight)
 	case !sweep.Started.After(settled):
@@ -52,6 +57,14 @@ func (o *Observation) unconfirmed() *Decision {
 func (o *Observation) awaitConfirmation(notBefore time.Time) *Decision {
 	return wait(v1alpha1.ReasonCreationUnconfirmed, "A create call may have happened and its answer was lost. Plivo's list will tell; "+
 		"until then nothing else is created.").sweep(notBefore)
+}
+
+// swept is the last complete sweep of the main account whose credentials are
+// held. Without credentials nobody knows whose list it was.
+func (o *Observation) swept() (Sweep, bool) {
+	account, _ := o.Account.Get()
+	sweep, ok := o.Swept.Get()
+	return sweep, ok && account.ID != ""
 }
 
 const implausibleMessage = "Plivo's list lacks so many recorded subaccounts that the list is doubted: see the Account's conditions."
@@ -133,7 +146,7 @@ func (o *Observation) mayAdopt() *Decision {
 		if message, ok := o.holds(v1alpha1.ReasonRemoteNotFound); ok && !found {
 			return wait(v1alpha1.ReasonRemoteNotFound, message)
 		}
-		return &Decision{Step: StepGet, AuthID: *o.Object.Spec.AuthID}
+		return o.look(*o.Object.Spec.AuthID)
 	case !o.NotFound.First.IsZero():
 		return o.remoteNotFound(*o.Object.Spec.AuthID)
 	case !found:

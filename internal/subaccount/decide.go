@@ -12,8 +12,8 @@ var policies = []policy{
 	heldAnswer,
 	failedStep,
 	notOurs,
-	uninstall,
 	orphan,
+	uninstall,
 	suspended,
 	lostStatus,
 	deletion,
@@ -75,6 +75,15 @@ func notOurs(o *Observation) *Decision {
 	return nil
 }
 
+// orphan: a release by Orphan needs no call and no Account, and so nothing
+// stands in its way.
+func orphan(o *Observation) *Decision {
+	if o.terminating() && o.orphans() {
+		return step(StepRelease)
+	}
+	return nil
+}
+
 // uninstall: while the CRD is terminating, everything is released and nothing
 // is deleted at Plivo.
 func uninstall(o *Observation) *Decision {
@@ -90,15 +99,6 @@ func uninstall(o *Observation) *Decision {
 	}
 }
 
-// orphan: a release by Orphan needs no call and no Account, and so nothing
-// stands in its way.
-func orphan(o *Observation) *Decision {
-	if o.terminating() && o.orphans() {
-		return step(StepRelease)
-	}
-	return nil
-}
-
 func suspended(o *Observation) *Decision {
 	if s := o.Object.Spec.Suspend; s == nil || !*s {
 		return nil
@@ -110,7 +110,7 @@ func suspended(o *Observation) *Decision {
 // written, so one without the other tells of a status that was lost. What was
 // made for the resource is then Unknown.
 func lostStatus(o *Observation) *Decision {
-	if !o.finalized() || !o.neverSeen() {
+	if !o.lost() {
 		return nil
 	}
 	return wait(v1alpha1.ReasonStatusLost, "The resource bears the operator's finalizer but its status is lost, so nobody knows "+

@@ -12,7 +12,9 @@ func deletion(o *Observation) *Decision {
 	}
 	status := &o.Object.Status
 	if p := status.PendingCreation; p != nil {
-		return o.deletionOfPending(p.Attempt)
+		if d := o.deletionOfPending(p.Attempt); d != nil {
+			return d
+		}
 	}
 	if status.AuthID == "" {
 		return step(StepRelease)
@@ -29,7 +31,7 @@ func deletion(o *Observation) *Decision {
 	if d := o.recordedAccountGate(); d != nil {
 		return d
 	}
-	if message, ok := o.rejected(); ok {
+	if message, ok := o.holds(v1alpha1.ReasonRejected); ok {
 		return wait(v1alpha1.ReasonRejected, message)
 	}
 	if !o.NotFound.First.IsZero() {
@@ -42,25 +44,25 @@ func deletion(o *Observation) *Decision {
 }
 
 // deletionOfPending confirms first: what a pending attempt made is recorded,
-// and then deleted like any other.
+// and then deleted like any other. It is nil if the attempt made nothing.
 func (o *Observation) deletionOfPending(attempt string) *Decision {
 	if attempt == o.Unsent || attempt == o.Refused {
-		return step(StepRelease)
+		return nil
 	}
 	if d := o.recordedAccountGate(); d != nil {
 		return d
 	}
-	if d := o.unconfirmed(); d != nil {
-		return d
-	}
-	return step(StepRelease)
+	return o.unconfirmed()
 }
 
-// deleted: the credentials are dead, and so the Secret goes with them even
-// where nothing collects garbage.
+// deleted: the credentials are dead, and so every Secret that holds them goes
+// too, even where nothing collects garbage.
 func (o *Observation) deleted() *Decision {
 	if secret, ok := o.Secret.Get(); ok && secret.Owned {
 		return &Decision{Step: StepRemoveSecret, Secret: SecretName(o.Object)}
+	}
+	if d := oldSecrets(o); d != nil {
+		return d
 	}
 	return step(StepRelease)
 }
@@ -68,7 +70,7 @@ func (o *Observation) deleted() *Decision {
 // deletionNotFound: a 404 alone may be a proxy's. It counts once the same
 // account's list has since been read whole and lacks the subaccount too.
 func (o *Observation) deletionNotFound() *Decision {
-	sweep, ok := o.Swept.Get()
+	sweep, ok := o.swept()
 	switch {
 	case !ok || !sweep.Started.After(o.NotFound.Last):
 		return wait(v1alpha1.ReasonDeleting, "Plivo does not find the subaccount. The finalizer goes once Plivo's list lacks it too.").

@@ -27,21 +27,35 @@ func failedStep(o *Observation) *Decision {
 	if p := o.Object.Status.PendingCreation; f.Step == StepCreate && p != nil && p.Attempt == o.Refused {
 		return step(StepClearIntent)
 	}
-	switch f.Kind {
-	case FailureRefused, FailureNotFound:
+	switch kind := f.Kind; {
+	case kind == FailureNotFound && f.Step != StepCreate:
+		return o.failedNotFound()
+	case kind == FailureRefused, kind == FailureNotFound:
 		if f.Step == StepUpdate && o.Object.Status.Binding != nil {
 			return nil // rejection tells it, after the Secret has been seen to
 		}
 		return wait(v1alpha1.ReasonRejected, f.Message)
-	case FailureCredentials:
+	case kind == FailureCredentials:
 		return wait(v1alpha1.ReasonCredentialsRejected, f.Message)
-	case FailureRateLimited:
+	case kind == FailureRateLimited:
 		return wait(v1alpha1.ReasonRateLimited, f.Message).backoff()
-	case FailureUnknown:
+	case kind == FailureUnknown:
 		return wait(v1alpha1.ReasonUnavailable, f.Message).backoff()
 	default:
 		return quiet().backoff()
 	}
+}
+
+// failedNotFound: a 404 is no refusal of what the spec wants, and no change of
+// the spec heals it. It tells of the subaccount, and the policies on that judge it.
+func (o *Observation) failedNotFound() *Decision {
+	switch o.Failure.Step {
+	case StepGet, StepUpdate, StepDelete:
+		if !o.NotFound.First.IsZero() {
+			return nil
+		}
+	}
+	return wait(v1alpha1.ReasonUnavailable, o.Failure.Message).backoff()
 }
 
 // rejected says whether Plivo has refused what this generation of the spec

@@ -13,7 +13,7 @@ import (
 func missing(o *Observation) *Decision {
 	authID := o.Object.Status.AuthID
 	if o.asked() && !o.Looked {
-		return &Decision{Step: StepGet, AuthID: authID}
+		return o.look(authID)
 	}
 	if !o.Remote.IsAbsent() && o.NotFound.First.IsZero() {
 		return nil
@@ -24,17 +24,16 @@ func missing(o *Observation) *Decision {
 	if o.implausible() {
 		return wait(v1alpha1.ReasonInventoryImplausible, implausibleMessage)
 	}
-	look := &Decision{Step: StepGet, AuthID: authID}
 	first, again := o.NotFound.First, o.NotFound.First.Add(o.Settle)
 	switch {
 	case first.IsZero():
-		return look
+		return o.look(authID)
 	case !o.Remote.IsAbsent(), !o.NotFound.ProvedBetween:
 		return o.confirmMissing().sweep(first.Add(1))
 	case o.NotFound.Last.Before(again) && o.Now.Before(again):
 		return o.confirmMissing().after(again.Sub(o.Now))
 	case o.NotFound.Last.Before(again):
-		return look
+		return o.look(authID)
 	case o.adopts():
 		return o.remoteNotFound(authID)
 	}
@@ -42,6 +41,15 @@ func missing(o *Observation) *Decision {
 		return d
 	}
 	return step(StepDeclareIntent)
+}
+
+// look reads the subaccount, once in a pass: a look that has not told what it
+// was for will not tell it a moment later.
+func (o *Observation) look(authID string) *Decision {
+	if o.Looked {
+		return quiet().backoff()
+	}
+	return &Decision{Step: StepGet, AuthID: authID}
 }
 
 func (o *Observation) confirmMissing() *Decision {
@@ -63,9 +71,9 @@ func drift(o *Observation) *Decision {
 		} else {
 			remote.Unsure = true
 		}
-		if remote.Unsure && o.leavesSomething() {
-			return &Decision{Step: StepGet, AuthID: status.AuthID}
-		}
+	}
+	if remote.Unsure && o.leavesSomething() {
+		return o.look(status.AuthID)
 	}
 	name, enabled := o.wanted(remote)
 	named := name == remote.Name || name == remote.SettledAs
@@ -108,7 +116,7 @@ func credentials(o *Observation) *Decision {
 	case sound, o.TokenInHand:
 		return step(StepWriteSecret)
 	default:
-		return &Decision{Step: StepGet, AuthID: o.Object.Status.AuthID}
+		return o.look(o.Object.Status.AuthID)
 	}
 }
 

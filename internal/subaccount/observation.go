@@ -191,6 +191,10 @@ func (o *Observation) finalized() bool {
 	return false
 }
 
+// lost says whether the status was lost. Whatever is told of such a resource,
+// observedGeneration stays: it is all that tells of the loss.
+func (o *Observation) lost() bool { return o.finalized() && o.neverSeen() }
+
 func (o *Observation) adopts() bool { return o.Object.Spec.AuthID != nil }
 
 func (o *Observation) orphans() bool {

@@ -33,13 +33,17 @@ func Summarize(o *Observation, d Decision) Summary {
 	s := Summary{Status: *o.Object.Status.DeepCopy()}
 	s.Events = append(s.Events, o.happened()...)
 	if d.Reason != "" {
-		s.Status.ObservedGeneration = o.Object.Generation
+		if !o.lost() {
+			s.Status.ObservedGeneration = o.Object.Generation
+		}
 		if changed := SetConditions(&s.Status.Conditions, d.Reason, d.Message, o.Object.Generation, metav1.NewTime(o.Now)); changed &&
 			v1alpha1.Catalogue[d.Reason].Ready == metav1.ConditionFalse && d.Reason != v1alpha1.ReasonDeleting {
 			s.Events = append(s.Events, Event{corev1.EventTypeWarning, d.Reason, "Reconcile", d.Message})
 		}
 	}
-	if remote, ok := o.Remote.Get(); ok && s.Status.AuthID != "" && !remote.Unsure {
+	claim, judged := o.Claim.Get()
+	anothers := judged && !claim.Ours // whose state is not ours to show
+	if remote, ok := o.Remote.Get(); ok && s.Status.AuthID != "" && !remote.Unsure && !anothers {
 		if remote.SettledAs != "" && (s.Status.Name == nil || *s.Status.Name != remote.Name) {
 			s.Events = append(s.Events, Event{corev1.EventTypeWarning, "NameChangedByPlivo", "Update",
 				"Plivo keeps the name in another form than the spec gives it; it is not sent again."})
@@ -49,7 +53,7 @@ func Summarize(o *Observation, d Decision) Summary {
 	if secret, ok := o.Secret.Get(); ok && secret.Owned && secret.Sound && !o.terminating() {
 		s.Status.Binding = &v1alpha1.SecretBinding{Name: SecretName(o.Object)}
 	}
-	if o.asked() && o.Looked {
+	if o.asked() && (o.Looked || o.Failure != nil && d.Reason == v1alpha1.ReasonRejected) {
 		s.Status.LastHandledReconcileAt = o.Object.Annotations[v1alpha1.ReconcileRequestedAtAnnotation]
 	}
 	s.Changed = !equality.Semantic.DeepEqual(s.Status, o.Object.Status)
@@ -98,7 +102,8 @@ func (o *Observation) happened() []Event {
 		case StepAdopt:
 			normal("Adopted", "Adopt", "Adopted the subaccount %s.", status.AuthID)
 		case StepUpdate:
-			if !o.did(StepRecord) { // else it is the second half of the creation
+			// Right after a creation it is the second half of that.
+			if !o.did(StepRecord) && o.NotFound.First.IsZero() {
 				normal("Updated", "Update", "Set name and enabled at Plivo.")
 			}
 		case StepWriteSecret:
@@ -106,7 +111,9 @@ func (o *Observation) happened() []Event {
 		case StepRemoveSecret:
 			normal("SecretRemoved", "RemoveSecret", "Removed a Secret that is not wanted any more.")
 		case StepDelete:
-			normal("Deleted", "Delete", "Deleted the subaccount %s.", status.AuthID)
+			if o.Deleted { // and not only a 404
+				normal("Deleted", "Delete", "Deleted the subaccount %s.", status.AuthID)
+			}
 		}
 	}
 	if o.Recreating {

@@ -1,0 +1,83 @@
+package subaccount_test
+
+import (
+	"testing"
+
+	"github.com/subaccount-operator/subaccount-operator/api/v1alpha1"
+	"github.com/subaccount-operator/subaccount-operator/internal/subaccount"
+)
+
+func TestDeletion(t *testing.T) {
+	gone := func(changes ...change) *observation { return ready(append([]change{terminating}, changes...)...) }
+	release, deleting := do(subaccount.StepRelease), v1alpha1.ReasonDeleting
+	deleted := func(o *observation) { o.Deleted = true }
+	cascade := about(subaccount.StepDelete, sa1)
+	cascade.Cascade = true
+	unjudged := func(o *observation) { o.Claim = subaccount.Unknown[subaccount.Claim]() }
+	check(t, []row{
+		{"reassigning", gone(), about(subaccount.StepDelete, sa1)},
+		{"cascading", gone(func(o *observation) { o.Object.Spec.CascadePolicy = v1alpha1.CascadePolicyDelete }), cascade},
+		{"the status says what, not the spec", gone(func(o *observation) { o.Object.Spec.AuthID = new(sa2) }), about(subaccount.StepDelete, sa1)},
+		{"terminating namespace", gone(func(o *observation) { o.Namespace = subaccount.Known(subaccount.Namespace{Terminating: true}) }), about(subaccount.StepDelete, sa1)},
+		{"terminating Account", gone(account(func(a *subaccount.Account) { a.Terminating = true })), about(subaccount.StepDelete, sa1)},
+		{"namespace not allowed any more", gone(account(func(a *subaccount.Account) { a.Allows = subaccount.Known(false) })), about(subaccount.StepDelete, sa1)},
+		{"Secret conflict", gone(foreignSecret), about(subaccount.StepDelete, sa1)},
+		{"suspended", gone(suspend), tell(v1alpha1.ReasonSuspended)},
+		{"no Account", gone(noAccount), tell(v1alpha1.ReasonAccountNotFound)},
+		{"other main account", gone(account(func(a *subaccount.Account) { a.ID = otherMain })), tell(v1alpha1.ReasonAccountChanged)},
+		{"204, Secret stands", gone(deleted), decision{Step: subaccount.StepRemoveSecret, Secret: "a-plivo"}},
+		{"204, old Secret stands", gone(deleted, func(o *observation) {
+			o.Secret, o.OldSecrets = subaccount.Absent[subaccount.Secret](), []string{"old"}
+		}), decision{Step: subaccount.StepRemoveSecret, Secret: "old"}},
+		{"204, Secret of another", gone(deleted, foreignSecret), release},
+		{"204, no Secret", gone(deleted, func(o *observation) { o.Secret = subaccount.Unknown[subaccount.Secret]() }), release},
+		{"unknown answer", gone(failed(subaccount.StepDelete, subaccount.FailureUnknown)), retry(v1alpha1.ReasonUnavailable)},
+		{"refused", gone(failed(subaccount.StepDelete, subaccount.FailureRefused)), tell(v1alpha1.ReasonRejected)},
+		{"an update refused says nothing of a delete", gone(failed(subaccount.StepUpdate, subaccount.FailureRefused)), about(subaccount.StepDelete, sa1)},
+		{"404, no sweep", gone(missing(false, 0)), sweepFrom(deleting, 1)},
+		{"404, sweep before it", gone(missing(false, 0), swept(0)), sweepFrom(deleting, 1)},
+		{"404, sweep lacks it", gone(missing(false, 0), swept(1), func(o *observation) { o.Secret = subaccount.Absent[subaccount.Secret]() }), release},
+		{"404, sweep doubted", gone(missing(false, 0), swept(1), implausible), tell(v1alpha1.ReasonInventoryImplausible)},
+		{"404, sweep shows it", gone(missing(false, 0), swept(1), remote(subaccount.Remote{Name: wanted})), retry(deleting)},
+		{"404, credentials gone", gone(missing(false, 0), swept(1), account(func(a *subaccount.Account) { a.ID = "" })), decision{}},
+		{"claim not judged", gone(unjudged), do(subaccount.StepJudgeClaim)},
+		{"another's", gone(claim(false)), release},
+		{"another's, no Account", gone(claim(false), noAccount), release},
+		{"Orphan", gone(orphan), release},
+		{"Orphan, suspended", gone(orphan, suspend), release},
+		{"Orphan, no Account", gone(orphan, noAccount), release},
+		{"Orphan needs no look at the CRD", gone(orphan, func(o *observation) { o.CRDTerminating = subaccount.Unknown[bool]() }), release},
+		{"Orphan, lost status", gone(orphan, lostStatus), release},
+		{"lost status", gone(lostStatus), tell(v1alpha1.ReasonStatusLost)},
+		{"CRD not looked at", gone(func(o *observation) { o.CRDTerminating = subaccount.Unknown[bool]() }), do(subaccount.StepReadCRD)},
+		{"CRD terminating", gone(func(o *observation) { o.CRDTerminating = subaccount.Known(true) }), release},
+		{"CRD terminating, suspended", gone(suspend, func(o *observation) { o.CRDTerminating = subaccount.Known(true) }), release},
+		{"nothing was made", fresh(begun, terminating), release},
+		{"nothing was made, no Account", fresh(begun, terminating, noAccount), release},
+		{"nothing was adopted", fresh(begun, adopting, terminating, func(o *observation) { o.Object.Spec.DeletionPolicy = v1alpha1.DeletionPolicyDelete }), release},
+		{"released", gone(func(o *observation) { o.Object.Finalizers = nil }), decision{}},
+	})
+}
+
+func TestDeletionOfPendingConfirmsFirst(t *testing.T) {
+	gone := func(changes ...change) *observation {
+		return fresh(append([]change{begun, pending("one"), terminating}, changes...)...)
+	}
+	release := do(subaccount.StepRelease)
+	check(t, []row{
+		{"not confirmed", gone(), sweepFrom(v1alpha1.ReasonCreationUnconfirmed, 0)},
+		{"not settled", gone(swept(settle)), sweepFrom(v1alpha1.ReasonCreationUnconfirmed, settle+1e6)},
+		{"found", gone(func(o *observation) { o.Found = []string{sa1} }), about(subaccount.StepRecord, sa1)},
+		{"made nothing", gone(swept(settle + 1)), release},
+		{"made nothing, but an authID stands too", gone(swept(settle+1), func(o *observation) {
+			o.Object.Status.AuthID, o.Object.Status.AccountID = sa1, mainID
+		}, claim(true)), about(subaccount.StepDelete, sa1)},
+		{"list doubted", gone(swept(settle+1), implausible), tell(v1alpha1.ReasonInventoryImplausible)},
+		{"credentials gone", gone(swept(settle+1), account(func(a *subaccount.Account) { a.ID = "" })), decision{}},
+		{"no Account", gone(noAccount), tell(v1alpha1.ReasonAccountNotFound)},
+		{"refused", gone(func(o *observation) { o.Refused = "one" }), release},
+		{"unsent", gone(func(o *observation) { o.Unsent = "one" }), release},
+		{"Orphan", gone(orphan), release},
+		{"suspended", gone(swept(settle+1), suspend), tell(v1alpha1.ReasonSuspended)},
+	})
+}

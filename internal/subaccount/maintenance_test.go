@@ -1,0 +1,108 @@
+package subaccount_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/subaccount-operator/subaccount-operator/api/v1alpha1"
+	"github.com/subaccount-operator/subaccount-operator/internal/subaccount"
+)
+
+func TestGoneAtPlivo(t *testing.T) {
+	look, creating := about(subaccount.StepGet, sa1), v1alpha1.ReasonCreating
+	check(t, []row{
+		{"unknown is not missing", ready(func(o *observation) { o.Remote = subaccount.Unknown[subaccount.Remote]() }), tell(v1alpha1.ReasonReady)},
+		{"missing from the sweep", ready(missing(false)), look},
+		{"404, but the list shows it", ready(missing(true, 0, settle), remote(subaccount.Remote{Name: wanted, Enabled: true})), sweepFrom(creating, 1)},
+		{"404, no list", ready(missing(true, 0, settle), func(o *observation) { o.Remote = subaccount.Unknown[subaccount.Remote]() }), sweepFrom(creating, 1)},
+		{"404, credentials not proved", ready(missing(false, 0), at(settle)), sweepFrom(creating, 1)},
+		{"404, not settled", ready(missing(true, 0), at(settle-time.Second)), decision{Reason: creating, Wait: subaccount.Wait{After: time.Second}}},
+		{"404, settled", ready(missing(true, 0), at(settle)), look},
+		{"second 404 too early", ready(missing(true, 0, settle-1), at(settle)), look},
+		{"second 404", ready(missing(true, 0, settle), at(settle)), do(subaccount.StepDeclareIntent)},
+		{"second 404, credentials not proved", ready(missing(false, 0, settle), at(settle)), sweepFrom(creating, 1)},
+		{"second 404, list doubted", ready(missing(true, 0, settle), at(settle), implausible), tell(v1alpha1.ReasonInventoryImplausible)},
+		{"missing, list doubted", ready(missing(false), implausible), tell(v1alpha1.ReasonInventoryImplausible)},
+		{"second 404, Account terminating", ready(missing(true, 0, settle), at(settle), account(func(a *subaccount.Account) { a.Terminating = true })), tell(v1alpha1.ReasonAccountNotReady)},
+		{"second 404, namespace terminating", ready(missing(true, 0, settle), at(settle), func(o *observation) { o.Namespace = subaccount.Known(subaccount.Namespace{Terminating: true}) }), decision{}},
+		{"second 404, Secret unknown", ready(missing(true, 0, settle), at(settle), func(o *observation) { o.Secret = subaccount.Unknown[subaccount.Secret]() }), do(subaccount.StepReadSecret)},
+		{"second 404, adopted", ready(adopting, missing(true, 0, settle), at(settle)), tell(v1alpha1.ReasonRemoteNotFound)},
+		{"adopted, told before", ready(adopting, missing(false), told(v1alpha1.ReasonRemoteNotFound)), tell(v1alpha1.ReasonRemoteNotFound)},
+		{"adopted, told before, asked", ready(adopting, missing(false), told(v1alpha1.ReasonRemoteNotFound), asked), look},
+		{"suspended", ready(missing(true, 0, settle), at(settle), suspend), tell(v1alpha1.ReasonSuspended)},
+	})
+}
+
+func TestAskedLooksOnce(t *testing.T) {
+	check(t, []row{
+		{"asked", ready(asked), about(subaccount.StepGet, sa1)},
+		{"asked and looked", ready(asked, func(o *observation) { o.Looked = true }), tell(v1alpha1.ReasonReady)},
+		{"handled", ready(asked, func(o *observation) { o.Object.Status.LastHandledReconcileAt = "now" }), tell(v1alpha1.ReasonReady)},
+		{"asked while suspended", ready(asked, suspend), tell(v1alpha1.ReasonSuspended)},
+	})
+}
+
+func TestDrift(t *testing.T) {
+	update := func(name string, enabled bool) decision {
+		return decision{Step: subaccount.StepUpdate, AuthID: sa1, Name: name, Enabled: enabled, Reason: v1alpha1.ReasonUpdating}
+	}
+	spec := func(name *string, enabled *bool) change {
+		return func(o *observation) { o.Object.Spec.Name, o.Object.Spec.Enabled = name, enabled }
+	}
+	unread := func(o *observation) { o.Remote = subaccount.Unknown[subaccount.Remote]() }
+	noStatus := func(o *observation) { o.Object.Status.Name = nil }
+	r := func(name string, enabled bool) change {
+		return remote(subaccount.Remote{Name: name, Enabled: enabled, TokenDigest: token1})
+	}
+	unsure := remote(subaccount.Remote{Name: wanted, Enabled: true, TokenDigest: token1, Unsure: true})
+	settled := remote(subaccount.Remote{Name: "team", Enabled: true, TokenDigest: token1, SettledAs: wanted})
+	check(t, []row{
+		{"name", ready(r("old", true)), update(wanted, true)},
+		{"enabled", ready(r(wanted, false)), update(wanted, true)},
+		{"enabled left out means false", ready(spec(new(wanted), nil)), update(wanted, false)},
+		{"adopted: name left alone", ready(adopting, spec(nil, new(false)), r("legacy", true)), update("legacy", false)},
+		{"adopted: enabled left alone", ready(adopting, spec(new(wanted), nil), r("legacy", true)), update(wanted, true)},
+		{"adopted: both left alone", ready(adopting, spec(nil, nil), r("legacy", false)), tell(v1alpha1.ReasonReady)},
+		{"last update unsure", ready(unsure), update(wanted, true)},
+		{"adopted: unsure of what is left alone", ready(adopting, spec(nil, new(false)), unsure), about(subaccount.StepGet, sa1)},
+		{"Plivo keeps another form", ready(settled), tell(v1alpha1.ReasonReady)},
+		{"Plivo kept another form of another name", ready(settled, spec(new("new"), new(true))), update("new", true)},
+		{"not read yet, status as wanted", ready(unread), tell(v1alpha1.ReasonReady)},
+		{"not read yet, spec edited", ready(unread, spec(new("new"), new(true))), update("new", true)},
+		{"not read yet, no status", ready(unread, noStatus), update(wanted, true)},
+		{"adopted: not read yet, no status", ready(adopting, unread, noStatus, spec(nil, new(true))), about(subaccount.StepGet, sa1)},
+		{"adopted: looked and nothing learned", ready(adopting, unread, noStatus, spec(nil, new(true)), func(o *observation) { o.Looked = true }), retry("")},
+	})
+}
+
+func TestSecretIsMended(t *testing.T) {
+	write, look := do(subaccount.StepWriteSecret), about(subaccount.StepGet, sa1)
+	inHand := func(o *observation) { o.TokenInHand = true }
+	absent := func(o *observation) { o.Secret = subaccount.Absent[subaccount.Secret]() }
+	check(t, []row{
+		{"metadata only needs no token", ready(secret(func(s *subaccount.Secret) { s.Labelled = false })), write},
+		{"absent, no token", ready(absent), look},
+		{"absent, token in hand", ready(absent, inHand), write},
+		{"absent, looked in vain", ready(absent, func(o *observation) { o.Looked = true }), retry("")},
+		{"unknown", ready(func(o *observation) { o.Secret = subaccount.Unknown[subaccount.Secret]() }), do(subaccount.StepReadSecret)},
+		{"another authID", ready(secret(func(s *subaccount.Secret) { s.AuthID = sa2 })), look},
+		{"another token than at Plivo", ready(secret(func(s *subaccount.Secret) { s.TokenDigest = token2 })), look},
+		{"no token", ready(secret(func(s *subaccount.Secret) { s.TokenDigest = [16]byte{} })), look},
+		{"unsound", ready(secret(func(s *subaccount.Secret) { s.Sound = false })), look},
+		{"unsound, token in hand", ready(secret(func(s *subaccount.Secret) { s.Sound = false }), inHand), write},
+		{"token at Plivo not seen", ready(remote(subaccount.Remote{Name: wanted, Enabled: true})), tell(v1alpha1.ReasonReady)},
+		{"of another", ready(foreignSecret, inHand), decision{Reason: v1alpha1.ReasonSecretConflict, Wait: subaccount.Wait{After: time.Minute}}},
+		{"terminating namespace", ready(absent, inHand, func(o *observation) { o.Namespace = subaccount.Known(subaccount.Namespace{Terminating: true}) }), decision{}},
+		{"only once the subaccount is as wanted", ready(absent, inHand, remote(subaccount.Remote{Name: marker})), decision{
+			Step: subaccount.StepUpdate, AuthID: sa1, Name: wanted, Enabled: true, Reason: v1alpha1.ReasonUpdating}},
+	})
+}
+
+func TestOldSecretsGoOnceTheNewOneStands(t *testing.T) {
+	old := func(o *observation) { o.OldSecrets = []string{"z", "b"} }
+	check(t, []row{
+		{"the new one stands", ready(old), decision{Step: subaccount.StepRemoveSecret, Secret: "b"}},
+		{"the new one is missing", ready(old, func(o *observation) { o.Secret, o.TokenInHand = subaccount.Absent[subaccount.Secret](), true }), do(subaccount.StepWriteSecret)},
+		{"the new one is another's", ready(old, foreignSecret), decision{Reason: v1alpha1.ReasonSecretConflict, Wait: subaccount.Wait{After: time.Minute}}},
+	})
+}

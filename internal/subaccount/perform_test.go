@@ -1,0 +1,147 @@
+package subaccount_test
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/subaccount-operator/subaccount-operator/api/v1alpha1"
+	"github.com/subaccount-operator/subaccount-operator/internal/subaccount"
+)
+
+// perform does one step in the world and folds its answer in.
+func (w *world) perform(o *observation, d decision, f fault) {
+	fail := func(kind subaccount.FailureKind) {
+		o.Failure = &subaccount.Failure{Step: d.Step, Kind: kind, Message: "failed"}
+	}
+	switch d.Step {
+	case subaccount.StepGet, subaccount.StepUpdate, subaccount.StepDelete:
+		w.call(o, d, f, fail)
+	case subaccount.StepCreate:
+		w.performCreate(o, f, fail)
+	default:
+		if f == refusal || f == lostCall {
+			fail(subaccount.FailureConflict)
+			return
+		}
+		w.write(o, d)
+		if f == committed {
+			fail(subaccount.FailureKubernetes)
+		}
+	}
+	if o.Failure == nil || o.Failure.Step != d.Step {
+		o.Done = append(o.Done, d.Step)
+	}
+}
+
+// write does a step in the cluster.
+func (w *world) write(o *observation, d decision) {
+	m, s := &w.memory, w.object
+	switch d.Step {
+	case subaccount.StepReadCRD, subaccount.StepReadSecret:
+	case subaccount.StepJudgeClaim:
+		m.judged = true
+	case subaccount.StepMarkSeen:
+		s.Status.ObservedGeneration = s.Generation
+	case subaccount.StepAddFinalizer:
+		s.Finalizers = append(s.Finalizers, v1alpha1.Finalizer)
+	case subaccount.StepRelease:
+		s.Finalizers, w.released = nil, true
+	case subaccount.StepDeclareIntent:
+		attempt := fmt.Sprintf("attempt %d", len(w.trace))
+		o.Recreating = s.Status.AuthID != ""
+		s.Status.PendingCreation = &v1alpha1.PendingCreation{Attempt: attempt, AccountID: mainID}
+		s.Status.AuthID, s.Status.AccountID, m.judged = "", "", false
+		o.Unsent, o.TokenInHand = attempt, false
+	case subaccount.StepClearIntent:
+		s.Status.PendingCreation = nil
+	case subaccount.StepRecord:
+		s.Status.PendingCreation, s.Status.AuthID, s.Status.AccountID = nil, d.AuthID, mainID
+		m.held, o.Held = nil, nil
+	case subaccount.StepWriteSecret:
+		secret := subaccount.Secret{Owned: true, AuthID: s.Status.AuthID, TokenDigest: m.rows[s.Status.AuthID].TokenDigest, Sound: true, Labelled: true}
+		w.secret, o.Secret = subaccount.Known(secret), subaccount.Known(secret)
+	case subaccount.StepRemoveSecret:
+		w.secret, o.Secret = subaccount.Absent[subaccount.Secret](), subaccount.Absent[subaccount.Secret]()
+	default:
+		panic("no such step here: " + d.Step)
+	}
+}
+
+func (w *world) performCreate(o *observation, f fault, fail func(subaccount.FailureKind)) {
+	m, attempt := &w.memory, o.Unsent
+	o.Unsent = ""
+	switch f {
+	case refusal:
+		m.refused, o.Refused = attempt, attempt
+		fail(subaccount.FailureRefused)
+	case lostCall:
+	case late:
+		w.late = append(w.late, w.now.Add(settle-time.Second))
+	case committed, crashed:
+		w.create()
+	default:
+		id := w.create()
+		m.held = &subaccount.Held{Attempt: attempt, AuthID: id, AccountID: mainID}
+		m.rows[id], m.rowsAt[id] = w.live[id], w.now
+		o.Held, o.TokenInHand, o.Looked = m.held, true, true
+	}
+}
+
+// call does a step at Plivo that speaks of one subaccount.
+func (w *world) call(o *observation, d decision, f fault, fail func(subaccount.FailureKind)) {
+	m := &w.memory
+	_, exists := w.live[d.AuthID]
+	apply := func() {
+		switch d.Step {
+		case subaccount.StepUpdate:
+			r := w.live[d.AuthID]
+			r.Name, r.Enabled = d.Name, d.Enabled
+			w.live[d.AuthID] = r
+		case subaccount.StepDelete:
+			delete(w.live, d.AuthID)
+		}
+	}
+	switch {
+	case f == refusal:
+		fail(subaccount.FailureRefused)
+	case f == lostCall || f == late || f == committed:
+		if f == committed && exists {
+			apply()
+		}
+		if r, ok := m.rows[d.AuthID]; ok && d.Step == subaccount.StepUpdate {
+			r.Unsure = true
+			m.rows[d.AuthID], m.rowsAt[d.AuthID] = r, w.now
+		}
+		fail(subaccount.FailureUnknown)
+	case !exists || f == wrong404:
+		n := m.notFound[d.AuthID]
+		if n.First.IsZero() {
+			n.First = w.now
+		}
+		n.Last = w.now
+		m.notFound[d.AuthID] = n
+		o.Looked = o.Looked || d.Step == subaccount.StepGet
+	default:
+		apply()
+		delete(m.notFound, d.AuthID)
+		if d.Step == subaccount.StepDelete {
+			m.deleted = d.AuthID
+			delete(m.rows, d.AuthID)
+			return
+		}
+		m.rows[d.AuthID], m.rowsAt[d.AuthID] = w.live[d.AuthID], w.now
+		if d.Step == subaccount.StepGet {
+			o.Looked, o.TokenInHand = true, true
+		}
+	}
+}
+
+// liveIDs are the subaccounts at Plivo.
+func (w *world) liveIDs() []string {
+	var ids []string
+	for id := range w.live {
+		ids = append(ids, id)
+	}
+	return slices.Sorted(slices.Values(ids))
+}

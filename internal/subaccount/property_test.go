@@ -1,0 +1,235 @@
+package subaccount_test
+
+import (
+	"reflect"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"k8s.io/apimachinery/pkg/api/equality"
+	"k8s.io/apimachinery/pkg/api/meta"
+	"pgregory.net/rapid"
+
+	"github.com/subaccount-operator/subaccount-operator/api/v1alpha1"
+	"github.com/subaccount-operator/subaccount-operator/internal/subaccount"
+)
+
+// The rules of the protocol, said anew here and not in the core's words.
+var rules = map[string]func(o *observation, d decision) (broken bool){
+	"a held answer comes first": func(o *observation, d decision) bool {
+		failed := o.Failure != nil && o.Failure.Step == subaccount.StepRecord
+		return o.Held != nil && !failed && (d.Step != subaccount.StepRecord || d.AuthID != o.Held.AuthID)
+	},
+	"nothing goes before an answer whose record has failed": func(o *observation, d decision) bool {
+		f := o.Failure
+		return o.Held != nil && f != nil && f.Step == subaccount.StepRecord && d.Step != subaccount.StepNone
+	},
+	"no remote step while suspended": func(o *observation, d decision) bool {
+		s := o.Object.Spec.Suspend
+		return s != nil && *s && remoteStep(d.Step)
+	},
+	"suspended, only a record or a release is written": func(o *observation, d decision) bool {
+		s := o.Object.Spec.Suspend
+		return s != nil && *s && !slices.Contains([]subaccount.Step{"", subaccount.StepRecord, subaccount.StepClearIntent,
+			subaccount.StepReadCRD, subaccount.StepRelease}, d.Step)
+	},
+	"no remote step without a usable Account": func(o *observation, d decision) bool {
+		a, ok := o.Account.Get()
+		return remoteStep(d.Step) && (!ok || a.ID == "" || a.Blocked != "")
+	},
+	"nothing is sent through another main account": func(o *observation, d decision) bool {
+		a, _ := o.Account.Get()
+		recorded := o.Object.Status.AccountID
+		if p := o.Object.Status.PendingCreation; p != nil {
+			recorded = p.AccountID
+		}
+		return remoteStep(d.Step) && recorded != "" && recorded != a.ID
+	},
+	"no creation on unknown facts": func(o *observation, d decision) bool { return creates(d.Step) && !clear(o) },
+	"an intent is declared only where nothing is": func(o *observation, d decision) bool {
+		if d.Step != subaccount.StepDeclareIntent {
+			return false
+		}
+		switch {
+		case o.Object.Status.PendingCreation != nil:
+			return !madeNothing(o)
+		case o.Object.Status.AuthID != "":
+			return !gone(o)
+		default:
+			return o.Object.Spec.AuthID != nil || !begunRightly(o)
+		}
+	},
+	"only the call of the intent just written is sent": func(o *observation, d decision) bool {
+		p := o.Object.Status.PendingCreation
+		return d.Step == subaccount.StepCreate && (p == nil || p.Attempt != o.Unsent)
+	},
+	"no creation for a terminating resource or one whose status is lost": func(o *observation, d decision) bool {
+		return creates(d.Step) && (o.Object.DeletionTimestamp != nil || lost(o))
+	},
+	"a release has a ground": func(o *observation, d decision) bool {
+		return d.Step == subaccount.StepRelease && !mayRelease(o)
+	},
+	"a delete needs a claim and a terminating resource, and no Orphan": func(o *observation, d decision) bool {
+		c, _ := o.Claim.Get()
+		return d.Step == subaccount.StepDelete && (!c.Ours || o.Object.DeletionTimestamp == nil || d.AuthID != o.Object.Status.AuthID ||
+			o.Object.Spec.DeletionPolicy == v1alpha1.DeletionPolicyOrphan || !subaccount.Is(o.CRDTerminating, false) && !o.CRDTerminating.IsAbsent())
+	},
+	"no credentials and no update without the claim": func(o *observation, d decision) bool {
+		c, _ := o.Claim.Get()
+		return (d.Step == subaccount.StepWriteSecret || d.Step == subaccount.StepUpdate || d.Step == subaccount.StepAdopt) && !c.Ours
+	},
+	"a Secret of another is never written or removed": func(o *observation, d decision) bool {
+		s, ok := o.Secret.Get()
+		return d.Step == subaccount.StepWriteSecret && (o.Secret.IsUnknown() || ok && !s.Owned) ||
+			d.Step == subaccount.StepRemoveSecret && !s.Owned && !slices.Contains(o.OldSecrets, d.Secret)
+	},
+	"one look in a pass": func(o *observation, d decision) bool { return d.Step == subaccount.StepGet && o.Looked },
+}
+
+func remoteStep(s subaccount.Step) bool {
+	return slices.Contains([]subaccount.Step{subaccount.StepGet, subaccount.StepCreate, subaccount.StepUpdate,
+		subaccount.StepDelete, subaccount.StepDeclareIntent}, s)
+}
+
+func creates(s subaccount.Step) bool {
+	return s == subaccount.StepCreate || s == subaccount.StepDeclareIntent
+}
+
+func lost(o *observation) bool {
+	return slices.Contains(o.Object.Finalizers, v1alpha1.Finalizer) && o.Object.Status.ObservedGeneration == -1
+}
+
+func clear(o *observation) bool {
+	a, account := o.Account.Get()
+	n, namespace := o.Namespace.Get()
+	s, secret := o.Secret.Get()
+	return account && !a.Terminating && subaccount.Is(a.Allows, true) && namespace && !n.Terminating &&
+		!o.Secret.IsUnknown() && (!secret || s.Owned)
+}
+
+func begunRightly(o *observation) bool {
+	return slices.Contains(o.Object.Finalizers, v1alpha1.Finalizer) && o.Object.Status.ObservedGeneration != -1
+}
+
+// madeNothing: the pending attempt is known to have made nothing.
+func madeNothing(o *observation) bool {
+	a, _ := o.Account.Get()
+	p := o.Object.Status.PendingCreation
+	if p.Attempt == o.Unsent || p.Attempt == o.Refused {
+		return true
+	}
+	sweep, swept := o.Swept.Get()
+	return swept && a.ID == p.AccountID && !a.Implausible && len(o.Found) == 0 &&
+		!o.FirstSight.IsZero() && sweep.Started.After(o.FirstSight.Add(settle))
+}
+
+// gone: all that it takes to give up a subaccount that was recorded.
+func gone(o *observation) bool {
+	a, n := accountOf(o), o.NotFound
+	return o.Object.Spec.AuthID == nil && o.Remote.IsAbsent() && !a.Implausible && !n.First.IsZero() && n.ProvedBetween &&
+		n.Last.Sub(n.First) >= settle
+}
+
+func accountOf(o *observation) subaccount.Account { a, _ := o.Account.Get(); return a }
+
+func mayRelease(o *observation) bool {
+	s := o.Object.Status
+	if o.Object.DeletionTimestamp == nil {
+		return false
+	}
+	if subaccount.Is(o.CRDTerminating, true) || o.Object.Spec.DeletionPolicy == v1alpha1.DeletionPolicyOrphan {
+		return true
+	}
+	if lost(o) || s.PendingCreation != nil && !madeNothing(o) {
+		return false
+	}
+	c, judged := o.Claim.Get()
+	sweep, swept := o.Swept.Get()
+	a := accountOf(o)
+	return s.AuthID == "" || o.Deleted || judged && !c.Ours ||
+		swept && a.ID != "" && !o.NotFound.First.IsZero() && sweep.Started.After(o.NotFound.Last) && o.Remote.IsAbsent() && !a.Implausible
+}
+
+// exact compares whole observations, unexported fields of facts included.
+var exact = cmp.Exporter(func(t reflect.Type) bool { return t.PkgPath() == reflect.TypeFor[observation]().PkgPath() })
+
+func checkRules(t *rapid.T) {
+	o := observations.Draw(t, "o")
+	before := copyOf(o)
+	d := subaccount.Decide(o)
+	if again := subaccount.Decide(o); again != d {
+		t.Fatalf("decided %+v, then %+v", d, again)
+	}
+	s := subaccount.Summarize(o, d)
+	subaccount.NeedsAttention(o)
+	if diff := cmp.Diff(before, o, exact); diff != "" {
+		t.Fatalf("the observation has changed: %s", diff)
+	}
+	for name, broken := range rules {
+		if broken(o, d) {
+			t.Errorf("%s: decided %+v", name, d)
+		}
+	}
+	checkSummary(t, o, d, s)
+}
+
+func checkSummary(t *rapid.T, o *observation, d decision, s subaccount.Summary) {
+	was := o.Object.Status
+	if s.Status.AuthID != was.AuthID || s.Status.AccountID != was.AccountID ||
+		!equality.Semantic.DeepEqual(s.Status.PendingCreation, was.PendingCreation) {
+		t.Errorf("the protocol's fields have changed: %+v", s.Status)
+	}
+	if meta.IsStatusConditionTrue(s.Status.Conditions, v1alpha1.ConditionReconciling) &&
+		meta.IsStatusConditionTrue(s.Status.Conditions, v1alpha1.ConditionStalled) {
+		t.Errorf("both Reconciling and Stalled with %q", d.Reason)
+	}
+	if d.Reason == "" && (!equality.Semantic.DeepEqual(s.Status.Conditions, was.Conditions) || s.Status.ObservedGeneration != was.ObservedGeneration) {
+		t.Errorf("a quiet decision has changed conditions")
+	}
+	if lost(o) && s.Status.ObservedGeneration != -1 {
+		t.Errorf("the loss of the status is hidden by %q", d.Reason)
+	}
+	if s.Changed == equality.Semantic.DeepEqual(s.Status, was) {
+		t.Errorf("changed: %v", s.Changed)
+	}
+	if _, ok := v1alpha1.Catalogue[d.Reason]; d.Reason != "" && !ok {
+		t.Errorf("%q is not in the catalogue", d.Reason)
+	}
+}
+
+func copyOf(o *observation) *observation {
+	c := *o
+	c.Object = o.Object.DeepCopy()
+	c.Found, c.OldSecrets, c.Done = slices.Clone(o.Found), slices.Clone(o.OldSecrets), slices.Clone(o.Done)
+	if o.Held != nil {
+		c.Held = new(*o.Held)
+	}
+	if o.Failure != nil {
+		c.Failure = new(*o.Failure)
+	}
+	return &c
+}
+
+func TestRulesHoldForAnyObservation(t *testing.T) {
+	for deadline := time.Now().Add(time.Second); time.Now().Before(deadline) && !t.Failed(); {
+		rapid.Check(t, checkRules)
+	}
+}
+
+// The rules would hold idly if no observation led to the steps that they speak of.
+func TestObservationsLeadToEveryStep(t *testing.T) {
+	seen := map[subaccount.Step]int{}
+	for seed := range 30_000 {
+		o := observations.Example(seed)
+		seen[subaccount.Decide(o).Step]++
+	}
+	for _, s := range steps {
+		if seen[s] == 0 {
+			t.Errorf("%s is never decided", s)
+		}
+	}
+	t.Log(seen)
+}
+
+func FuzzDecide(f *testing.F) { f.Fuzz(rapid.MakeFuzz(checkRules)) }

@@ -1,0 +1,218 @@
+package subaccount_test
+
+import (
+	"slices"
+	"testing"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/subaccount-operator/subaccount-operator/api/v1alpha1"
+	"github.com/subaccount-operator/subaccount-operator/internal/subaccount"
+)
+
+// statusOf returns Ready/Reconciling/Stalled and the reason that Ready shows.
+func statusOf(t *testing.T, s v1alpha1.SubaccountStatus) (states, reason string) {
+	t.Helper()
+	for _, kind := range []string{v1alpha1.ConditionReady, v1alpha1.ConditionReconciling, v1alpha1.ConditionStalled} {
+		c := meta.FindStatusCondition(s.Conditions, kind)
+		if c == nil {
+			t.Fatalf("no condition %s", kind)
+		}
+		states += string(c.Status)[:1]
+		if kind == v1alpha1.ConditionReady {
+			reason = c.Reason
+		}
+	}
+	return states, reason
+}
+
+func summarize(o *observation) subaccount.Summary {
+	return subaccount.Summarize(o, subaccount.Decide(o))
+}
+
+func reasonsOf(events []subaccount.Event) []string {
+	var out []string
+	for _, e := range events {
+		out = append(out, e.Reason)
+	}
+	return out
+}
+
+func TestConditionsOfAReason(t *testing.T) {
+	for _, r := range []struct {
+		name, states, reason string
+		o                    *observation
+	}{
+		{"ready", "TFF", v1alpha1.ReasonReady, ready()},
+		{"suspended keeps Ready", "TFF", v1alpha1.ReasonSuspended, ready(suspend)},
+		{"suspended clears the others", "FFF", v1alpha1.ReasonSuspended, ready(told(v1alpha1.ReasonRejected), suspend)},
+		{"suspended from the start", "UFF", v1alpha1.ReasonSuspended, fresh(suspend)},
+		{"heals by itself", "FTF", v1alpha1.ReasonAccountNotFound, ready(noAccount)},
+		{"a person has to act", "FFT", v1alpha1.ReasonAlreadyManaged, ready(claim(false))},
+	} {
+		t.Run(r.name, func(t *testing.T) {
+			r.o.Object.Generation = 7
+			s := summarize(r.o)
+			if states, reason := statusOf(t, s.Status); states != r.states || reason != r.reason {
+				t.Errorf("%s %s, want %s %s", states, reason, r.states, r.reason)
+			}
+			if s.Status.ObservedGeneration != 7 || !s.Changed {
+				t.Errorf("observedGeneration %d, changed %v", s.Status.ObservedGeneration, s.Changed)
+			}
+			for _, c := range s.Status.Conditions {
+				if c.ObservedGeneration != 7 {
+					t.Errorf("%s: observedGeneration %d", c.Type, c.ObservedGeneration)
+				}
+			}
+		})
+	}
+}
+
+// Without this the report of the loss would itself hide it, and the next pass
+// would make another subaccount or release this one.
+func TestNoReportHidesALostStatus(t *testing.T) {
+	for name, o := range map[string]*observation{
+		"lost": fresh(lostStatus), "suspended": fresh(lostStatus, suspend), "terminating": fresh(lostStatus, terminating),
+		"a step failed": fresh(lostStatus, failed(subaccount.StepReadCRD, subaccount.FailureRateLimited)),
+	} {
+		t.Run(name, func(t *testing.T) {
+			o.Object.Status = summarize(o).Status
+			o.Object.Spec.Suspend, o.Failure = nil, nil
+			if d := subaccount.Decide(o); d.Reason != v1alpha1.ReasonStatusLost {
+				t.Errorf("after the report: %+v", d)
+			}
+		})
+	}
+}
+
+func TestNothingNewTellsNothing(t *testing.T) {
+	o := ready()
+	o.Object.Status = summarize(o).Status
+	if s := summarize(o); s.Changed || len(s.Events) > 0 || subaccount.NeedsAttention(o) {
+		t.Errorf("changed %v, events %v", s.Changed, s.Events)
+	}
+	o = ready(claim(false))
+	first := summarize(o)
+	o.Object.Status = first.Status
+	if again := summarize(o); len(first.Events) != 1 || first.Events[0].Type != corev1.EventTypeWarning || len(again.Events) > 0 {
+		t.Errorf("events %v, then %v", first.Events, again.Events)
+	}
+}
+
+func TestEvents(t *testing.T) {
+	done := func(steps ...subaccount.Step) change { return func(o *observation) { o.Done = steps } }
+	notFound := func(o *observation) { o.NotFound = subaccount.NotFound{First: base, Last: base} }
+	settled := remote(subaccount.Remote{Name: "team", Enabled: true, TokenDigest: token1, SettledAs: wanted})
+	for _, r := range []struct {
+		name string
+		o    *observation
+		want []string
+	}{
+		{"created: one story", ready(done(subaccount.StepRecord, subaccount.StepUpdate, subaccount.StepWriteSecret)), []string{"Created", "SecretWritten"}},
+		{"adopted", ready(done(subaccount.StepAdopt)), []string{"Adopted"}},
+		{"updated", ready(done(subaccount.StepUpdate)), []string{"Updated"}},
+		{"update answered with a 404", ready(done(subaccount.StepUpdate), notFound), []string{v1alpha1.ReasonCreating}},
+		{"old Secret", ready(done(subaccount.StepRemoveSecret)), []string{"SecretRemoved"}},
+		{"deleted", ready(terminating, done(subaccount.StepDelete), func(o *observation) { o.Deleted = true }), []string{"Deleted"}},
+		{"delete answered with a 404", ready(terminating, done(subaccount.StepDelete), notFound), nil},
+		{"looks are no events", ready(done(subaccount.StepGet, subaccount.StepReadSecret, subaccount.StepJudgeClaim)), nil},
+		{"made anew", ready(func(o *observation) { o.Recreating = true }), []string{"Recreating"}},
+		{"name in another form", ready(settled), []string{"NameChangedByPlivo"}},
+		{"name in another form, told before", ready(settled, func(o *observation) { o.Object.Status.Name = new("team") }), nil},
+	} {
+		t.Run(r.name, func(t *testing.T) {
+			if got := reasonsOf(summarize(r.o).Events); !slices.Equal(got, r.want) {
+				t.Errorf("got %v, want %v", got, r.want)
+			}
+		})
+	}
+}
+
+func TestStatusTellsWhatWasSeen(t *testing.T) {
+	s := summarize(ready(remote(subaccount.Remote{Name: "seen"}))).Status
+	if *s.Name != "seen" || *s.Enabled {
+		t.Errorf("name %s, enabled %v", *s.Name, *s.Enabled)
+	}
+	for name, o := range map[string]*observation{
+		"another's":    ready(claim(false), remote(subaccount.Remote{Name: "seen"})),
+		"unsure":       ready(remote(subaccount.Remote{Name: "seen", Unsure: true})),
+		"not read":     ready(func(o *observation) { o.Remote = subaccount.Unknown[subaccount.Remote]() }),
+		"not recorded": fresh(adopting, begun, remote(subaccount.Remote{Name: "seen"}), func(o *observation) { o.Object.Status.Name = new(wanted) }),
+	} {
+		if got := summarize(o).Status.Name; *got != wanted {
+			t.Errorf("%s: name %s", name, *got)
+		}
+	}
+	renamed := func(o *observation) { o.Object.Spec.Secret.Name = "new" }
+	if got := summarize(ready(renamed)).Status.Binding.Name; got != "new" {
+		t.Errorf("binding %s", got)
+	}
+	for name, c := range map[string]change{"unsound": secret(func(s *subaccount.Secret) { s.Sound = false }), "another's": foreignSecret, "terminating": terminating} {
+		if got := summarize(ready(renamed, c)).Status.Binding.Name; got != "a-plivo" {
+			t.Errorf("%s: binding %s", name, got)
+		}
+	}
+}
+
+func TestAskedIsHandledOnceAnswered(t *testing.T) {
+	looked := func(o *observation) { o.Looked = true }
+	for _, r := range []struct {
+		name, want string
+		o          *observation
+	}{
+		{"looked", "now", ready(asked, looked)},
+		{"not looked", "", ready(asked)},
+		{"not asked", "", ready(looked)},
+		{"refused", "now", fresh(begun, asked, failed(subaccount.StepCreate, subaccount.FailureRefused))},
+		{"no answer", "", fresh(begun, asked, failed(subaccount.StepGet, subaccount.FailureUnknown))},
+		{"suspended", "", ready(asked, suspend)},
+	} {
+		s := summarize(r.o).Status
+		if s.LastHandledReconcileAt != r.want {
+			t.Errorf("%s: %q, want %q", r.name, s.LastHandledReconcileAt, r.want)
+		}
+		if r.name == "refused" { // else each pass would ask Plivo again
+			o := fresh(begun, asked)
+			o.Object.Status = s
+			if d := subaccount.Decide(o); d.Reason != v1alpha1.ReasonRejected {
+				t.Errorf("refused, then %+v", d)
+			}
+		}
+	}
+}
+
+func TestSetConditionsTellsWhatHasChanged(t *testing.T) {
+	var cs []metav1.Condition
+	for _, r := range []struct {
+		reason, message string
+		want            bool
+	}{
+		{v1alpha1.ReasonCreating, "a", true}, {v1alpha1.ReasonCreating, "b", false}, {v1alpha1.ReasonReady, "", true}, {v1alpha1.ReasonSuspended, "", true},
+	} {
+		if got := subaccount.SetConditions(&cs, r.reason, r.message, 1, metav1.NewTime(base)); got != r.want {
+			t.Errorf("%s %s: %v", r.reason, r.message, got)
+		}
+	}
+}
+
+func TestNeedsAttention(t *testing.T) {
+	for name, r := range map[string]struct {
+		o    *observation
+		want bool
+	}{
+		"drift":              {ready(remote(subaccount.Remote{Name: "old"})), true},
+		"waits for a sweep":  {fresh(begun, pending("one")), true},
+		"waits for the time": {fresh(foreignSecret), true},
+		"rejected, told":     {fresh(begun, told(v1alpha1.ReasonRejected), func(o *observation) { o.Object.Status.Conditions[0].Message = "" }), true},
+	} {
+		if got := subaccount.NeedsAttention(r.o); got != r.want {
+			t.Errorf("%s: %v", name, got)
+		}
+	}
+	o := fresh(begun, told(v1alpha1.ReasonRejected))
+	if subaccount.NeedsAttention(o) {
+		t.Error("a rejection that is told needs no attention")
+	}
+}
