@@ -1,0 +1,158 @@
+// Package integration drives the manager's real binary as its users do: a real
+// kube-apiserver, etcd and kube-controller-manager on one side, the simulated
+// Plivo over HTTP on the other. Each spec has a main account, an Account and a
+// namespace of its own.
+package integration
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/subaccount-operator/subaccount-operator/api/v1alpha1"
+	"github.com/subaccount-operator/subaccount-operator/internal/plivo/plivosim"
+	"github.com/subaccount-operator/subaccount-operator/test/devplane"
+)
+
+const operatorNamespace = "subaccount-operator-system"
+
+// plivoTimeout is the manager's: short, because the settle time is it and 30 s.
+const plivoTimeout = 2 * time.Second
+
+var (
+	ctx    = context.Background()
+	plane  *devplane.Plane
+	sim    *plivosim.Server
+	simURL string
+	k8s    client.Client
+	binary string
+	op     *manager
+)
+
+func TestIntegration(t *testing.T) {
+	RegisterFailHandler(Fail)
+	SetDefaultEventuallyTimeout(30 * time.Second)
+	SetDefaultEventuallyPollingInterval(100 * time.Millisecond)
+	SetDefaultConsistentlyDuration(3 * time.Second)
+	RunSpecs(t, "Integration")
+}
+
+var _ = BeforeSuite(func() {
+	root, err := devplane.Root()
+	Expect(err).NotTo(HaveOccurred())
+	binary = filepath.Join(GinkgoT().TempDir(), "manager")
+	out, err := exec.Command("go", "build", "-o", binary, filepath.Join(root, "cmd")).CombinedOutput()
+	Expect(err).NotTo(HaveOccurred(), string(out))
+
+	plane, err = devplane.Start(devplane.Options{ControllerManager: true})
+	Expect(err).NotTo(HaveOccurred())
+	DeferCleanup(func() { Expect(plane.Stop()).To(Succeed()) })
+	scheme := runtime.NewScheme()
+	Expect(clientgoscheme.AddToScheme(scheme)).To(Succeed())
+	Expect(v1alpha1.AddToScheme(scheme)).To(Succeed())
+	k8s, err = client.New(plane.Config, client.Options{Scheme: scheme})
+	Expect(err).NotTo(HaveOccurred())
+
+	sim = plivosim.New(plivosim.Options{RateLimit: 300, Latency: 5 * time.Millisecond})
+	server := httptest.NewServer(sim)
+	DeferCleanup(server.CloseClientConnections)
+	simURL = server.URL
+
+	Expect(k8s.Create(ctx, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: operatorNamespace}})).To(Succeed())
+	op = startManager()
+	DeferCleanup(func() { op.stop(syscall.SIGTERM) })
+})
+
+// Whatever the specs have done: no token of the run stands where people read.
+var _ = AfterSuite(func() {
+	if op == nil {
+		return
+	}
+	shown := logs.String()
+	var events corev1.EventList
+	Expect(k8s.List(ctx, &events)).To(Succeed())
+	for _, e := range events.Items {
+		shown += e.Message
+	}
+	var all v1alpha1.SubaccountList
+	Expect(k8s.List(ctx, &all)).To(Succeed())
+	for _, s := range all.Items {
+		shown += fmt.Sprint(s)
+	}
+	Expect(shown).To(ContainSubstring("starting"))
+	for _, token := range tokens {
+		Expect(strings.Contains(shown, token)).To(BeFalse(), "a token is shown in a log, event or condition")
+	}
+})
+
+var (
+	logs   = &lockedBuffer{} // of every manager of the run
+	tokens []string          // of every main account and subaccount that a spec knew
+)
+
+type lockedBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (l *lockedBuffer) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(p)
+}
+
+func (l *lockedBuffer) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.String()
+}
+
+// manager is a running manager.
+type manager struct {
+	cmd  *exec.Cmd
+	done chan error
+}
+
+func startManager(args ...string) *manager {
+	args = append([]string{
+		"--plivo-base-url", simURL, "--plivo-timeout", plivoTimeout.String(), "--operator-namespace", operatorNamespace,
+		"--health-probe-bind-address", "0", "--zap-log-level", "debug",
+	}, args...)
+	m := &manager{cmd: exec.Command(binary, args...), done: make(chan error, 1)}
+	m.cmd.Env = append(os.Environ(), "KUBECONFIG="+plane.Kubeconfig)
+	m.cmd.Stdout, m.cmd.Stderr = logs, logs
+	Expect(m.cmd.Start()).To(Succeed())
+	go func() { m.done <- m.cmd.Wait() }()
+	return m
+}
+
+// stop ends the manager by a signal and returns what it exits with.
+func (m *manager) stop(signal os.Signal) error {
+	_ = m.cmd.Process.Signal(signal)
+	err := <-m.done
+	m.done <- err
+	return err
+}
+
+// killAndRestart stands in for a node that goes down.
+func killAndRestart() {
+	_ = op.stop(syscall.SIGKILL)
+	op = startManager()
+}
