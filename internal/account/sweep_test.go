@@ -115,8 +115,8 @@ func TestOneSweepServesAllThatAskAndNoneBeforeItsTime(t *testing.T) {
 	bubble(t, func(t *testing.T, r *rig) {
 		a := r.swept()
 		now := time.Now()
-		for _, later := range []time.Duration{60, 30, 45, 30} {
-			a.RequestSweep(now.Add(later * time.Second))
+		for _, later := range []time.Duration{time.Minute, 30 * time.Second, 45 * time.Second, 30 * time.Second} {
+			a.RequestSweep(now.Add(later))
 		}
 		time.Sleep(30*time.Second - 1)
 		r.wantCalls(plivosim.OpList, 0)

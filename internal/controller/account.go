@@ -95,7 +95,7 @@ func (r *AccountReconciler) Reconcile(ctx context.Context, req ctrl.Request) (ct
 	}
 	reason, message := r.configure(ctx, a, users)
 	if reason == "" {
-		reason, message = r.sweepTells(ctx, a, users)
+		reason, message = r.sweepTells(ctx, a)
 	}
 	if a.DeletionTimestamp != nil {
 		reason, message = v1alpha1.ReasonInUse, "The Account is being deleted, and stays until no Subaccount needs it any more."
@@ -210,7 +210,7 @@ func accountChanged(authID string, users []v1alpha1.Subaccount) (reason, message
 
 // sweepTells reads how the sweeps fare, and lets strays be removed after one
 // that was complete.
-func (r *AccountReconciler) sweepTells(ctx context.Context, a *v1alpha1.Account, users []v1alpha1.Subaccount) (reason, message string) {
+func (r *AccountReconciler) sweepTells(ctx context.Context, a *v1alpha1.Account) (reason, message string) {
 	acct, ok := r.Accounts.Get(a.Name)
 	if !ok {
 		return v1alpha1.ReasonConnecting, connecting

@@ -46,7 +46,7 @@ var rules = map[string]func(o *observation, d decision) (broken bool){
 		}
 		return remoteStep(d.Step) && recorded != "" && recorded != a.ID
 	},
-	"no creation on unknown facts": func(o *observation, d decision) bool { return creates(d.Step) && !clear(o) },
+	"no creation on unknown facts": func(o *observation, d decision) bool { return creates(d.Step) && !clearToCreate(o) },
 	"an intent is declared only where nothing is": func(o *observation, d decision) bool {
 		if d.Step != subaccount.StepDeclareIntent {
 			return false
@@ -100,7 +100,7 @@ func lost(o *observation) bool {
 	return slices.Contains(o.Object.Finalizers, v1alpha1.Finalizer) && o.Object.Status.ObservedGeneration == -1
 }
 
-func clear(o *observation) bool {
+func clearToCreate(o *observation) bool {
 	a, account := o.Account.Get()
 	n, namespace := o.Namespace.Get()
 	s, secret := o.Secret.Get()

@@ -6,7 +6,7 @@ import (
 	"slices"
 	"time"
 
-	"k8s.io/apimachinery/pkg/apis/meta/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/subaccount-operator/subaccount-operator/api/v1alpha1"
 	"github.com/subaccount-operator/subaccount-operator/internal/subaccount"
@@ -228,6 +228,6 @@ func (w *world) edit(do func(*v1alpha1.SubaccountSpec)) {
 
 func (w *world) remove() {
 	w.released = len(w.object.Finalizers) == 0 // nothing keeps it
-	w.object.DeletionTimestamp = new(v1.NewTime(w.now))
+	w.object.DeletionTimestamp = new(metav1.NewTime(w.now))
 	w.object.Generation++
 }

@@ -129,7 +129,7 @@ var _ = Describe("Adoption", func() {
 	})
 
 	It("gives one authID to one of two that name it, for good; the loser gets and deletes nothing", func() {
-		w := newWorld(func(a *v1alpha1.Account) {})
+		w := newWorld()
 		console := sim.Add(w.main, "Made by hand", true)
 		edit(&v1alpha1.Account{ObjectMeta: metav1.ObjectMeta{Name: w.name}}, granting(w.name, "*"))
 		x, y := w.apply("x", adopting(console.AuthID)), w.apply("y", adopting(console.AuthID))

@@ -77,7 +77,7 @@ var _ = BeforeSuite(func() {
 
 	Expect(k8s.Create(ctx, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: operatorNamespace}})).To(Succeed())
 	op = startManager()
-	DeferCleanup(func() { op.stop(syscall.SIGTERM) })
+	DeferCleanup(func() { Expect(op.stop(syscall.SIGTERM)).To(Succeed()) })
 })
 
 // Whatever the specs have done: no token of the run stands where people read.

@@ -1,0 +1,116 @@
+# Needs Go, make, bash and git; everything else is built or fetched, pinned, into the user's cache folder.
+SHELL := /usr/bin/env bash -o pipefail
+.DEFAULT_GOAL := help
+
+MODULE  := github.com/subaccount-operator/subaccount-operator
+VERSION ?= $(shell git describe --tags --match 'v*' --dirty 2>/dev/null || echo v0.0.0-dev)
+IMG     ?= ghcr.io/subaccount-operator/subaccount-operator:$(VERSION)
+KUBECTL ?= kubectl
+# What builds the image (docker, podman, buildah), and for which platforms.
+CONTAINER_TOOL ?= docker
+PLATFORMS ?= linux/$(shell go env GOARCH)
+comma := ,
+
+GO_BUILD := CGO_ENABLED=0 go build -trimpath -ldflags "-s -w -X $(MODULE)/internal/version.version=$(VERSION)"
+ASSETS   := ./hack/devplane/assets.sh
+
+.PHONY: help
+help: ## This list.
+	@awk 'BEGIN { FS = ":.*## " } \
+		/^##@/ { printf "\n%s\n", substr($$0, 5) } \
+		/^[a-z0-9-]+:.*## / { printf "  %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+##@ Development
+
+.PHONY: generate
+generate: ## Write the deepcopy code.
+	go tool controller-gen object paths=./api/...
+
+.PHONY: manifests
+manifests: ## Write the CRDs and the manager's ClusterRole from the markers in the code.
+	go tool controller-gen crd paths=./api/... output:crd:artifacts:config=config/crd/bases
+	@# controller-gen takes a folder without Go files for an error.
+	@if ls internal/controller/*.go >/dev/null 2>&1; then \
+		echo "go tool controller-gen rbac:roleName=manager-role paths=./internal/controller/..."; \
+		go tool controller-gen rbac:roleName=manager-role paths=./internal/controller/... output:rbac:artifacts:config=config/rbac; \
+	fi
+
+.PHONY: fmt
+fmt: ## Format the code.
+	gofmt -w $$(git ls-files -co --exclude-standard --deduplicate -- '*.go')
+
+.PHONY: build
+build: ## Build the programs into bin/.
+	$(GO_BUILD) -o bin/manager ./cmd
+	$(GO_BUILD) -o bin/plivo-sim ./cmd/plivo-sim
+	@# The plugin is a later issue's.
+	@if [ -d cmd/kubectl-plivo ]; then \
+		echo "building bin/kubectl-plivo"; \
+		$(GO_BUILD) -o bin/kubectl-plivo ./cmd/kubectl-plivo; \
+	fi
+
+.PHONY: assets
+assets: ## Find, fetch or build etcd, kube-apiserver, kubectl, kube-controller-manager; prints their folder.
+	@$(ASSETS)
+
+.PHONY: test
+test: ## Run the tests, against a real API server where one is needed.
+	@echo "==> control plane for the tests: at once if the cache has it, else up to 30 minutes on two cores"
+	@assets=$$($(ASSETS)) && export KUBEBUILDER_ASSETS="$$assets" && \
+		echo "==> go test ./...: some minutes; the first time also compiles everything, up to 10 more" && \
+		go test -vet=off -timeout 15m ./...
+
+.PHONY: test-e2e
+test-e2e: ## Run the end-to-end tests.
+	@[ -d test/e2e ] || { echo "There are no end-to-end tests yet: no folder test/e2e." >&2; exit 1; }
+	@assets=$$($(ASSETS)) && export KUBEBUILDER_ASSETS="$$assets" && \
+		go test -vet=off -tags e2e -timeout 60m ./test/e2e/...
+
+.PHONY: lint
+lint: ## Run golangci-lint with kube-api-linter (built once, about 4 minutes).
+	@linter=$$(./hack/tools/golangci-lint.sh) && \
+		echo "==> golangci-lint: a minute or two without a cache" && \
+		"$$linter" run
+
+.PHONY: verify
+verify: ## Check that generated files, formatting and go.mod files are current; changes nothing.
+	@./hack/verify.sh
+
+.PHONY: demo
+demo: build ## Show it: a control plane, the simulated Plivo and the manager on this machine. ONCE=1 ends by itself.
+	@[ -d hack/demo ] || { echo "There is no demo yet: no folder hack/demo." >&2; exit 1; }
+	@assets=$$($(ASSETS)) && export KUBEBUILDER_ASSETS="$$assets" && \
+		ONCE='$(ONCE)' go run ./hack/demo
+
+.PHONY: clean
+clean: ## Remove bin/. The cache folder outside the clone stays.
+	rm -rf bin
+
+##@ A cluster (the one that kubectl points to)
+
+.PHONY: install
+install: ## Install the CRDs.
+	$(KUBECTL) apply --server-side -k config/crd
+
+.PHONY: uninstall
+uninstall: ## Remove the CRDs; the manager, which must be running, lets the resources go and deletes nothing at Plivo.
+	$(KUBECTL) delete --ignore-not-found -k config/crd
+
+.PHONY: deploy
+deploy: ## Install everything, with the image IMG.
+	$(KUBECTL) kustomize config/default | sed 's|image: ghcr.io/subaccount-operator/subaccount-operator:.*|image: $(IMG)|' | \
+		$(KUBECTL) apply --server-side -f -
+
+.PHONY: undeploy
+undeploy: ## Remove the CRDs first, so that the manager releases what is left, then everything else.
+	$(KUBECTL) delete --ignore-not-found -k config/crd
+	$(KUBECTL) delete --ignore-not-found -k config/default
+
+.PHONY: docker-build
+docker-build: ## Build the image IMG, for PLATFORMS (linux/amd64,linux/arm64).
+	rm -rf bin/image
+	@set -e; for platform in $(subst $(comma), ,$(PLATFORMS)); do \
+		echo "building bin/image/$$platform/manager"; \
+		GOOS=$${platform%/*} GOARCH=$${platform#*/} $(GO_BUILD) -o bin/image/$$platform/manager ./cmd; \
+	done
+	$(CONTAINER_TOOL) build --platform $(PLATFORMS) --build-arg VERSION=$(VERSION) -t $(IMG) .
