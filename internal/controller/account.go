@@ -163,51 +163,6 @@ func (r *AccountReconciler) configure(ctx context.Context, a *v1alpha1.Account, 
 	return "", ""
 }
 
-// credentials reads the credentials Secret.
-func (r *AccountReconciler) credentials(ctx context.Context, a *v1alpha1.Account) (c plivo.Credentials, reason, message string) {
-	name := a.Spec.CredentialsSecretRef.Name
-	secret := &corev1.Secret{}
-	err := r.Credentials.Get(ctx, types.NamespacedName{Namespace: r.OperatorNamespace, Name: name}, secret)
-	if apierrors.IsNotFound(err) {
-		return c, v1alpha1.ReasonCredentialsNotFound, "There is no Secret " + name + " in the operator's namespace " +
-			r.OperatorNamespace + ": create it with auth_id and auth_token of the main account."
-	}
-	if err != nil {
-		return c, v1alpha1.ReasonCredentialsNotFound, "The Secret " + name + " in the operator's namespace " + r.OperatorNamespace + " cannot be read."
-	}
-	c.AuthID, c.Token = string(oneOf(secret.Data, "auth_id", "PLIVO_AUTH_ID")), plivo.NewToken(string(oneOf(secret.Data, "auth_token", "PLIVO_AUTH_TOKEN")))
-	if err := c.Validate(); err != nil {
-		return c, v1alpha1.ReasonCredentialsNotFound, "The Secret " + name + " in the operator's namespace " + r.OperatorNamespace +
-			" holds no usable auth_id and auth_token: " + err.Error() + "."
-	}
-	return c, "", ""
-}
-
-func oneOf(data map[string][]byte, keys ...string) []byte {
-	for _, key := range keys {
-		if value, ok := data[key]; ok {
-			return value
-		}
-	}
-	return nil
-}
-
-// accountChanged refuses credentials of another main account than any of the
-// Subaccounts is recorded or pending under: each would look deleted.
-func accountChanged(authID string, users []v1alpha1.Subaccount) (reason, message string) {
-	for i := range users {
-		recorded := users[i].Status.AccountID
-		if p := users[i].Status.PendingCreation; p != nil {
-			recorded = p.AccountID
-		}
-		if recorded != "" && recorded != authID {
-			return v1alpha1.ReasonAccountChanged, "The credentials are those of the main account " + authID + ", and there are Subaccounts under " +
-				recorded + ": give the credentials of " + recorded + ", or make another Account."
-		}
-	}
-	return "", ""
-}
-
 // sweepTells reads how the sweeps fare, and lets strays be removed after one
 // that was complete.
 func (r *AccountReconciler) sweepTells(ctx context.Context, a *v1alpha1.Account) (reason, message string) {

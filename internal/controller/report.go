@@ -2,8 +2,8 @@ package controller
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
+	"slices"
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -49,12 +49,5 @@ func (p *pass) report(ctx context.Context, d subaccount.Decision) (ctrl.Result, 
 }
 
 func (p *pass) did(step subaccount.Step) bool {
-	for _, done := range p.o.Done {
-		if done == step {
-			return true
-		}
-	}
-	return false
+	return slices.Contains(p.o.Done, step)
 }
-
-func marshal(v any) ([]byte, error) { return json.Marshal(v) }

@@ -1,0 +1,169 @@
+package plivo
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"net/http"
+	"net/url"
+	"strconv"
+	"time"
+)
+
+type request struct {
+	op     Operation
+	method string
+	authID string
+	query  url.Values
+	body   any
+}
+
+// call sends one request, once, and decodes the answer into out; out is nil
+// where the one good answer is an empty 204.
+func (c *Client) call(ctx context.Context, r request, out any) error {
+	if passed(ctx) {
+		return &Error{Kind: KindNotSent, Operation: r.op, Message: "the time for it had passed"}
+	}
+	if r.needsAuthID() && !subaccountAuthID.MatchString(r.authID) {
+		// An update of nothing would be a create.
+		return &Error{Kind: KindNotSent, Operation: r.op, Message: "not the auth ID of a subaccount"}
+	}
+	started := time.Now()
+	err := c.send(ctx, r, out)
+	observe(r.op, err, time.Since(started))
+	if err == nil {
+		return nil // and not a nil *Error in an error
+	}
+	return err
+}
+
+// passed says whether a context has ended. Its deadline is held against the
+// clock too, because in a process that was stopped and woken the deadline can
+// have passed before its timer fires; and against the clock on the wall,
+// because the other one stands still while the machine sleeps.
+func passed(ctx context.Context) bool {
+	if ctx.Err() != nil {
+		return true
+	}
+	deadline, ok := ctx.Deadline()
+	now := time.Now()
+	return ok && (!now.Before(deadline) || !now.Round(0).Before(deadline.Round(0)))
+}
+
+func (r request) needsAuthID() bool { return r.op != OperationCreate && r.op != OperationList }
+
+func (c *Client) send(ctx context.Context, r request, out any) *Error {
+	req, err := c.newRequest(ctx, r)
+	if err != nil {
+		return &Error{Kind: KindNotSent, Operation: r.op, Message: "the request could not be made"}
+	}
+	resp, err := c.http.Do(req)
+	if err != nil {
+		return &Error{Kind: KindUnknown, Operation: r.op, Message: transportFailure(err)}
+	}
+	defer func() { _ = resp.Body.Close() }()
+	body, err := io.ReadAll(io.LimitReader(resp.Body, maxBody+1))
+	switch {
+	case err != nil:
+		return unreadable(r.op, resp.StatusCode, transportFailure(err))
+	case len(body) > maxBody:
+		return unreadable(r.op, resp.StatusCode, "the answer is too large")
+	case out == nil && resp.StatusCode == http.StatusNoContent:
+		return nil
+	case out != nil && resp.StatusCode >= 200 && resp.StatusCode < 300:
+		if err := json.Unmarshal(body, out); err != nil || !isObject(body) {
+			return unreadable(r.op, resp.StatusCode, "the answer is not the JSON that was expected")
+		}
+		return nil
+	default:
+		return c.refusal(r.op, resp, body)
+	}
+}
+
+func (c *Client) newRequest(ctx context.Context, r request) (*http.Request, error) {
+	u := *c.base
+	u.Path += "/v1/Account/" + c.credentials.AuthID + "/Subaccount/"
+	if r.authID != "" {
+		u.Path += r.authID + "/"
+	}
+	u.RawQuery = r.query.Encode()
+	var body io.Reader
+	if r.body != nil {
+		data, err := json.Marshal(r.body)
+		if err != nil {
+			return nil, err
+		}
+		body = bytes.NewReader(data)
+	}
+	req, err := http.NewRequestWithContext(ctx, r.method, u.String(), body)
+	if err != nil {
+		return nil, err
+	}
+	if r.body != nil {
+		req.Header.Set("Content-Type", "application/json")
+		// Without it net/http cannot rewind the body, and so never sends a request
+		// with one a second time, whatever it thinks became of the first. A get or
+		// list, which has none, it may repeat on another connection.
+		req.GetBody = nil
+	}
+	req.Header.Set("Accept", "application/json")
+	req.Header.Set("User-Agent", c.userAgent)
+	req.SetBasicAuth(c.credentials.AuthID, c.credentials.Token.Reveal())
+	return req, nil
+}
+
+func unreadable(op Operation, status int, message string) *Error {
+	return &Error{Kind: KindUnknown, Operation: op, Status: status, Message: message}
+}
+
+func isObject(body []byte) bool {
+	body = bytes.TrimLeft(body, " \t\r\n")
+	return len(body) > 0 && body[0] == '{' && json.Valid(body)
+}
+
+var definite = map[int]Kind{
+	http.StatusBadRequest: KindInvalid, http.StatusUnauthorized: KindUnauthorized,
+	http.StatusForbidden: KindForbidden, http.StatusNotFound: KindNotFound,
+	http.StatusMethodNotAllowed: KindMethodNotAllowed, http.StatusTooManyRequests: KindRateLimited,
+}
+
+// refusal reads an answer that is not success. A refusal is definite only with
+// a JSON object as its body: anything else may come from something between
+// here and Plivo, after Plivo has acted.
+func (c *Client) refusal(op Operation, resp *http.Response, body []byte) *Error {
+	e := &Error{Kind: KindUnknown, Operation: op, Status: resp.StatusCode, RetryAfter: retryAfter(resp)}
+	if !isObject(body) {
+		e.Message = statusText(resp.StatusCode) + ", without a JSON body"
+		return e
+	}
+	e.Message = c.scrub.message(body)
+	if e.Message == "" {
+		e.Message = statusText(resp.StatusCode)
+	}
+	if kind, ok := definite[resp.StatusCode]; ok {
+		e.Kind = kind
+	}
+	return e
+}
+
+func statusText(status int) string {
+	if text := http.StatusText(status); text != "" {
+		return text
+	}
+	return "no known status"
+}
+
+// retryAfter reads a Retry-After in seconds or as a date, 0 without one and at
+// most an hour.
+func retryAfter(resp *http.Response) time.Duration {
+	v := resp.Header.Get("Retry-After")
+	d := time.Duration(0)
+	if s, err := strconv.Atoi(v); err == nil || errors.Is(err, strconv.ErrRange) {
+		d = time.Duration(min(max(s, 0), 3600)) * time.Second
+	} else if t, err := http.ParseTime(v); err == nil {
+		d = time.Until(t)
+	}
+	return min(max(d, 0), time.Hour)
+}
