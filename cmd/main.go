@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"go.uber.org/zap/zapcore"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -77,6 +78,9 @@ func main() {
 		fmt.Println("subaccount-operator", version.String())
 		return
 	}
+	if o.zap.Level != nil {
+		o.zap.Level = bodiless{o.zap.Level}
+	}
 	log := zap.New(zap.UseFlagOptions(&o.zap))
 	ctrl.SetLogger(log)
 	klog.SetLogger(log)
@@ -84,6 +88,17 @@ func main() {
 		log.Error(err, "the manager cannot go on")
 		os.Exit(1)
 	}
+}
+
+// bodiless ends below the verbosity at which client-go logs the bodies of
+// requests, Secrets among them.
+type bodiless struct{ zapcore.LevelEnabler }
+
+const bodiesFrom = 8
+
+// Enabled implements zapcore.LevelEnabler.
+func (b bodiless) Enabled(level zapcore.Level) bool {
+	return level > -bodiesFrom && b.LevelEnabler.Enabled(level)
 }
 
 func run(ctx context.Context, o options) error {

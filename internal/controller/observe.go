@@ -118,7 +118,7 @@ func (r *SubaccountReconciler) observeSecrets(ctx context.Context, o *subaccount
 	s, wanted := o.Object, subaccount.SecretName(o.Object)
 	secret := &corev1.Secret{}
 	if err := r.Client.Get(ctx, types.NamespacedName{Namespace: s.Namespace, Name: wanted}, secret); err == nil {
-		o.Secret = subaccount.Known(r.secretFacts(s, secret, true))
+		o.Secret = subaccount.Known(r.secretFacts(s, secret))
 	}
 	var owned corev1.SecretList
 	if err := r.Client.List(ctx, &owned, client.InNamespace(s.Namespace), client.MatchingFields{indexOwner: string(s.UID)}); err != nil {

@@ -22,15 +22,20 @@ import (
 // so that those that leave the spec leave the Secret, and others' stay.
 const appliedAnnotation = v1alpha1.Group + "/applied"
 
+// digested marks a Secret of the cache whose data are digests: informers may
+// transform an object that they have transformed before. The API server never
+// answers with stringData.
+var digested = map[string]string{"": "digested"}
+
 // digestSecret is a cache transform: it puts digests in place of the data of
 // Secrets and strips what nobody here reads. No token of a tenant is kept.
 func digestSecret(d *plivo.Digester) func(any) (any, error) {
 	return func(obj any) (any, error) {
 		secret, ok := obj.(*corev1.Secret)
-		if !ok {
+		if !ok || secret.StringData != nil {
 			return obj, nil
 		}
-		secret.ManagedFields = nil
+		secret.ManagedFields, secret.StringData = nil, digested
 		for key, value := range secret.Data {
 			digest := d.Digest(value)
 			secret.Data[key] = digest[:]
@@ -39,11 +44,10 @@ func digestSecret(d *plivo.Digester) func(any) (any, error) {
 	}
 }
 
-// secretFacts says what matters of a Secret to the Subaccount s. Secrets from
-// the cache bear digests in place of data.
-func (r *SubaccountReconciler) secretFacts(s *v1alpha1.Subaccount, secret *corev1.Secret, cached bool) subaccount.Secret {
+// secretFacts says what matters of a Secret to the Subaccount s.
+func (r *SubaccountReconciler) secretFacts(s *v1alpha1.Subaccount, secret *corev1.Secret) subaccount.Secret {
 	digest := r.Digester.Digest
-	if cached {
+	if secret.StringData != nil {
 		digest = func(value []byte) (d plivo.Digest) { copy(d[:], value); return d }
 	}
 	keys := s.Spec.Secret.Keys
@@ -171,7 +175,7 @@ func (p *pass) secretData() map[string][]byte {
 }
 
 func (p *pass) foldSecret(secret *corev1.Secret) {
-	p.o.Secret = subaccount.Known(p.r.secretFacts(p.o.Object, secret, false))
+	p.o.Secret = subaccount.Known(p.r.secretFacts(p.o.Object, secret))
 }
 
 // removeSecret deletes a Secret that this resource owns.

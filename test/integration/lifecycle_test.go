@@ -52,6 +52,28 @@ var _ = Describe("The life of a Subaccount", func() {
 		Expect([]string{s.ResourceVersion, w.secret(s).ResourceVersion}).To(Equal(before))
 	})
 
+	It("costs a restart one sweep: no get, no update, no write", func() {
+		w := newWorld()
+		all := []*v1alpha1.Subaccount{w.apply("a"), w.apply("b"), w.apply("c")}
+		expectReady(all...)
+		w.sweeps(1)
+		var before []string
+		for _, s := range all {
+			before = append(before, s.ResourceVersion, w.secret(s).ResourceVersion)
+		}
+		updates := w.calls(plivosim.OpUpdate)
+		killAndRestart()
+		w.sweeps(2) // the first of the new process has been acted upon when the second begins
+		var after []string
+		for _, s := range all {
+			Expect(k8s.Get(ctx, client.ObjectKeyFromObject(s), s)).To(Succeed())
+			after = append(after, s.ResourceVersion, w.secret(s).ResourceVersion)
+		}
+		Expect(after).To(Equal(before))
+		Expect(w.calls(plivosim.OpGet)).To(BeZero())
+		Expect(w.calls(plivosim.OpUpdate)).To(Equal(updates))
+	})
+
 	It("takes edits to Plivo, one update each", func() {
 		w := newWorld()
 		s := w.apply("a")
