@@ -187,6 +187,8 @@ func newManager(o options, namespaces []string, digester *plivo.Digester) (ctrl.
 		LeaderElectionNamespace: o.operatorNamespace,
 		// Main ends right after the manager, so the lease can be given up.
 		LeaderElectionReleaseOnCancel: true,
+		// A create call under way may end and be recorded.
+		GracefulShutdownTimeout: new(o.timeout + controller.RecordTimeout + 15*time.Second),
 	})
 	if err != nil {
 		return nil, err

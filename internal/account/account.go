@@ -144,8 +144,17 @@ func (a *Account) digest(t plivo.Token) plivo.Digest {
 	return a.options.Digester.Digest([]byte(t.Reveal()))
 }
 
-// Reserve waits for a place in the budget for a tenant's call.
+// Reserve waits for a place in the budget for a tenant's call, for as long as a
+// call may take and no longer: who waits keeps others from being worked on.
 func (a *Account) Reserve(ctx context.Context, tenant string) (*plivo.Slot, error) {
+	a.mu.Lock()
+	budget := a.budget
+	a.mu.Unlock()
+	if budget != nil && budget.Paused() >= a.options.Timeout {
+		return nil, &plivo.Error{Kind: plivo.KindRateLimited, Message: "the main account pauses"}
+	}
+	ctx, cancel := context.WithTimeout(ctx, a.options.Timeout)
+	defer cancel()
 	return a.reserve(ctx, plivo.ClassInteractive, tenant)
 }
 

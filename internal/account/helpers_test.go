@@ -56,7 +56,7 @@ func bubble(t *testing.T, f func(*testing.T, *rig)) {
 			},
 			Timeout:  10 * time.Second,
 			Digester: plivo.NewDigester([]byte("key")),
-			Recorded: func(string) []string { return r.recorded },
+			Recorded: func(string) ([]string, bool) { return r.recorded, true },
 			Notify:   func(string) { r.notified.Add(1) },
 		})
 		f(t, r)

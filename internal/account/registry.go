@@ -18,9 +18,9 @@ type Options struct {
 	Timeout time.Duration
 	// Digester of tokens.
 	Digester *plivo.Digester
-	// Recorded returns the authIDs that are recorded under an account. It must
-	// not call the account.
-	Recorded func(name string) []string
+	// Recorded returns the authIDs that are recorded under an account, and
+	// whether that is known. It must not call the account.
+	Recorded func(name string) (authIDs []string, known bool)
 	// Notify is called, and must not block, whenever an account's Status or
 	// inventory has something new to tell.
 	Notify func(name string)

@@ -132,6 +132,11 @@ func (a *Account) sweep(ctx context.Context) {
 	s := &a.sweeper
 	s.ended = time.Now()
 	s.outcome, s.message = outcome(whole, err)
+	recorded, known := a.options.Recorded(a.name)
+	if !known && s.outcome == OutcomeComplete {
+		// Without them nobody can tell whether the list is plausible.
+		s.outcome, s.message = OutcomeFailed, "what is recorded cannot be read"
+	}
 	sweeps.WithLabelValues(a.name, s.outcome.String()).Inc()
 	if s.outcome != OutcomeComplete {
 		s.failures++
@@ -143,7 +148,7 @@ func (a *Account) sweep(ctx context.Context) {
 		s.wanted = time.Time{}
 	}
 	a.inventory.complete(started)
-	if a.brake.judge(a.inventory.lacks, a.options.Recorded(a.name)) {
+	if a.brake.judge(a.inventory.lacks, recorded) {
 		clear(a.inventory.missing) // told while the list was doubted, or before it was
 	}
 }

@@ -57,19 +57,21 @@ type AccountReconciler struct {
 // Notify brings an Account back whose sweeps have something to tell.
 func (r *AccountReconciler) Notify(name string) { r.queue.add(types.NamespacedName{Name: name}) }
 
-// Recorded returns the authIDs that are recorded under an Account.
-func (r *AccountReconciler) Recorded(name string) []string {
+// Recorded returns the authIDs that are recorded under an Account by
+// Subaccounts that have not been released, and whether that is known.
+func (r *AccountReconciler) Recorded(name string) (authIDs []string, known bool) {
 	var all v1alpha1.SubaccountList
 	if err := r.Client.List(context.Background(), &all, client.MatchingFields{indexAccount: name}); err != nil {
-		return nil
+		return nil, false
 	}
-	var ids []string
 	for i := range all.Items {
-		if id := all.Items[i].Status.AuthID; id != "" {
-			ids = append(ids, id)
+		s := &all.Items[i]
+		released := s.DeletionTimestamp != nil && !controllerutil.ContainsFinalizer(s, v1alpha1.Finalizer)
+		if s.Status.AuthID != "" && !released {
+			authIDs = append(authIDs, s.Status.AuthID)
 		}
 	}
-	return ids
+	return authIDs, true
 }
 
 // Reconcile makes one pass over an Account.
@@ -79,6 +81,7 @@ func (r *AccountReconciler) Reconcile(ctx context.Context, req ctrl.Request) (ct
 	switch {
 	case apierrors.IsNotFound(err):
 		r.Accounts.Remove(req.Name)
+		r.strays.forget(req.Name)
 		return ctrl.Result{}, r.Subaccounts.EnqueueChanged(ctx, req.Name)
 	case err != nil:
 		return ctrl.Result{}, err
@@ -93,7 +96,10 @@ func (r *AccountReconciler) Reconcile(ctx context.Context, req ctrl.Request) (ct
 	if done, err := r.finalize(ctx, a, users); done || err != nil {
 		return ctrl.Result{}, client.IgnoreNotFound(err)
 	}
-	reason, message := r.configure(ctx, a, users)
+	reason, message, err := r.configure(ctx, a, users)
+	if err != nil {
+		return ctrl.Result{}, err
+	}
 	if reason == "" {
 		reason, message = r.sweepTells(ctx, a)
 	}
@@ -140,27 +146,29 @@ func (r *AccountReconciler) patch(ctx context.Context, before, after *v1alpha1.A
 }
 
 // configure gives the account its credentials; a reason says why it cannot.
-func (r *AccountReconciler) configure(ctx context.Context, a *v1alpha1.Account, users []v1alpha1.Subaccount) (reason, message string) {
+func (r *AccountReconciler) configure(ctx context.Context, a *v1alpha1.Account, users []v1alpha1.Subaccount) (reason, message string, err error) {
 	if _, err := metav1.LabelSelectorAsSelector(a.Spec.NamespaceSelector); err != nil {
 		reason, message = v1alpha1.ReasonInvalidSpec, "spec.namespaceSelector cannot be used: "+err.Error()
 	}
 	var credentials plivo.Credentials
 	if reason == "" {
-		credentials, reason, message = r.credentials(ctx, a)
+		if credentials, reason, message, err = r.credentials(ctx, a); err != nil {
+			return "", "", err
+		}
 	}
 	if reason == "" {
 		reason, message = accountChanged(credentials.AuthID, users)
 	}
 	if reason != "" {
 		r.Accounts.Block(a.Name, reason, message)
-		return reason, message
+		return reason, message, nil
 	}
 	acct := r.Accounts.Configure(a.Name, credentials, int(a.Spec.RequestBudget), a.Spec.SweepInterval.Duration)
 	if acct.Confirm(a.Annotations[v1alpha1.ConfirmDisappearanceAnnotation]) {
 		r.Events.Eventf(a, nil, corev1.EventTypeWarning, "DisappearanceConfirmed", "Sweep",
 			"A person has confirmed that the subaccounts that Plivo's list lacks are gone.")
 	}
-	return "", ""
+	return "", "", nil
 }
 
 // sweepTells reads how the sweeps fare, and lets strays be removed after one
@@ -175,7 +183,7 @@ func (r *AccountReconciler) sweepTells(ctx context.Context, a *v1alpha1.Account)
 		return v1alpha1.ReasonInventoryImplausible, "Plivo's list lacks more than half of the subaccounts recorded under this Account. Nothing is " +
 			"made anew. If they are really gone, give the annotation " + v1alpha1.ConfirmDisappearanceAnnotation + " a new value."
 	}
-	r.strays.remove(ctx, r, a, acct, status.Complete)
+	r.removeStrays(ctx, a, acct, status.Complete)
 	if acct.Usable().Refused {
 		return v1alpha1.ReasonCredentialsRejected, "Plivo refuses the credentials: put working ones into the Secret " +
 			a.Spec.CredentialsSecretRef.Name + ". They are tried again every " + a.Spec.SweepInterval.Duration.String() + ", and at once when the Secret changes."
@@ -240,9 +248,10 @@ func (r *AccountReconciler) SetupWithManager(mgr ctrl.Manager) error {
 		Named("account").
 		For(&v1alpha1.Account{}, builder.WithPredicates(predicate.Or(
 			predicate.GenerationChangedPredicate{}, predicate.AnnotationChangedPredicate{}, predicate.LabelChangedPredicate{}))).
-		// A terminating Account waits for its last Subaccount to go.
-		Watches(&v1alpha1.Subaccount{}, handler.EnqueueRequestsFromMapFunc(r.terminating), builder.WithPredicates(predicate.Funcs{
-			CreateFunc: func(event.CreateEvent) bool { return false }, UpdateFunc: func(event.UpdateEvent) bool { return false },
+		// A terminating Account, and one whose credentials are another main
+		// account's, wait for the last Subaccount that stands in the way.
+		Watches(&v1alpha1.Subaccount{}, handler.EnqueueRequestsFromMapFunc(r.waitingFor), builder.WithPredicates(predicate.Funcs{
+			CreateFunc: func(event.CreateEvent) bool { return false }, UpdateFunc: leavesItsMainAccount,
 		})).
 		WatchesRawSource(source.Kind(r.Credentials, &corev1.Secret{}, handler.TypedEnqueueRequestsFromMapFunc(r.ofSecret))).
 		WatchesRawSource(&r.queue).
@@ -253,13 +262,23 @@ func (r *AccountReconciler) SetupWithManager(mgr ctrl.Manager) error {
 		Complete(r)
 }
 
-func (r *AccountReconciler) terminating(ctx context.Context, obj client.Object) []reconcile.Request {
+func leavesItsMainAccount(e event.UpdateEvent) bool {
+	before := recordedMain(e.ObjectOld.(*v1alpha1.Subaccount))
+	return before != "" && recordedMain(e.ObjectNew.(*v1alpha1.Subaccount)) != before
+}
+
+// waitingFor returns a Subaccount's Account if that waits for it to go.
+func (r *AccountReconciler) waitingFor(ctx context.Context, obj client.Object) []reconcile.Request {
 	a := &v1alpha1.Account{}
 	key := types.NamespacedName{Name: obj.(*v1alpha1.Subaccount).Spec.AccountRef.Name}
-	if err := r.Client.Get(ctx, key, a); err != nil || a.DeletionTimestamp == nil {
+	if err := r.Client.Get(ctx, key, a); err != nil {
 		return nil
 	}
-	return []reconcile.Request{{NamespacedName: key}}
+	acct, ok := r.Accounts.Get(key.Name)
+	if a.DeletionTimestamp != nil || ok && acct.Usable().Reason == v1alpha1.ReasonAccountChanged {
+		return []reconcile.Request{{NamespacedName: key}}
+	}
+	return nil
 }
 
 func (r *AccountReconciler) ofSecret(ctx context.Context, secret *corev1.Secret) []reconcile.Request {

@@ -12,23 +12,29 @@ import (
 )
 
 // credentials reads the credentials Secret.
-func (r *AccountReconciler) credentials(ctx context.Context, a *v1alpha1.Account) (c plivo.Credentials, reason, message string) {
+func (r *AccountReconciler) credentials(ctx context.Context, a *v1alpha1.Account) (c plivo.Credentials, reason, message string, err error) {
 	name := a.Spec.CredentialsSecretRef.Name
 	secret := &corev1.Secret{}
-	err := r.Credentials.Get(ctx, types.NamespacedName{Namespace: r.OperatorNamespace, Name: name}, secret)
+	err = r.Credentials.Get(ctx, types.NamespacedName{Namespace: r.OperatorNamespace, Name: name}, secret)
 	if apierrors.IsNotFound(err) {
 		return c, v1alpha1.ReasonCredentialsNotFound, "There is no Secret " + name + " in the operator's namespace " +
-			r.OperatorNamespace + ": create it with auth_id and auth_token of the main account."
+			r.OperatorNamespace + ": create it with auth_id and auth_token of the main account.", nil
 	}
 	if err != nil {
-		return c, v1alpha1.ReasonCredentialsNotFound, "The Secret " + name + " in the operator's namespace " + r.OperatorNamespace + " cannot be read."
+		return c, "", "", err // passing: what was configured before stays in use
 	}
 	c.AuthID, c.Token = string(oneOf(secret.Data, "auth_id", "PLIVO_AUTH_ID")), plivo.NewToken(string(oneOf(secret.Data, "auth_token", "PLIVO_AUTH_TOKEN")))
+	reason, message = r.unusable(name, c)
+	return c, reason, message, nil
+}
+
+// unusable says what is wrong with the form of credentials.
+func (r *AccountReconciler) unusable(secret string, c plivo.Credentials) (reason, message string) {
 	if err := c.Validate(); err != nil {
-		return c, v1alpha1.ReasonCredentialsNotFound, "The Secret " + name + " in the operator's namespace " + r.OperatorNamespace +
+		return v1alpha1.ReasonCredentialsNotFound, "The Secret " + secret + " in the operator's namespace " + r.OperatorNamespace +
 			" holds no usable auth_id and auth_token: " + err.Error() + "."
 	}
-	return c, "", ""
+	return "", ""
 }
 
 func oneOf(data map[string][]byte, keys ...string) []byte {
@@ -44,14 +50,18 @@ func oneOf(data map[string][]byte, keys ...string) []byte {
 // Subaccounts is recorded or pending under: each would look deleted.
 func accountChanged(authID string, users []v1alpha1.Subaccount) (reason, message string) {
 	for i := range users {
-		recorded := users[i].Status.AccountID
-		if p := users[i].Status.PendingCreation; p != nil {
-			recorded = p.AccountID
-		}
-		if recorded != "" && recorded != authID {
+		if recorded := recordedMain(&users[i]); recorded != "" && recorded != authID {
 			return v1alpha1.ReasonAccountChanged, "The credentials are those of the main account " + authID + ", and there are Subaccounts under " +
 				recorded + ": give the credentials of " + recorded + ", or make another Account."
 		}
 	}
 	return "", ""
+}
+
+// recordedMain is the main account that a Subaccount is recorded or pending under.
+func recordedMain(s *v1alpha1.Subaccount) string {
+	if p := s.Status.PendingCreation; p != nil {
+		return p.AccountID
+	}
+	return s.Status.AccountID
 }

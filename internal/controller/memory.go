@@ -17,7 +17,7 @@ import (
 type memory struct {
 	mu      sync.Mutex
 	entries map[types.UID]*entry
-	uids    map[types.NamespacedName]types.UID
+	uids    map[types.NamespacedName][]types.UID
 }
 
 type entry struct {
@@ -30,6 +30,8 @@ type entry struct {
 	firstSight time.Time
 	// judged is the authID whose claim was judged ours on a live list.
 	judged string
+	// contestedUntil: somebody changes the Secret as soon as it is written.
+	contestedUntil time.Time
 	// written is the resourceVersion of our last write, and writtenAt its time.
 	written   string
 	writtenAt time.Time
@@ -45,7 +47,7 @@ type held struct {
 const staleFor = 10 * time.Second
 
 func newMemory() *memory {
-	return &memory{entries: map[types.UID]*entry{}, uids: map[types.NamespacedName]types.UID{}}
+	return &memory{entries: map[types.UID]*entry{}, uids: map[types.NamespacedName][]types.UID{}}
 }
 
 // with calls do with the entry of a resource.
@@ -55,8 +57,7 @@ func (m *memory) with(s *v1alpha1.Subaccount, do func(*entry)) {
 	e := m.entries[s.UID]
 	if e == nil {
 		key := types.NamespacedName{Namespace: s.Namespace, Name: s.Name}
-		delete(m.entries, m.uids[key]) // of an older resource of the same name
-		m.uids[key] = s.UID
+		m.uids[key] = append(m.uids[key], s.UID)
 		e = &entry{}
 		m.entries[s.UID] = e
 	}
@@ -97,10 +98,12 @@ func (m *memory) stale(s *v1alpha1.Subaccount) bool {
 	return stale
 }
 
-// forget drops what is known of a resource that is gone.
+// forget drops what is known of the resources of a name that is gone.
 func (m *memory) forget(key types.NamespacedName) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	delete(m.entries, m.uids[key])
+	for _, uid := range m.uids[key] {
+		delete(m.entries, uid)
+	}
 	delete(m.uids, key)
 }

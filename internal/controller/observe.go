@@ -37,6 +37,7 @@ func (r *SubaccountReconciler) observe(ctx context.Context, s *v1alpha1.Subaccou
 	if known.held != nil {
 		o.Held, o.TokenInHand = &known.held.Held, true
 	}
+	o.Contested = now.Before(known.contestedUntil)
 	o.Namespace = r.observeNamespace(ctx, s)
 	acct := r.observeAccount(ctx, o)
 	r.observeSecrets(ctx, o)
@@ -142,11 +143,16 @@ func (r *SubaccountReconciler) observeClaim(ctx context.Context, s *v1alpha1.Sub
 	}
 	alone := !slices.ContainsFunc(holders.Items, func(h v1alpha1.Subaccount) bool { return h.UID != s.UID })
 	recorded := s.Status.AuthID != ""
+	if s.DeletionTimestamp == nil && s.Status.Binding == nil && !holds(s, holders.Items) {
+		// Enough to wait. That it is ours, and that it has to be let go of, is
+		// judged on a live list.
+		return subaccount.Known(subaccount.Claim{Ours: false})
+	}
 	settled := s.Spec.AuthID == nil || s.Status.Binding != nil || judged == authID
 	if alone && recorded && settled {
 		return subaccount.Known(subaccount.Claim{Ours: true})
 	}
-	if recorded && judged == authID && holds(s, holders.Items) {
+	if recorded && judged == authID {
 		return subaccount.Known(subaccount.Claim{Ours: true})
 	}
 	return subaccount.Unknown[subaccount.Claim]()
@@ -181,7 +187,7 @@ func holds(s *v1alpha1.Subaccount, holders []v1alpha1.Subaccount) bool {
 // holds or wants to adopt.
 func observeRemote(o *subaccount.Observation, acct *account.Account) {
 	o.Remote, o.NotFound, o.Deleted = subaccount.Unknown[subaccount.Remote](), subaccount.NotFound{}, false
-	if authID := claimed(o.Object); authID != "" {
+	if authID := claimed(o.Object); authID != "" && acct != nil {
 		o.Remote, o.NotFound, o.Deleted = acct.Remote(authID)
 	}
 }

@@ -179,8 +179,11 @@ func failure(step subaccount.Step, err error) *subaccount.Failure {
 	switch {
 	case errors.As(err, &e):
 		f.Kind, f.Message = plivoFailure(e)
-	case apierrors.IsConflict(err), apierrors.IsAlreadyExists(err), apierrors.IsNotFound(err):
+	case apierrors.IsConflict(err), apierrors.IsAlreadyExists(err), apierrors.IsNotFound(err) && step != subaccount.StepReadCRD:
 		f.Kind = subaccount.FailureConflict
+	case step == subaccount.StepWriteSecret:
+		// A webhook may put anything into its words, the Secret's data among it.
+		f.Message = "the API server answers " + string(apierrors.ReasonForError(err))
 	}
 	return f
 }

@@ -31,7 +31,13 @@ func (p *pass) declareIntent(ctx context.Context) error {
 	s.Status.AuthID, s.Status.AccountID = "", ""
 	if err := p.patchStatus(ctx, s); err != nil {
 		slot.Cancel()
+		// If it was written all the same, nothing was made by it and never will be.
+		attempt := s.Status.PendingCreation.Attempt
+		p.r.memory.with(p.o.Object, func(e *entry) { e.refused = attempt })
 		return err
+	}
+	if recreating {
+		recreations.WithLabelValues(s.Spec.AccountRef.Name).Inc()
 	}
 	p.slot, p.deadline = slot, deadline
 	p.o.Recreating = p.o.Recreating || recreating
@@ -66,6 +72,9 @@ func (p *pass) create(ctx context.Context) error {
 	return nil // unknown: the intent stands, and has to be confirmed
 }
 
+// RecordTimeout bounds the write that records what was made.
+const RecordTimeout = 10 * time.Second
+
 // record writes what the pending attempt has made.
 func (p *pass) record(ctx context.Context, authID string) error {
 	s := p.o.Object
@@ -76,7 +85,7 @@ func (p *pass) record(ctx context.Context, authID string) error {
 		answer = subaccount.Held{Attempt: s.Status.PendingCreation.Attempt, AccountID: s.Status.PendingCreation.AccountID, AuthID: authID}
 	}
 	// The process may be ending; what was made must be recorded all the same.
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), p.r.Timeout)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), RecordTimeout)
 	defer cancel()
 	err := p.patchJSON(ctx, jsonPatch{}.
 		test(pathUID, s.UID).test(pathAttempt, answer.Attempt).test(pathAuthID, nil).

@@ -9,6 +9,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	ctrl "sigs.k8s.io/controller-runtime"
 
+	"github.com/subaccount-operator/subaccount-operator/api/v1alpha1"
 	"github.com/subaccount-operator/subaccount-operator/internal/subaccount"
 )
 
@@ -31,6 +32,9 @@ func (p *pass) report(ctx context.Context, d subaccount.Decision) (ctrl.Result, 
 		} else if err != nil {
 			return ctrl.Result{}, err
 		}
+	}
+	if d.Reason == v1alpha1.ReasonUpdating && p.did(subaccount.StepWriteSecret) {
+		p.r.memory.with(p.o.Object, func(e *entry) { e.contestedUntil = time.Now().Add(d.Wait.After) })
 	}
 	if !d.Wait.Sweep.IsZero() && p.account != nil {
 		p.account.RequestSweep(d.Wait.Sweep)

@@ -21,34 +21,59 @@ var straysRemoved = prometheus.NewCounterVec(prometheus.CounterOpts{
 	Help: "Subaccounts that bore a marker of this cluster, were nobody's, and were deleted.",
 }, []string{"account"})
 
-// Collectors are this package's metrics, for the process's registry.
-func Collectors() []prometheus.Collector { return []prometheus.Collector{straysRemoved} }
+var recreations = prometheus.NewCounterVec(prometheus.CounterOpts{
+	Name: "subaccount_operator_recreations_total",
+	Help: "Subaccounts that were gone at Plivo and are made anew, with new credentials.",
+}, []string{"account"})
 
-// strays remembers since when each stray has been seen.
+// Collectors are this package's metrics, for the process's registry.
+func Collectors() []prometheus.Collector { return []prometheus.Collector{straysRemoved, recreations} }
+
+// strays remembers since when each stray has been seen, by Account.
 type strays struct {
-	mu     sync.Mutex
-	judged map[string]int                  // by Account: the sweep that was looked at last
-	since  map[string]map[string]time.Time // by Account, by authID: first sight
+	mu sync.Mutex
+	of map[string]*seenStrays
 }
 
-// remove deletes what bears a marker of this cluster, is claimed by no
+// seenStrays are those of one Account, whose passes never overlap.
+type seenStrays struct {
+	acct  *account.Account
+	sweep int                  // that was looked at last
+	since map[string]time.Time // by authID: first sight
+}
+
+func (s *strays) seen(name string, acct *account.Account) *seenStrays {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.of == nil {
+		s.of = map[string]*seenStrays{}
+	}
+	if seen := s.of[name]; seen == nil || seen.acct != acct {
+		s.of[name] = &seenStrays{acct: acct}
+	}
+	return s.of[name]
+}
+
+func (s *strays) forget(name string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.of, name)
+}
+
+// removeStrays deletes what bears a marker of this cluster, is claimed by no
 // Subaccount in a live list, and was made for none that is still creating, once
 // two sweeps a settle time apart have shown it. Nothing else is ever deleted
 // without its resource.
-func (s *strays) remove(ctx context.Context, r *AccountReconciler, a *v1alpha1.Account, acct *account.Account, sweep int) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.judged == nil {
-		s.judged, s.since = map[string]int{}, map[string]map[string]time.Time{}
-	}
+func (r *AccountReconciler) removeStrays(ctx context.Context, a *v1alpha1.Account, acct *account.Account, sweep int) {
+	seen := r.strays.seen(a.Name, acct)
 	swept, ok := acct.Swept().Get()
-	if !ok || s.judged[a.Name] == sweep {
+	if !ok || seen.sweep == sweep {
 		return
 	}
-	s.judged[a.Name] = sweep
+	seen.sweep = sweep
 	marked := acct.Marked()
 	if len(marked) == 0 {
-		delete(s.since, a.Name)
+		seen.since = nil
 		return
 	}
 	live, err := r.Subaccounts.liveSubaccounts(ctx)
@@ -57,26 +82,21 @@ func (s *strays) remove(ctx context.Context, r *AccountReconciler, a *v1alpha1.A
 		return
 	}
 	cluster := string(r.Subaccounts.ClusterUID)
-	found := strayOf(marked, cluster[:min(8, len(cluster))], live, len(r.Subaccounts.Namespaces) > 0)
-	now := map[string]time.Time{}
-	for _, authID := range found {
-		first, seen := s.since[a.Name][authID]
-		if !seen {
+	since := map[string]time.Time{}
+	for _, authID := range strayOf(marked, cluster[:min(8, len(cluster))], live, len(r.Subaccounts.Namespaces) > 0) {
+		first, ok := seen.since[authID]
+		if !ok {
 			first = swept.Started
 		}
-		if swept.Started.Sub(first) < r.Subaccounts.Settle {
-			now[authID] = first
-			continue
-		}
-		if err := acct.Delete(ctx, "", acct.Usable().ID, authID, false); err != nil {
-			now[authID] = first
+		if swept.Started.Sub(first) < r.Subaccounts.Settle || acct.Delete(ctx, "", acct.Usable().ID, authID, false) != nil {
+			since[authID] = first
 			continue
 		}
 		straysRemoved.WithLabelValues(a.Name).Inc()
 		r.Events.Eventf(a, nil, corev1.EventTypeWarning, "StrayRemoved", "Sweep",
 			"Deleted the subaccount %s: an unfinished creation of this cluster that no Subaccount claims.", authID)
 	}
-	s.since[a.Name] = now
+	seen.since = since
 }
 
 // strayOf picks those among the marked subaccounts that are nobody's. An

@@ -78,8 +78,8 @@ func (r *SubaccountReconciler) Reconcile(ctx context.Context, req ctrl.Request) 
 	} else if err != nil {
 		return ctrl.Result{}, err
 	}
-	if !r.serves(ctx, s) {
-		return ctrl.Result{}, nil
+	if served, err := r.serves(ctx, s); !served || err != nil {
+		return ctrl.Result{}, err
 	}
 	if r.memory.stale(s) {
 		return ctrl.Result{RequeueAfter: retryConflict}, nil
@@ -87,7 +87,13 @@ func (r *SubaccountReconciler) Reconcile(ctx context.Context, req ctrl.Request) 
 	p := &pass{r: r}
 	p.o, p.account = r.observe(ctx, s)
 	if p.o.Held != nil {
-		r.memory.with(s, func(e *entry) { p.token = e.held.token })
+		r.memory.with(s, func(e *entry) {
+			if e.held == nil { // recorded meanwhile, as the cache has shown to somebody
+				p.o.Held, p.o.TokenInHand = nil, false
+				return
+			}
+			p.token = e.held.token
+		})
 	}
 	defer p.end()
 	decision := subaccount.Decide(p.o)
@@ -105,12 +111,12 @@ func (r *SubaccountReconciler) Reconcile(ctx context.Context, req ctrl.Request) 
 // serves says whether the Subaccount's Account is one that this instance
 // serves. One whose Account is missing belongs to the instance whose selector
 // matches no labels.
-func (r *SubaccountReconciler) serves(ctx context.Context, s *v1alpha1.Subaccount) bool {
+func (r *SubaccountReconciler) serves(ctx context.Context, s *v1alpha1.Subaccount) (bool, error) {
 	a := &v1alpha1.Account{}
 	if err := r.Client.Get(ctx, types.NamespacedName{Name: s.Spec.AccountRef.Name}, a); client.IgnoreNotFound(err) != nil {
-		return false
+		return false, err
 	}
-	return r.Selector.Matches(labels.Set(a.Labels))
+	return r.Selector.Matches(labels.Set(a.Labels)), nil
 }
 
 // EnqueueChanged brings those Subaccounts of an Account into the queue for
@@ -156,6 +162,8 @@ func (r *SubaccountReconciler) SetupWithManager(ctx context.Context, mgr ctrl.Ma
 		Named("subaccount").
 		For(&v1alpha1.Subaccount{}, builder.WithPredicates(predicate.Funcs{UpdateFunc: worthAPass})).
 		Owns(&corev1.Secret{}).
+		// Who else names an authID has to know when another's status names it.
+		Watches(&v1alpha1.Subaccount{}, handler.EnqueueRequestsFromMapFunc(r.rivals), builder.WithPredicates(predicate.Funcs{UpdateFunc: claimsAnother})).
 		Watches(&corev1.Namespace{}, handler.EnqueueRequestsFromMapFunc(r.ofNamespace), builder.WithPredicates(
 			predicate.Or(predicate.LabelChangedPredicate{}, predicate.Funcs{UpdateFunc: beginsToTerminate}))).
 		WatchesRawSource(&r.queue).
@@ -182,6 +190,26 @@ func worthAPass(e event.UpdateEvent) bool {
 
 func equalPending(a, b *v1alpha1.PendingCreation) bool {
 	return a == nil && b == nil || a != nil && b != nil && a.Attempt == b.Attempt
+}
+
+func claimsAnother(e event.UpdateEvent) bool {
+	return e.ObjectOld.(*v1alpha1.Subaccount).Status.AuthID != e.ObjectNew.(*v1alpha1.Subaccount).Status.AuthID
+}
+
+// rivals are the other Subaccounts whose status names the same authID.
+func (r *SubaccountReconciler) rivals(ctx context.Context, obj client.Object) []reconcile.Request {
+	var all v1alpha1.SubaccountList
+	authID := obj.(*v1alpha1.Subaccount).Status.AuthID
+	if authID == "" || r.Client.List(ctx, &all, client.MatchingFields{indexAuthID: authID}) != nil {
+		return nil
+	}
+	var requests []reconcile.Request
+	for i := range all.Items {
+		if all.Items[i].UID != obj.GetUID() {
+			requests = append(requests, reconcile.Request{NamespacedName: client.ObjectKeyFromObject(&all.Items[i])})
+		}
+	}
+	return requests
 }
 
 func beginsToTerminate(e event.UpdateEvent) bool {

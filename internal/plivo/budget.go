@@ -85,6 +85,13 @@ func (b *Budget) Pause(until time.Time) {
 	}
 }
 
+// Paused is how long no slot will be given, 0 if some may be.
+func (b *Budget) Paused() time.Duration {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return max(0, time.Until(b.paused))
+}
+
 // Acquire waits for a slot and returns a KindNotSent Error if the context ends
 // first. Tenants, named by any string, take turns within the first class.
 func (b *Budget) Acquire(ctx context.Context, class Class, tenant string) (*Slot, error) {

@@ -143,6 +143,12 @@ func secret(do func(*subaccount.Secret)) change {
 
 func foreignSecret(o *observation) { o.Secret = subaccount.Known(subaccount.Secret{}) }
 
+// loser names an authID that another Subaccount holds, and has no Secret.
+func loser(o *observation) {
+	claim(false)(o)
+	o.Secret = subaccount.Absent[subaccount.Secret]()
+}
+
 func remote(r subaccount.Remote) change {
 	return func(o *observation) { o.Remote = subaccount.Known(r) }
 }

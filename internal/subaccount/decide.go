@@ -166,7 +166,11 @@ func claimGate(o *Observation) *Decision {
 	if o.Object.Status.AuthID == "" {
 		return nil
 	}
-	return o.claimed()
+	d := o.claimed()
+	if secret, ok := o.Secret.Get(); ok && secret.Owned && d != nil && d.Reason == v1alpha1.ReasonAlreadyManaged {
+		return &Decision{Step: StepRemoveSecret, Secret: SecretName(o.Object)} // handed out before the other claim was seen
+	}
+	return d
 }
 
 func (o *Observation) claimed() *Decision {

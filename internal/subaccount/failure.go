@@ -41,6 +41,8 @@ func failedStep(o *Observation) *Decision {
 		return wait(v1alpha1.ReasonRateLimited, f.Message).backoff()
 	case kind == FailureUnknown:
 		return wait(v1alpha1.ReasonUnavailable, f.Message).backoff()
+	case kind == FailureKubernetes && f.Step == StepWriteSecret:
+		return wait(v1alpha1.ReasonUpdating, "The Secret "+SecretName(o.Object)+" cannot be written: "+f.Message+". This is tried again by itself.").backoff()
 	default:
 		return quiet().backoff()
 	}

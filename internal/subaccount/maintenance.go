@@ -2,6 +2,10 @@ package subaccount
 
 import (
 	"slices"
+	"time"
+
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/subaccount-operator/subaccount-operator/api/v1alpha1"
 )
@@ -16,6 +20,9 @@ func missing(o *Observation) *Decision {
 		return o.look(authID)
 	}
 	if !o.Remote.IsAbsent() && o.NotFound.First.IsZero() {
+		if o.Remote.IsUnknown() && o.wasMissing() {
+			return quiet() // nobody has looked since this process started
+		}
 		return nil
 	}
 	if message, ok := o.holds(v1alpha1.ReasonRemoteNotFound); ok {
@@ -50,6 +57,16 @@ func (o *Observation) look(authID string) *Decision {
 		return quiet().backoff()
 	}
 	return &Decision{Step: StepGet, AuthID: authID}
+}
+
+// wasMissing says whether the status tells of a subaccount that is not there.
+func (o *Observation) wasMissing() bool {
+	c := meta.FindStatusCondition(o.Object.Status.Conditions, v1alpha1.ConditionReady)
+	if c == nil || c.Status != metav1.ConditionFalse {
+		return false
+	}
+	return c.Reason == v1alpha1.ReasonRemoteNotFound || c.Reason == v1alpha1.ReasonInventoryImplausible ||
+		c.Reason == v1alpha1.ReasonCreating && o.Object.Status.Binding != nil
 }
 
 func (o *Observation) confirmMissing() *Decision {
@@ -113,11 +130,29 @@ func credentials(o *Observation) *Decision {
 	switch {
 	case sound && secret.Labelled:
 		return nil
+	case o.Contested, o.rewritten():
+		return wait(v1alpha1.ReasonUpdating, "Something else changes the Secret "+SecretName(o.Object)+" as soon as it is written: "+
+			"a policy or webhook of this cluster? It is written again once a minute.").after(contestedFor)
 	case sound, o.TokenInHand:
 		return step(StepWriteSecret)
 	default:
 		return o.look(o.Object.Status.AuthID)
 	}
+}
+
+// contestedFor is how long a Secret that somebody changes at once is left.
+const contestedFor = time.Minute
+
+// rewritten says whether the Secret was written in this pass, and again because
+// it did not stay so.
+func (o *Observation) rewritten() bool {
+	n := 0
+	for _, done := range o.Done {
+		if done == StepWriteSecret {
+			n++
+		}
+	}
+	return n > 1
 }
 
 // oldSecrets go once the new one stands.

@@ -61,6 +61,8 @@ type Observation struct {
 
 	// Looked: this pass has read the subaccount at Plivo.
 	Looked bool
+	// Contested: somebody changes the Secret as soon as it is written.
+	Contested bool
 	// Recreating: this pass has given a recorded subaccount up as gone.
 	Recreating bool
 	// TokenInHand: this pass holds the subaccount's token.

@@ -50,6 +50,9 @@ func Summarize(o *Observation, d Decision) Summary {
 		}
 		s.Status.Name, s.Status.Enabled = &remote.Name, &remote.Enabled
 	}
+	if anothers {
+		s.Status.Binding = nil
+	}
 	if secret, ok := o.Secret.Get(); ok && secret.Owned && secret.Sound && !o.terminating() {
 		s.Status.Binding = &v1alpha1.SecretBinding{Name: SecretName(o.Object)}
 	}

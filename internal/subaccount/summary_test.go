@@ -50,7 +50,7 @@ func TestConditionsOfAReason(t *testing.T) {
 		{"suspended clears the others", "FFF", v1alpha1.ReasonSuspended, ready(told(v1alpha1.ReasonRejected), suspend)},
 		{"suspended from the start", "UFF", v1alpha1.ReasonSuspended, fresh(suspend)},
 		{"heals by itself", "FTF", v1alpha1.ReasonAccountNotFound, ready(noAccount)},
-		{"a person has to act", "FFT", v1alpha1.ReasonAlreadyManaged, ready(claim(false))},
+		{"a person has to act", "FFT", v1alpha1.ReasonAlreadyManaged, ready(loser)},
 	} {
 		t.Run(r.name, func(t *testing.T) {
 			r.o.Object.Generation = 7
@@ -93,7 +93,7 @@ func TestNothingNewTellsNothing(t *testing.T) {
 	if s := summarize(o); s.Changed || len(s.Events) > 0 || subaccount.NeedsAttention(o) {
 		t.Errorf("changed %v, events %v", s.Changed, s.Events)
 	}
-	o = ready(claim(false))
+	o = ready(loser)
 	first := summarize(o)
 	o.Object.Status = first.Status
 	if again := summarize(o); len(first.Events) != 1 || first.Events[0].Type != corev1.EventTypeWarning || len(again.Events) > 0 {

@@ -71,6 +71,14 @@ var _ = Describe("What stands in the way", func() {
 		later.credentials(w.main, w.token)
 		Eventually(reason(a)).Should(Equal("True/Ready"))
 		expectReady(s)
+
+		By("another main account, once nothing is recorded under the old one any more")
+		later.credentials(otherMain, otherToken)
+		Eventually(reason(a)).Should(Equal("False/AccountChanged"))
+		edit(s, func(s *v1alpha1.Subaccount) { s.Spec.DeletionPolicy = v1alpha1.DeletionPolicyOrphan })
+		Expect(k8s.Delete(ctx, s)).To(Succeed())
+		Eventually(reason(a)).Should(Equal("True/Ready"))
+		Expect(w.names()).To(Equal([]string{"Name of a"}))
 	})
 
 	It("is a namespace that the Account does not select", func() {
