@@ -152,7 +152,7 @@ func (r *SubaccountReconciler) observeClaim(ctx context.Context, s *v1alpha1.Sub
 	if alone && recorded && settled {
 		return subaccount.Known(subaccount.Claim{Ours: true})
 	}
-	if recorded && judged == authID {
+	if recorded && judged == authID && holds(s, holders.Items) {
 		return subaccount.Known(subaccount.Claim{Ours: true})
 	}
 	return subaccount.Unknown[subaccount.Claim]()
