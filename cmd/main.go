@@ -8,6 +8,7 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -205,15 +206,7 @@ func withScheme(o cache.Options, mgr ctrl.Manager) cache.Options {
 }
 
 func registerMetrics() {
-	for _, c := range plivo.Collectors() {
-		metrics.Registry.MustRegister(c)
-	}
-	for _, c := range account.Collectors() {
-		metrics.Registry.MustRegister(c)
-	}
-	for _, c := range controller.Collectors() {
-		metrics.Registry.MustRegister(c)
-	}
+	metrics.Registry.MustRegister(slices.Concat(plivo.Collectors(), account.Collectors(), controller.Collectors())...)
 }
 
 // clusterUID is the UID of the namespace kube-system, which markers bear.

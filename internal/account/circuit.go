@@ -24,13 +24,12 @@ func (a *Account) learn(client *plivo.Client, op plivo.Operation, err error) {
 	}
 	e := plivo.AsError(err)
 	switch {
-	case e == nil || e.Kind == plivo.KindNotFound || e.Kind == plivo.KindInvalid:
-		if e == nil {
-			a.proved = time.Now()
-		}
-		if op == plivo.OperationList && e == nil {
+	case e == nil:
+		a.proved = time.Now()
+		if op == plivo.OperationList {
 			a.setCircuit(circuit{})
 		}
+	case e.Kind == plivo.KindNotFound, e.Kind == plivo.KindInvalid: // about this one call
 	case e.Kind == plivo.KindUnauthorized, e.Kind == plivo.KindForbidden && op == plivo.OperationList:
 		a.setCircuit(circuit{open: true, message: e.Message})
 	case e.Status == 429, e.RetryAfter > 0:

@@ -2,7 +2,6 @@ package account
 
 import (
 	"slices"
-	"time"
 
 	"github.com/subaccount-operator/subaccount-operator/internal/subaccount"
 )
@@ -128,7 +127,3 @@ func (a *Account) Confirm(value string) bool {
 	clear(a.inventory.missing) // told while the list was doubted
 	return true
 }
-
-// SettleTime is how long after its first sight a create call may still take
-// effect: the client's time limit and 30 s.
-func (a *Account) SettleTime() time.Duration { return a.options.Timeout + 30*time.Second }

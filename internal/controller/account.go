@@ -60,12 +60,12 @@ func (r *AccountReconciler) Notify(name string) { r.queue.add(types.NamespacedNa
 // Recorded returns the authIDs that are recorded under an Account by
 // Subaccounts that have not been released, and whether that is known.
 func (r *AccountReconciler) Recorded(name string) (authIDs []string, known bool) {
-	var all v1alpha1.SubaccountList
-	if err := r.Client.List(context.Background(), &all, client.MatchingFields{indexAccount: name}); err != nil {
+	users, err := subaccountsOf(context.Background(), r.Client, name)
+	if err != nil {
 		return nil, false
 	}
-	for i := range all.Items {
-		s := &all.Items[i]
+	for i := range users {
+		s := &users[i]
 		released := s.DeletionTimestamp != nil && !controllerutil.ContainsFinalizer(s, v1alpha1.Finalizer)
 		if s.Status.AuthID != "" && !released {
 			authIDs = append(authIDs, s.Status.AuthID)
@@ -89,7 +89,7 @@ func (r *AccountReconciler) Reconcile(ctx context.Context, req ctrl.Request) (ct
 		r.Accounts.Remove(req.Name)
 		return ctrl.Result{}, nil
 	}
-	users, err := r.users(ctx, a)
+	users, err := subaccountsOf(ctx, r.Client, a.Name)
 	if err != nil {
 		return ctrl.Result{}, err
 	}
@@ -112,10 +112,10 @@ func (r *AccountReconciler) Reconcile(ctx context.Context, req ctrl.Request) (ct
 	return ctrl.Result{}, r.Subaccounts.EnqueueChanged(ctx, a.Name)
 }
 
-// users are the Subaccounts that refer to an Account.
-func (r *AccountReconciler) users(ctx context.Context, a *v1alpha1.Account) ([]v1alpha1.Subaccount, error) {
+// subaccountsOf are the Subaccounts that refer to an Account.
+func subaccountsOf(ctx context.Context, cached client.Reader, account string) ([]v1alpha1.Subaccount, error) {
 	var all v1alpha1.SubaccountList
-	err := r.Client.List(ctx, &all, client.MatchingFields{indexAccount: a.Name})
+	err := cached.List(ctx, &all, client.MatchingFields{indexAccount: account})
 	return all.Items, err
 }
 
@@ -232,7 +232,8 @@ func (r *AccountReconciler) report(ctx context.Context, a *v1alpha1.Account, use
 func count(acct *account.Account, users []v1alpha1.Subaccount, total int) *v1alpha1.SubaccountCounts {
 	managed := map[string]struct{}{}
 	for i := range users {
-		if remote, _, _ := acct.Remote(users[i].Status.AuthID); !remote.IsUnknown() && !remote.IsAbsent() {
+		remote, _, _ := acct.Remote(users[i].Status.AuthID)
+		if _, ok := remote.Get(); ok {
 			managed[users[i].Status.AuthID] = struct{}{}
 		}
 	}
@@ -263,8 +264,8 @@ func (r *AccountReconciler) SetupWithManager(mgr ctrl.Manager) error {
 }
 
 func leavesItsMainAccount(e event.UpdateEvent) bool {
-	before := recordedMain(e.ObjectOld.(*v1alpha1.Subaccount))
-	return before != "" && recordedMain(e.ObjectNew.(*v1alpha1.Subaccount)) != before
+	before := subaccount.RecordedAccount(e.ObjectOld.(*v1alpha1.Subaccount))
+	return before != "" && subaccount.RecordedAccount(e.ObjectNew.(*v1alpha1.Subaccount)) != before
 }
 
 // waitingFor returns a Subaccount's Account if that waits for it to go.

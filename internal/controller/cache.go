@@ -4,8 +4,8 @@ import (
 	"context"
 
 	corev1 "k8s.io/api/core/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -63,19 +63,10 @@ func addIndexes(ctx context.Context, indexer client.FieldIndexer) error {
 	return indexer.IndexField(ctx, &corev1.Secret{}, indexOwner, func(o client.Object) []string {
 		var uids []string
 		for _, owner := range o.GetOwnerReferences() {
-			if owner.Kind == "Subaccount" && ownerGroup(owner) == v1alpha1.Group {
+			if gv, err := schema.ParseGroupVersion(owner.APIVersion); err == nil && gv.Group == v1alpha1.Group && owner.Kind == "Subaccount" {
 				uids = append(uids, string(owner.UID))
 			}
 		}
 		return uids
 	})
-}
-
-func ownerGroup(o metav1.OwnerReference) string {
-	for i := range o.APIVersion {
-		if o.APIVersion[i] == '/' {
-			return o.APIVersion[:i]
-		}
-	}
-	return ""
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/subaccount-operator/subaccount-operator/api/v1alpha1"
 	"github.com/subaccount-operator/subaccount-operator/internal/plivo"
+	"github.com/subaccount-operator/subaccount-operator/internal/subaccount"
 )
 
 // credentials reads the credentials Secret.
@@ -50,18 +51,10 @@ func oneOf(data map[string][]byte, keys ...string) []byte {
 // Subaccounts is recorded or pending under: each would look deleted.
 func accountChanged(authID string, users []v1alpha1.Subaccount) (reason, message string) {
 	for i := range users {
-		if recorded := recordedMain(&users[i]); recorded != "" && recorded != authID {
+		if recorded := subaccount.RecordedAccount(&users[i]); recorded != "" && recorded != authID {
 			return v1alpha1.ReasonAccountChanged, "The credentials are those of the main account " + authID + ", and there are Subaccounts under " +
 				recorded + ": give the credentials of " + recorded + ", or make another Account."
 		}
 	}
 	return "", ""
-}
-
-// recordedMain is the main account that a Subaccount is recorded or pending under.
-func recordedMain(s *v1alpha1.Subaccount) string {
-	if p := s.Status.PendingCreation; p != nil {
-		return p.AccountID
-	}
-	return s.Status.AccountID
 }

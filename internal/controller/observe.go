@@ -38,8 +38,11 @@ func (r *SubaccountReconciler) observe(ctx context.Context, s *v1alpha1.Subaccou
 		o.Held, o.TokenInHand = &known.held.Held, true
 	}
 	o.Contested = now.Before(known.contestedUntil)
-	o.Namespace = r.observeNamespace(ctx, s)
-	acct := r.observeAccount(ctx, o)
+	ns := r.namespace(ctx, s.Namespace)
+	if ns != nil {
+		o.Namespace = subaccount.Known(subaccount.Namespace{Terminating: ns.DeletionTimestamp != nil})
+	}
+	acct := r.observeAccount(ctx, o, ns)
 	r.observeSecrets(ctx, o)
 	o.Claim = r.observeClaim(ctx, s, known.judged)
 	if acct != nil {
@@ -50,17 +53,18 @@ func (r *SubaccountReconciler) observe(ctx context.Context, s *v1alpha1.Subaccou
 	return o, acct
 }
 
-func (r *SubaccountReconciler) observeNamespace(ctx context.Context, s *v1alpha1.Subaccount) subaccount.Fact[subaccount.Namespace] {
+// namespace returns nil for one that the cache does not show (yet).
+func (r *SubaccountReconciler) namespace(ctx context.Context, name string) *corev1.Namespace {
 	ns := &corev1.Namespace{}
-	if err := r.Client.Get(ctx, types.NamespacedName{Name: s.Namespace}, ns); err != nil {
-		return subaccount.Unknown[subaccount.Namespace]()
+	if err := r.Client.Get(ctx, types.NamespacedName{Name: name}, ns); err != nil {
+		return nil
 	}
-	return subaccount.Known(subaccount.Namespace{Terminating: ns.DeletionTimestamp != nil})
+	return ns
 }
 
 // observeAccount folds in the Account that the resource refers to, and returns
 // it as this process knows it, nil if it does not yet.
-func (r *SubaccountReconciler) observeAccount(ctx context.Context, o *subaccount.Observation) *account.Account {
+func (r *SubaccountReconciler) observeAccount(ctx context.Context, o *subaccount.Observation, ns *corev1.Namespace) *account.Account {
 	s, resource := o.Object, &v1alpha1.Account{}
 	err := r.Client.Get(ctx, types.NamespacedName{Name: s.Spec.AccountRef.Name}, resource)
 	if apierrors.IsNotFound(err) {
@@ -77,7 +81,7 @@ func (r *SubaccountReconciler) observeAccount(ctx context.Context, o *subaccount
 	usable := acct.Usable()
 	facts := subaccount.Account{
 		ID: usable.ID, Terminating: resource.DeletionTimestamp != nil,
-		Allows: r.allows(ctx, resource, s.Namespace), Grants: grants(resource, s),
+		Allows: allows(resource, ns), Grants: grants(resource, s),
 		Implausible: acct.Implausible(),
 	}
 	switch {
@@ -93,13 +97,9 @@ func (r *SubaccountReconciler) observeAccount(ctx context.Context, o *subaccount
 }
 
 // allows says whether an Account's namespaceSelector selects a namespace.
-func (r *SubaccountReconciler) allows(ctx context.Context, a *v1alpha1.Account, namespace string) subaccount.Fact[bool] {
+func allows(a *v1alpha1.Account, ns *corev1.Namespace) subaccount.Fact[bool] {
 	selector, err := metav1.LabelSelectorAsSelector(a.Spec.NamespaceSelector)
-	if err != nil {
-		return subaccount.Unknown[bool]()
-	}
-	ns := &corev1.Namespace{}
-	if err := r.Client.Get(ctx, types.NamespacedName{Name: namespace}, ns); err != nil {
+	if err != nil || ns == nil {
 		return subaccount.Unknown[bool]()
 	}
 	return subaccount.Known(selector.Matches(labels.Set(ns.Labels)))

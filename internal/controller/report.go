@@ -3,7 +3,6 @@ package controller
 import (
 	"context"
 	"errors"
-	"slices"
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -24,7 +23,7 @@ func (p *pass) report(ctx context.Context, d subaccount.Decision) (ctrl.Result, 
 	for _, e := range summary.Events {
 		p.r.Events.Eventf(p.o.Object, nil, e.Type, e.Reason, e.Action, "%s", e.Message)
 	}
-	if released := p.did(subaccount.StepRelease); summary.Changed && !released {
+	if released := p.o.Did(subaccount.StepRelease); summary.Changed && !released {
 		s := p.o.Object.DeepCopy()
 		s.Status = summary.Status
 		if err := p.patchStatus(ctx, s); apierrors.IsConflict(err) || apierrors.IsNotFound(err) {
@@ -33,7 +32,7 @@ func (p *pass) report(ctx context.Context, d subaccount.Decision) (ctrl.Result, 
 			return ctrl.Result{}, err
 		}
 	}
-	if d.Reason == v1alpha1.ReasonUpdating && p.did(subaccount.StepWriteSecret) {
+	if d.Reason == v1alpha1.ReasonUpdating && p.o.Did(subaccount.StepWriteSecret) {
 		p.r.memory.with(p.o.Object, func(e *entry) { e.contestedUntil = time.Now().Add(d.Wait.After) })
 	}
 	if !d.Wait.Sweep.IsZero() && p.account != nil {
@@ -50,8 +49,4 @@ func (p *pass) report(ctx context.Context, d subaccount.Decision) (ctrl.Result, 
 	default:
 		return ctrl.Result{RequeueAfter: d.Wait.After}, nil
 	}
-}
-
-func (p *pass) did(step subaccount.Step) bool {
-	return slices.Contains(p.o.Done, step)
 }

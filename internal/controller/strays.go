@@ -81,9 +81,8 @@ func (r *AccountReconciler) removeStrays(ctx context.Context, a *v1alpha1.Accoun
 		log.FromContext(ctx).Error(err, "strays cannot be judged now")
 		return
 	}
-	cluster := string(r.Subaccounts.ClusterUID)
 	since := map[string]time.Time{}
-	for _, authID := range strayOf(marked, cluster[:min(8, len(cluster))], live, len(r.Subaccounts.Namespaces) > 0) {
+	for _, authID := range strayOf(marked, r.Subaccounts.ClusterUID, live, len(r.Subaccounts.Namespaces) > 0) {
 		first, ok := seen.since[authID]
 		if !ok {
 			first = swept.Started
@@ -102,7 +101,7 @@ func (r *AccountReconciler) removeStrays(ctx context.Context, a *v1alpha1.Accoun
 // strayOf picks those among the marked subaccounts that are nobody's. An
 // instance that does not see every namespace can tell only of Subaccounts that
 // it sees recorded under another authID.
-func strayOf(marked map[string]string, cluster string, live []v1alpha1.Subaccount, limited bool) []string {
+func strayOf(marked map[string]string, cluster types.UID, live []v1alpha1.Subaccount, limited bool) []string {
 	claimed := map[string]struct{}{}
 	byUID := map[types.UID]*v1alpha1.Subaccount{}
 	for i := range live {
@@ -111,8 +110,8 @@ func strayOf(marked map[string]string, cluster string, live []v1alpha1.Subaccoun
 	}
 	var found []string
 	for authID, marker := range marked {
-		of, uid, ok := subaccount.ParseMarker(marker)
-		if _, taken := claimed[authID]; !ok || of != cluster || taken {
+		_, uid, _ := subaccount.ParseMarker(marker)
+		if _, taken := claimed[authID]; taken || marker != subaccount.Marker(cluster, uid) {
 			continue
 		}
 		owner, exists := byUID[uid]

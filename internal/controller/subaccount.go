@@ -98,7 +98,7 @@ func (r *SubaccountReconciler) Reconcile(ctx context.Context, req ctrl.Request) 
 	defer p.end()
 	decision := subaccount.Decide(p.o)
 	for range maxSteps {
-		if decision.Step == subaccount.StepNone || decision.Step == subaccount.StepRelease && p.did(subaccount.StepRelease) {
+		if decision.Step == subaccount.StepNone || decision.Step == subaccount.StepRelease && p.o.Did(subaccount.StepRelease) {
 			break
 		}
 		p.perform(ctx, decision)
@@ -122,12 +122,12 @@ func (r *SubaccountReconciler) serves(ctx context.Context, s *v1alpha1.Subaccoun
 // EnqueueChanged brings those Subaccounts of an Account into the queue for
 // which there is something to do or to tell, behind what people have changed.
 func (r *SubaccountReconciler) EnqueueChanged(ctx context.Context, accountName string) error {
-	var all v1alpha1.SubaccountList
-	if err := r.Client.List(ctx, &all, client.MatchingFields{indexAccount: accountName}); err != nil {
+	all, err := subaccountsOf(ctx, r.Client, accountName)
+	if err != nil {
 		return err
 	}
-	for i := range all.Items {
-		s := &all.Items[i]
+	for i := range all {
+		s := &all[i]
 		if o, _ := r.observe(ctx, s); subaccount.NeedsAttention(o) {
 			r.queue.addLow(client.ObjectKeyFromObject(s))
 		}
@@ -183,7 +183,7 @@ func worthAPass(e event.UpdateEvent) bool {
 		before.DeletionTimestamp.IsZero() != after.DeletionTimestamp.IsZero() ||
 		!slices.Equal(before.Finalizers, after.Finalizers) ||
 		before.Annotations[v1alpha1.ReconcileRequestedAtAnnotation] != after.Annotations[v1alpha1.ReconcileRequestedAtAnnotation] ||
-		before.Status.AuthID != after.Status.AuthID || before.Status.AccountID != after.Status.AccountID ||
+		claimsAnother(e) || before.Status.AccountID != after.Status.AccountID ||
 		before.ResourceVersion == after.ResourceVersion ||
 		!equalPending(before.Status.PendingCreation, after.Status.PendingCreation)
 }
@@ -203,11 +203,13 @@ func (r *SubaccountReconciler) rivals(ctx context.Context, obj client.Object) []
 	if authID == "" || r.Client.List(ctx, &all, client.MatchingFields{indexAuthID: authID}) != nil {
 		return nil
 	}
-	var requests []reconcile.Request
-	for i := range all.Items {
-		if all.Items[i].UID != obj.GetUID() {
-			requests = append(requests, reconcile.Request{NamespacedName: client.ObjectKeyFromObject(&all.Items[i])})
-		}
+	return requestsFor(slices.DeleteFunc(all.Items, func(s v1alpha1.Subaccount) bool { return s.UID == obj.GetUID() }))
+}
+
+func requestsFor(all []v1alpha1.Subaccount) []reconcile.Request {
+	requests := make([]reconcile.Request, 0, len(all))
+	for i := range all {
+		requests = append(requests, reconcile.Request{NamespacedName: client.ObjectKeyFromObject(&all[i])})
 	}
 	return requests
 }
@@ -221,9 +223,5 @@ func (r *SubaccountReconciler) ofNamespace(ctx context.Context, ns client.Object
 	if err := r.Client.List(ctx, &all, client.InNamespace(ns.GetName())); err != nil {
 		return nil
 	}
-	requests := make([]reconcile.Request, 0, len(all.Items))
-	for i := range all.Items {
-		requests = append(requests, reconcile.Request{NamespacedName: client.ObjectKeyFromObject(&all.Items[i])})
-	}
-	return requests
+	return requestsFor(all.Items)
 }

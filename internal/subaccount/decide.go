@@ -154,7 +154,7 @@ func (o *Observation) recordedAccountGate() *Decision {
 	if !ok {
 		return wait(v1alpha1.ReasonAccountNotFound, "There is no Account "+o.Object.Spec.AccountRef.Name+": create it or use another.")
 	}
-	if recorded := o.recordedAccount(); recorded != "" && account.ID != "" && recorded != account.ID {
+	if recorded := RecordedAccount(o.Object); recorded != "" && account.ID != "" && recorded != account.ID {
 		return wait(v1alpha1.ReasonAccountChanged, "The subaccount belongs to the main account "+recorded+", and the Account's "+
 			"credentials are another one's: give the Account credentials of "+recorded+".")
 	}

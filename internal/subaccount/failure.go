@@ -8,15 +8,6 @@ import (
 
 func (o *Observation) failedAt(s Step) bool { return o.Failure != nil && o.Failure.Step == s }
 
-func (o *Observation) did(s Step) bool {
-	for _, done := range o.Done {
-		if done == s {
-			return true
-		}
-	}
-	return false
-}
-
 // failedStep says what a step that failed in this pass leads to. A create call
 // that was definitely refused made nothing: its intent is cleared first.
 func failedStep(o *Observation) *Decision {

@@ -1,6 +1,7 @@
 package subaccount
 
 import (
+	"slices"
 	"time"
 
 	"github.com/subaccount-operator/subaccount-operator/api/v1alpha1"
@@ -203,13 +204,17 @@ func (o *Observation) orphans() bool {
 	return o.Object.Spec.DeletionPolicy == v1alpha1.DeletionPolicyOrphan
 }
 
-// recordedAccount is the main account that the status speaks of, if any.
-func (o *Observation) recordedAccount() string {
-	if p := o.Object.Status.PendingCreation; p != nil {
+// RecordedAccount is the main account that a Subaccount is recorded or pending
+// under, if any.
+func RecordedAccount(s *v1alpha1.Subaccount) string {
+	if p := s.Status.PendingCreation; p != nil {
 		return p.AccountID
 	}
-	return o.Object.Status.AccountID
+	return s.Status.AccountID
 }
+
+// Did says whether a step has succeeded in this pass.
+func (o *Observation) Did(s Step) bool { return slices.Contains(o.Done, s) }
 
 // asked says whether a fresh look has been asked for and not yet been had.
 func (o *Observation) asked() bool {

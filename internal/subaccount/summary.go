@@ -106,7 +106,7 @@ func (o *Observation) happened() []Event {
 			normal("Adopted", "Adopt", "Adopted the subaccount %s.", status.AuthID)
 		case StepUpdate:
 			// Right after a creation it is the second half of that.
-			if !o.did(StepRecord) && o.NotFound.First.IsZero() {
+			if !o.Did(StepRecord) && o.NotFound.First.IsZero() {
 				normal("Updated", "Update", "Set name and enabled at Plivo.")
 			}
 		case StepWriteSecret:
