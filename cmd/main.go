@@ -140,25 +140,13 @@ func run(ctx context.Context, o options) error {
 	registerMetrics()
 
 	httpClient := plivo.NewHTTPClient()
-	accounts := &controller.AccountReconciler{
-		Client: mgr.GetClient(), Credentials: credentials, OperatorNamespace: o.operatorNamespace,
-		Events: mgr.GetEventRecorder("subaccount-operator"), Selector: selector,
-	}
-	accounts.Accounts = account.NewRegistry(ctx, account.Options{
+	if err := controller.Add(ctx, mgr, controller.Options{
 		NewClient: func(c plivo.Credentials) *plivo.Client {
 			return plivo.NewClient(base, httpClient, c, "subaccount-operator/"+version.String())
 		},
-		Timeout: o.timeout, Digester: digester, Recorded: accounts.Recorded, Notify: accounts.Notify,
-	})
-	accounts.Subaccounts = &controller.SubaccountReconciler{
-		Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Events: accounts.Events, Accounts: accounts.Accounts,
-		Digester: digester, ClusterUID: cluster, Namespaces: namespaces, Selector: selector,
-		Timeout: o.timeout, Settle: o.timeout + 30*time.Second, MaxConcurrent: o.maxConcurrent,
-	}
-	if err := accounts.Subaccounts.SetupWithManager(ctx, mgr); err != nil {
-		return err
-	}
-	if err := accounts.SetupWithManager(mgr); err != nil {
+		Timeout: o.timeout, Digester: digester, Credentials: credentials, OperatorNamespace: o.operatorNamespace,
+		ClusterUID: cluster, Namespaces: namespaces, Selector: selector, MaxConcurrent: o.maxConcurrent,
+	}); err != nil {
 		return err
 	}
 	ctrl.Log.Info("starting", "version", version.String(), "operatorNamespace", o.operatorNamespace, "plivo", base.String())

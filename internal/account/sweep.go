@@ -2,7 +2,8 @@ package account
 
 import (
 	"context"
-	"math/rand/v2"
+	"fmt"
+	"hash/fnv"
 	"time"
 
 	"github.com/subaccount-operator/subaccount-operator/internal/plivo"
@@ -74,8 +75,7 @@ func (a *Account) due() time.Time {
 	if s.started.IsZero() {
 		return time.Now()
 	}
-	// Up to a tenth early, so that many accounts do not stay in step.
-	due := s.started.Add(a.interval - rand.N(a.interval/10))
+	due := s.started.Add(a.interval - a.early())
 	switch {
 	case a.circuit.open:
 		return s.started.Add(a.interval)
@@ -86,6 +86,14 @@ func (a *Account) due() time.Time {
 	default:
 		return due
 	}
+}
+
+// early is by how much a sweep is due before the interval is over, up to a
+// tenth of it, so that many accounts do not stay in step.
+func (a *Account) early() time.Duration {
+	h := fnv.New32a()
+	_, _ = fmt.Fprint(h, a.name, a.sweeper.finished) // never fails
+	return a.interval / 10 * time.Duration(h.Sum32()%1000) / 1000
 }
 
 func (a *Account) run(ctx context.Context) {

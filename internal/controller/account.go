@@ -7,6 +7,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/types"
@@ -106,10 +107,20 @@ func (r *AccountReconciler) Reconcile(ctx context.Context, req ctrl.Request) (ct
 	if a.DeletionTimestamp != nil {
 		reason, message = v1alpha1.ReasonInUse, "The Account is being deleted, and stays until no Subaccount needs it any more."
 	}
-	if err := r.report(ctx, a, users, reason, message); err != nil {
-		return ctrl.Result{}, err
+	// Of a process that is new, what the one before it told stands until the
+	// first answer.
+	if reason != v1alpha1.ReasonConnecting || !told(a) {
+		if err := r.report(ctx, a, users, reason, message); err != nil {
+			return ctrl.Result{}, err
+		}
 	}
 	return ctrl.Result{}, r.Subaccounts.EnqueueChanged(ctx, a.Name)
+}
+
+// told says whether the status tells of the spec as it is.
+func told(a *v1alpha1.Account) bool {
+	c := meta.FindStatusCondition(a.Status.Conditions, v1alpha1.ConditionReady)
+	return c != nil && c.ObservedGeneration == a.Generation
 }
 
 // subaccountsOf are the Subaccounts that refer to an Account.

@@ -2,6 +2,7 @@ package controller
 
 import (
 	"context"
+	"maps"
 	"sync"
 	"time"
 
@@ -72,6 +73,7 @@ func (r *AccountReconciler) removeStrays(ctx context.Context, a *v1alpha1.Accoun
 	}
 	seen.sweep = sweep
 	marked := acct.Marked()
+	maps.DeleteFunc(marked, func(_, marker string) bool { return !ownMarker(marker, r.Subaccounts.ClusterUID) })
 	if len(marked) == 0 {
 		seen.since = nil
 		return
@@ -82,7 +84,7 @@ func (r *AccountReconciler) removeStrays(ctx context.Context, a *v1alpha1.Accoun
 		return
 	}
 	since := map[string]time.Time{}
-	for _, authID := range strayOf(marked, r.Subaccounts.ClusterUID, live, len(r.Subaccounts.Namespaces) > 0) {
+	for _, authID := range strayOf(marked, live, len(r.Subaccounts.Namespaces) > 0) {
 		first, ok := seen.since[authID]
 		if !ok {
 			first = swept.Started
@@ -98,10 +100,16 @@ func (r *AccountReconciler) removeStrays(ctx context.Context, a *v1alpha1.Accoun
 	seen.since = since
 }
 
-// strayOf picks those among the marked subaccounts that are nobody's. An
+// ownMarker says whether a marker is of this cluster.
+func ownMarker(marker string, cluster types.UID) bool {
+	_, uid, _ := subaccount.ParseMarker(marker)
+	return marker == subaccount.Marker(cluster, uid)
+}
+
+// strayOf picks those among this cluster's marked subaccounts that are nobody's. An
 // instance that does not see every namespace can tell only of Subaccounts that
 // it sees recorded under another authID.
-func strayOf(marked map[string]string, cluster types.UID, live []v1alpha1.Subaccount, limited bool) []string {
+func strayOf(marked map[string]string, live []v1alpha1.Subaccount, limited bool) []string {
 	claimed := map[string]struct{}{}
 	byUID := map[types.UID]*v1alpha1.Subaccount{}
 	for i := range live {
@@ -111,7 +119,7 @@ func strayOf(marked map[string]string, cluster types.UID, live []v1alpha1.Subacc
 	var found []string
 	for authID, marker := range marked {
 		_, uid, _ := subaccount.ParseMarker(marker)
-		if _, taken := claimed[authID]; taken || marker != subaccount.Marker(cluster, uid) {
+		if _, taken := claimed[authID]; taken {
 			continue
 		}
 		owner, exists := byUID[uid]

@@ -37,10 +37,7 @@ func deletion(o *Observation) *Decision {
 	if !o.NotFound.First.IsZero() {
 		return o.deletionNotFound()
 	}
-	return &Decision{
-		Step: StepDelete, AuthID: status.AuthID,
-		Cascade: o.Object.Spec.CascadePolicy == v1alpha1.CascadePolicyDelete,
-	}
+	return o.delete()
 }
 
 // deletionOfPending confirms first: what a pending attempt made is recorded,
@@ -67,20 +64,30 @@ func (o *Observation) deleted() *Decision {
 	return step(StepRelease)
 }
 
-// deletionNotFound: a 404 alone may be a proxy's. It counts once the same
-// account's list has since been read whole and lacks the subaccount too.
+// deletionNotFound: a 404 alone may be a proxy's, and a list may lag. They
+// count once the same account's list, read whole since, lacks the subaccount
+// and Plivo then still does not find it.
 func (o *Observation) deletionNotFound() *Decision {
 	sweep, ok := o.swept()
 	switch {
-	case !ok || !sweep.Started.After(o.NotFound.Last):
+	case !ok || !sweep.Started.After(o.NotFound.First):
 		return wait(v1alpha1.ReasonDeleting, "Plivo does not find the subaccount. The finalizer goes once Plivo's list lacks it too.").
-			sweep(o.NotFound.Last.Add(1))
+			sweep(o.NotFound.First.Add(1))
 	case o.implausible():
 		return wait(v1alpha1.ReasonInventoryImplausible, implausibleMessage)
-	case o.Remote.IsAbsent():
-		return o.deleted()
-	default:
+	case !o.Remote.IsAbsent():
 		// The list shows it: the 404 was wrong. Ask again, with a pause.
 		return wait(v1alpha1.ReasonDeleting, "Plivo's list shows a subaccount that Plivo does not find when asked to delete it.").backoff()
+	case !o.NotFound.Last.After(sweep.Started):
+		return o.delete()
+	default:
+		return o.deleted()
+	}
+}
+
+func (o *Observation) delete() *Decision {
+	return &Decision{
+		Step: StepDelete, AuthID: o.Object.Status.AuthID,
+		Cascade: o.Object.Spec.CascadePolicy == v1alpha1.CascadePolicyDelete,
 	}
 }

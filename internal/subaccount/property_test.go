@@ -148,7 +148,7 @@ func mayRelease(o *observation) bool {
 	sweep, swept := o.Swept.Get()
 	a := accountOf(o)
 	return s.AuthID == "" || o.Deleted || judged && !c.Ours ||
-		swept && a.ID != "" && !o.NotFound.First.IsZero() && sweep.Started.After(o.NotFound.Last) && o.Remote.IsAbsent() && !a.Implausible
+		swept && a.ID != "" && !o.NotFound.First.IsZero() && sweep.Started.After(o.NotFound.First) && o.NotFound.Last.After(sweep.Started) && o.Remote.IsAbsent() && !a.Implausible
 }
 
 // exact compares whole observations, unexported fields of facts included.

@@ -1,0 +1,62 @@
+package controller
+
+import (
+	"context"
+	"time"
+
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/types"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
+
+	"github.com/subaccount-operator/subaccount-operator/internal/account"
+	"github.com/subaccount-operator/subaccount-operator/internal/plivo"
+)
+
+// settleMargin and the time limit of a call make the settle time: so long after
+// its first sight a create call may still take effect.
+const settleMargin = 30 * time.Second
+
+// Options of both reconcilers.
+type Options struct {
+	// NewClient makes a client for a main account's credentials.
+	NewClient func(plivo.Credentials) *plivo.Client
+	// Timeout of one call to Plivo.
+	Timeout time.Duration
+	// Digester of tokens, the one of CacheOptions.
+	Digester *plivo.Digester
+	// Credentials is the cache of CredentialsCacheOptions, which has to be added
+	// to the manager too.
+	Credentials cache.Cache
+	// OperatorNamespace is where the Accounts' credentials Secrets are.
+	OperatorNamespace string
+	// ClusterUID is the UID of the namespace kube-system.
+	ClusterUID types.UID
+	// Namespaces that this instance is limited to; none: all.
+	Namespaces []string
+	// Selector of the Accounts that this instance serves.
+	Selector labels.Selector
+	// MaxConcurrent passes over Subaccounts.
+	MaxConcurrent int
+}
+
+// Add adds both reconcilers to a manager. The sweeps end with the context.
+func Add(ctx context.Context, mgr ctrl.Manager, o Options) error {
+	accounts := &AccountReconciler{
+		Client: mgr.GetClient(), Credentials: o.Credentials, OperatorNamespace: o.OperatorNamespace,
+		Events: mgr.GetEventRecorder("subaccount-operator"), Selector: o.Selector,
+	}
+	accounts.Accounts = account.NewRegistry(ctx, account.Options{
+		NewClient: o.NewClient, Timeout: o.Timeout, Digester: o.Digester,
+		Recorded: accounts.Recorded, Notify: accounts.Notify,
+	})
+	accounts.Subaccounts = &SubaccountReconciler{
+		Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Events: accounts.Events, Accounts: accounts.Accounts,
+		Digester: o.Digester, ClusterUID: o.ClusterUID, Namespaces: o.Namespaces, Selector: o.Selector,
+		Timeout: o.Timeout, Settle: o.Timeout + settleMargin, MaxConcurrent: o.MaxConcurrent,
+	}
+	if err := accounts.Subaccounts.SetupWithManager(ctx, mgr); err != nil {
+		return err
+	}
+	return accounts.SetupWithManager(mgr)
+}

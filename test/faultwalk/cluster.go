@@ -1,0 +1,147 @@
+package faultwalk
+
+import (
+	"bytes"
+	"context"
+	"io"
+	"net/http"
+	"net/url"
+	"strconv"
+	"sync"
+
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/labels"
+)
+
+// backend is an API server: the one in memory, or the real one.
+type backend interface {
+	// do performs one request that is no watch, and returns what it has changed.
+	do(*http.Request) (code int, body []byte, changes []change)
+}
+
+// change is one version of an object, as watches tell of it.
+type change struct {
+	resource string
+	old, now *unstructured.Unstructured // old is nil for a new object
+	gone     bool
+}
+
+func (c *change) version() int {
+	v, err := strconv.Atoi(c.now.GetResourceVersion())
+	must(err)
+	return v
+}
+
+// cluster is a backend and what it has told. Watches are served from here, so
+// that they can be delayed, and so that the fake clock stands still while a
+// real API server works.
+type cluster struct {
+	backend backend
+
+	mu     sync.Mutex
+	log    []change
+	grown  chan struct{} // closed at the next change
+	latest map[target]*unstructured.Unstructured
+}
+
+func newCluster(b backend) *cluster {
+	return &cluster{backend: b, grown: make(chan struct{}), latest: map[target]*unstructured.Unstructured{}}
+}
+
+func (c *cluster) do(req *http.Request) *http.Response {
+	code, body, changes := c.backend.do(req)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, ch := range changes {
+		c.log = append(c.log, ch)
+		if at := targetOf(ch.resource, ch.now); ch.gone {
+			delete(c.latest, at)
+		} else {
+			c.latest[at] = ch.now
+		}
+	}
+	if len(changes) > 0 {
+		close(c.grown)
+		c.grown = make(chan struct{})
+	}
+	return answer(code, body)
+}
+
+func answer(code int, body []byte) *http.Response {
+	return &http.Response{
+		StatusCode: code, Status: http.StatusText(code), Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
+		Header: http.Header{"Content-Type": {"application/json"}}, Body: io.NopCloser(bytes.NewReader(body)), ContentLength: int64(len(body)),
+	}
+}
+
+// get returns the object as it stands, nil if there is none.
+func (c *cluster) get(at target) *unstructured.Unstructured {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.latest[at]
+}
+
+// since returns the changes from a place in the log on, and what tells of more.
+func (c *cluster) since(cursor int) ([]change, <-chan struct{}) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.log[cursor:], c.grown
+}
+
+// watch answers a watch; blind is asked before each delivery and may wait.
+func (c *cluster) watch(req *http.Request, blind func(context.Context)) *http.Response {
+	at, _ := parse(req.URL.Path)
+	query := req.URL.Query()
+	from, err := strconv.Atoi(query.Get("resourceVersion"))
+	must(err)
+	wanted := matcher(at, query)
+	reader, writer := io.Pipe()
+	ctx := req.Context()
+	context.AfterFunc(ctx, func() { _ = writer.CloseWithError(ctx.Err()) })
+	go func() {
+		for cursor := 0; ctx.Err() == nil; {
+			changes, grown := c.since(cursor)
+			for i := range changes {
+				blind(ctx)
+				if changes[i].version() > from && changes[i].tell(at.resource, wanted, writer) != nil {
+					return
+				}
+			}
+			cursor += len(changes)
+			select {
+			case <-grown:
+			case <-ctx.Done():
+			}
+		}
+	}()
+	resp := answer(http.StatusOK, nil)
+	resp.Body, resp.ContentLength = reader, -1
+	return resp
+}
+
+func matcher(at target, query url.Values) func(*unstructured.Unstructured) bool {
+	selector, err := labels.Parse(query.Get("labelSelector"))
+	must(err)
+	return func(obj *unstructured.Unstructured) bool {
+		return obj != nil && (at.namespace == "" || obj.GetNamespace() == at.namespace) && selector.Matches(labels.Set(obj.GetLabels()))
+	}
+}
+
+// tell writes the event that a watch of the wanted objects gets of a change.
+func (c *change) tell(resource string, wanted func(*unstructured.Unstructured) bool, w io.Writer) error {
+	if c.resource != resource {
+		return nil
+	}
+	was, is := wanted(c.old), wanted(c.now) && !c.gone
+	kind := "MODIFIED"
+	switch {
+	case !was && !is:
+		return nil
+	case !was:
+		kind = "ADDED"
+	case !is:
+		kind = "DELETED"
+	}
+	_, err := w.Write(append(encode(map[string]any{"type": kind, "object": c.now.Object}), '\n'))
+	return err
+}

@@ -1,0 +1,94 @@
+package faultwalk
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/subaccount-operator/subaccount-operator/internal/plivo/plivosim"
+)
+
+// patience is how long, by the fake clock, anything may take: several sweeps
+// and settle times.
+const patience = 40 * time.Minute
+
+// run is one life of a Subaccount under a schedule: made, renamed, changed by
+// hand at Plivo, removed. It returns the steps of that life, and how many of
+// the faults it met.
+func run(b backend, due schedule) (trace []string, met int, err error) {
+	w := newWorld(b, due)
+	w.apply()
+	w.process = startProcess(w)
+	defer func() {
+		w.process.kill()
+		<-w.process.done
+	}()
+	if err = w.until("made"); err != nil {
+		return w.trace, len(due) - len(w.due), err
+	}
+	w.inLife(w.rename)
+	if err = w.until("renamed"); err != nil {
+		return w.trace, len(due) - len(w.due), err
+	}
+	w.inLife(func() {
+		w.sim.Edit(mainID, w.ours()[0].AuthID, func(x *plivosim.Subaccount) { x.Name = "By hand" })
+	})
+	if err = w.until("put right"); err != nil {
+		return w.trace, len(due) - len(w.due), err
+	}
+	w.inLife(w.remove)
+	if err = w.until("removed"); err != nil {
+		return w.trace, len(due) - len(w.due), err
+	}
+	err = w.takeOver()
+	return w.trace, len(due) - len(w.due), err
+}
+
+// inLife does something unless the resource was removed before its time.
+func (w *world) inLife(do func()) {
+	if !w.wanted.removed {
+		do()
+	}
+}
+
+// takeOver ends the process, lets a new one work on its own, and sees that
+// nothing changes any more.
+func (w *world) takeOver() error {
+	w.mu.Lock()
+	w.watching = false
+	w.mu.Unlock()
+	w.process.kill()
+	<-w.process.done
+	w.process = startProcess(w)
+	time.Sleep(patience / 2)
+	return w.until("taken over")
+}
+
+// until waits, by the fake clock, until everything is exact.
+func (w *world) until(phase string) (err error) {
+	for deadline := time.Now().Add(patience); time.Now().Before(deadline); {
+		time.Sleep(500 * time.Millisecond)
+		w.nurse()
+		if err = w.exact(); err == nil {
+			return nil
+		}
+	}
+	return fmt.Errorf("not %s: %w", phase, err)
+}
+
+// nurse does what the world around does by itself: a dead process is started
+// again, and who has suspended a resource resumes it.
+func (w *world) nurse() {
+	if w.process.dead.Load() {
+		<-w.process.done
+		w.process = startProcess(w)
+	}
+	w.mu.Lock()
+	resume := !w.resumeAt.IsZero() && time.Now().After(w.resumeAt)
+	if resume {
+		w.resumeAt = time.Time{}
+	}
+	w.mu.Unlock()
+	if resume {
+		w.patch(subaccountPath, `{"spec":{"suspend":null}}`)
+	}
+}

@@ -1,0 +1,286 @@
+package faultwalk
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+
+	jsonpatch "gopkg.in/evanphx/json-patch.v4"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
+	utiljson "k8s.io/apimachinery/pkg/util/json"
+)
+
+// memory is an API server in memory: the few kinds that the operator touches,
+// with resource versions, UIDs, generations, finalizers and the status
+// subresource. What it does not know it refuses loudly. That it behaves as the
+// real one does for every step of the walk is TestConformance's to show.
+type memory struct {
+	mu      sync.Mutex
+	objects map[target]*unstructured.Unstructured
+	version int
+	uids    int
+	changes []change // of the request under way
+}
+
+// target is what a request's path names.
+type target struct {
+	resource, namespace, name string
+}
+
+func newMemory() *memory { return &memory{objects: map[target]*unstructured.Unstructured{}} }
+
+// do implements backend.
+func (m *memory) do(req *http.Request) (int, []byte, []change) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.changes = nil
+	at, sub := parse(req.URL.Path)
+	var body []byte
+	if req.Body != nil {
+		body, _ = io.ReadAll(req.Body)
+	}
+	answer, err := m.perform(req, at, sub, body)
+	if err != nil {
+		status := err.Status()
+		status.TypeMeta = metav1.TypeMeta{APIVersion: "v1", Kind: "Status"}
+		return int(status.Code), encode(status), m.changes
+	}
+	code := http.StatusOK
+	if req.Method == http.MethodPost {
+		code = http.StatusCreated
+	}
+	return code, encode(answer), m.changes
+}
+
+func (m *memory) perform(req *http.Request, at target, sub string, body []byte) (any, *apierrors.StatusError) {
+	kind, known := kinds[at.resource]
+	if !known || sub != "" && (sub != "status" || !kind.status || req.Method != http.MethodPatch) {
+		panic(fmt.Sprintf("the API in memory does not know %s %s", req.Method, req.URL))
+	}
+	switch old := m.objects[at]; {
+	case req.Method == http.MethodPost:
+		return m.create(kind, at, body)
+	case req.Method == http.MethodGet && at.name == "":
+		return m.list(kind, at, req.URL.Query()), nil
+	case old == nil:
+		return nil, apierrors.NewNotFound(schema.GroupResource{Group: kind.group, Resource: at.resource}, at.name)
+	case req.Method == http.MethodGet:
+		return old, nil
+	case req.Method == http.MethodPut:
+		return m.update(kind, at, "", old, decode(body))
+	case req.Method == http.MethodPatch:
+		patched, err := patch(old, types.PatchType(req.Header.Get("Content-Type")), body)
+		if err != nil {
+			return nil, err
+		}
+		return m.update(kind, at, sub, old, patched)
+	case req.Method == http.MethodDelete:
+		return m.delete(kind, at, old, body)
+	default:
+		panic("the API in memory does not know " + req.Method)
+	}
+}
+
+func (m *memory) create(kind kind, at target, body []byte) (any, *apierrors.StatusError) {
+	obj := decode(body)
+	at.name = obj.GetName()
+	if m.objects[at] != nil {
+		return nil, apierrors.NewAlreadyExists(schema.GroupResource{Group: kind.group, Resource: at.resource}, at.name)
+	}
+	m.uids++
+	obj.SetUID(types.UID(fmt.Sprintf("00000000-0000-4000-8000-%012x", m.uids)))
+	obj.SetCreationTimestamp(metav1.Now())
+	if at.namespace != "" {
+		obj.SetNamespace(at.namespace)
+	}
+	if kind.schema != nil {
+		obj.SetGeneration(1)
+		delete(obj.Object, "status")
+	}
+	kind.complete(obj)
+	m.put(at, obj)
+	return obj, nil
+}
+
+// update takes over what may be changed, and does nothing if that is nothing.
+func (m *memory) update(kind kind, at target, sub string, old, wanted *unstructured.Unstructured) (any, *apierrors.StatusError) {
+	resource := schema.GroupResource{Group: kind.group, Resource: at.resource}
+	if v := wanted.GetResourceVersion(); v != "" && v != old.GetResourceVersion() {
+		return nil, apierrors.NewConflict(resource, at.name, fmt.Errorf("the object has been modified; please apply your changes to the latest version and try again"))
+	}
+	if uid := wanted.GetUID(); uid != "" && uid != old.GetUID() {
+		return nil, apierrors.NewConflict(resource, at.name, fmt.Errorf("another UID"))
+	}
+	updated := wanted
+	if sub == "status" {
+		updated = old.DeepCopy()
+		updated.Object["status"] = wanted.Object["status"]
+	} else {
+		for _, field := range []string{"uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds", "generation", "resourceVersion"} {
+			keep(updated, old, "metadata", field)
+		}
+		if kind.status {
+			keep(updated, old, "status")
+		}
+	}
+	kind.complete(updated)
+	updated.SetResourceVersion(old.GetResourceVersion())
+	if string(encode(updated)) == string(encode(old)) {
+		return old, nil
+	}
+	if kind.schema != nil && string(encode(updated.Object["spec"])) != string(encode(old.Object["spec"])) {
+		updated.SetGeneration(old.GetGeneration() + 1)
+	}
+	if updated.GetDeletionTimestamp() != nil && len(updated.GetFinalizers()) == 0 {
+		m.remove(at, updated)
+		return updated, nil
+	}
+	m.put(at, updated)
+	return updated, nil
+}
+
+func (m *memory) delete(kind kind, at target, old *unstructured.Unstructured, body []byte) (any, *apierrors.StatusError) {
+	var options metav1.DeleteOptions
+	if len(body) > 0 {
+		must(json.Unmarshal(body, &options))
+	}
+	if p := options.Preconditions; p != nil && (p.UID != nil && *p.UID != old.GetUID() || p.ResourceVersion != nil && *p.ResourceVersion != old.GetResourceVersion()) {
+		return nil, apierrors.NewConflict(schema.GroupResource{Group: kind.group, Resource: at.resource}, at.name, fmt.Errorf("a precondition failed"))
+	}
+	switch {
+	case len(old.GetFinalizers()) == 0:
+		m.remove(at, old.DeepCopy())
+		return metav1.Status{TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "Status"}, Status: metav1.StatusSuccess}, nil
+	case old.GetDeletionTimestamp() != nil:
+		return old, nil
+	}
+	dying := old.DeepCopy()
+	dying.SetDeletionTimestamp(new(metav1.Now()))
+	dying.SetDeletionGracePeriodSeconds(new(int64(0)))
+	if kind.schema != nil {
+		dying.SetGeneration(old.GetGeneration() + 1)
+	}
+	m.put(at, dying)
+	return dying, nil
+}
+
+func (m *memory) list(kind kind, at target, query url.Values) any {
+	selector, err := labels.Parse(query.Get("labelSelector"))
+	must(err)
+	items := []any{}
+	for _, obj := range m.objects {
+		if t := targetOf(at.resource, obj); t.resource == at.resource && (at.namespace == "" || t.namespace == at.namespace) &&
+			m.objects[t] == obj && selector.Matches(labels.Set(obj.GetLabels())) {
+			items = append(items, obj.Object)
+		}
+	}
+	slices.SortFunc(items, func(a, b any) int { return strings.Compare(sortKey(a), sortKey(b)) })
+	return map[string]any{
+		"apiVersion": kind.apiVersion(), "kind": kind.name + "List", "items": items,
+		"metadata": map[string]any{"resourceVersion": strconv.Itoa(m.version)},
+	}
+}
+
+func sortKey(item any) string {
+	u := unstructured.Unstructured{Object: item.(map[string]any)}
+	return u.GetNamespace() + "/" + u.GetName()
+}
+
+func (m *memory) put(at target, obj *unstructured.Unstructured) {
+	m.stamp(obj)
+	m.changes = append(m.changes, change{resource: at.resource, old: m.objects[at], now: obj})
+	m.objects[at] = obj
+}
+
+func (m *memory) remove(at target, last *unstructured.Unstructured) {
+	m.stamp(last)
+	m.changes = append(m.changes, change{resource: at.resource, old: m.objects[at], now: last, gone: true})
+	delete(m.objects, at)
+}
+
+func (m *memory) stamp(obj *unstructured.Unstructured) {
+	m.version++
+	obj.SetResourceVersion(strconv.Itoa(m.version))
+}
+
+// patch applies a JSON patch or a merge patch.
+func patch(old *unstructured.Unstructured, form types.PatchType, body []byte) (*unstructured.Unstructured, *apierrors.StatusError) {
+	var data []byte
+	var err error
+	switch form {
+	case types.JSONPatchType:
+		operations, broken := jsonpatch.DecodePatch(body)
+		must(broken)
+		if data, err = operations.Apply(encode(old)); err != nil {
+			return nil, apierrors.NewGenericServerResponse(http.StatusUnprocessableEntity, "", schema.GroupResource{}, "", err.Error(), 0, false)
+		}
+	case types.MergePatchType:
+		data, err = jsonpatch.MergePatch(encode(old), body)
+		must(err)
+	default:
+		panic("the API in memory does not know patches of type " + string(form))
+	}
+	return decode(data), nil
+}
+
+// parse takes a path of the API apart.
+func parse(path string) (at target, sub string) {
+	parts := strings.Split(strings.Trim(path, "/"), "/")
+	if parts[0] == "api" {
+		parts = parts[2:]
+	} else {
+		parts = parts[3:]
+	}
+	if parts[0] == "namespaces" && len(parts) > 2 {
+		at.namespace, parts = parts[1], parts[2:]
+	}
+	at.resource = parts[0]
+	if len(parts) > 1 {
+		at.name = parts[1]
+	}
+	if len(parts) > 2 {
+		sub = parts[2]
+	}
+	return at, sub
+}
+
+func targetOf(resource string, obj *unstructured.Unstructured) target {
+	return target{resource: resource, namespace: obj.GetNamespace(), name: obj.GetName()}
+}
+
+func keep(updated, old *unstructured.Unstructured, path ...string) {
+	if v, ok, _ := unstructured.NestedFieldNoCopy(old.Object, path...); ok {
+		must(unstructured.SetNestedField(updated.Object, v, path...))
+	} else {
+		unstructured.RemoveNestedField(updated.Object, path...)
+	}
+}
+
+func encode(v any) []byte {
+	data, err := json.Marshal(v)
+	must(err)
+	return data
+}
+
+func decode(data []byte) *unstructured.Unstructured {
+	u := &unstructured.Unstructured{}
+	must(utiljson.Unmarshal(data, &u.Object)) // whole numbers stay whole
+	return u
+}
+
+func must(err error) {
+	if err != nil {
+		panic(err)
+	}
+}

@@ -1,0 +1,246 @@
+package faultwalk
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/subaccount-operator/subaccount-operator/api/v1alpha1"
+	"github.com/subaccount-operator/subaccount-operator/internal/plivo/plivosim"
+)
+
+const (
+	operatorNamespace = "operator"
+	tenant            = "tenant"
+	clusterUID        = "0a1b2c3d-0000-4000-8000-000000000000"
+	mainID            = "MAWALKWALKWALKWALKWA"
+	mainToken         = "the-main-account-s-token-of-the-fault-walk"
+)
+
+// world is one run: a cluster, a Plivo, and the processes that come and go.
+type world struct {
+	cluster *cluster
+	sim     *plivosim.Server
+
+	mu       sync.Mutex
+	due      schedule
+	count    map[string]int // of the steps so far, by kind
+	trace    []string
+	watching bool  // steps are counted
+	broken   error // what must never be
+	wanted   struct {
+		name    string
+		removed bool
+		edits   int
+	}
+	resumeAt time.Time // somebody takes spec.suspend away again
+
+	uid       types.UID
+	process   *process
+	strangers []plivosim.Subaccount
+}
+
+var subaccountAt = target{subaccounts, tenant, "a"}
+
+// newWorld has an Account that has been in use, with strangers at Plivo.
+func newWorld(b backend, due schedule) *world {
+	w := &world{cluster: newCluster(b), due: due, count: map[string]int{}, watching: true}
+	w.sim = plivosim.New(plivosim.Options{Accounts: map[string]string{mainID: mainToken}, Seed: 1, Latency: 20 * time.Millisecond, RateLimit: 300})
+	for _, name := range []string{"A stranger", "k8s-99999999-01234567-89ab-cdef-0123-456789abcdef", "k8s-0a1b2c3d-mine"} {
+		w.strangers = append(w.strangers, w.sim.Add(mainID, name, true))
+	}
+	w.wanted.name = "Name 0"
+	for _, ns := range []string{operatorNamespace, tenant} {
+		w.create("/api/v1/namespaces", &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: ns}})
+	}
+	w.create("/apis/apiextensions.k8s.io/v1/customresourcedefinitions", &metav1.PartialObjectMetadata{ObjectMeta: metav1.ObjectMeta{Name: "subaccounts." + v1alpha1.Group}})
+	w.create("/api/v1/namespaces/"+operatorNamespace+"/secrets", &corev1.Secret{
+		ObjectMeta: metav1.ObjectMeta{Name: "credentials"}, StringData: map[string]string{"auth_id": mainID, "auth_token": mainToken}})
+	w.create(groupPath+"/accounts", &v1alpha1.Account{
+		ObjectMeta: metav1.ObjectMeta{Name: "default", Finalizers: []string{v1alpha1.Finalizer}},
+		Spec:       v1alpha1.AccountSpec{CredentialsSecretRef: v1alpha1.CredentialsSecretReference{Name: "credentials"}, NamespaceSelector: &metav1.LabelSelector{}},
+	})
+	return w
+}
+
+const groupPath = "/apis/" + v1alpha1.Group + "/v1alpha1"
+
+// request is made by somebody who is no process of ours.
+func (w *world) request(method, path, contentType string, body []byte) *http.Response {
+	req := &http.Request{Method: method, URL: &url.URL{Path: path}, Header: http.Header{"Content-Type": {contentType}}}
+	if body != nil {
+		req.Body = readCloser{bytes.NewReader(body)}
+	}
+	return w.cluster.do(req)
+}
+
+type readCloser struct{ *bytes.Reader }
+
+// Close implements io.Closer.
+func (readCloser) Close() error { return nil }
+
+func (w *world) create(path string, obj runtime.Object) *unstructured.Unstructured {
+	resp := w.request(http.MethodPost, path, "application/json", encode(obj))
+	body, err := io.ReadAll(resp.Body)
+	must(err)
+	if resp.StatusCode != http.StatusCreated {
+		panic(fmt.Sprintf("%s: %s", path, body))
+	}
+	return decode(body)
+}
+
+func (w *world) patch(path, merge string) {
+	w.request(http.MethodPatch, path, string(types.MergePatchType), []byte(merge))
+}
+
+const subaccountPath = groupPath + "/namespaces/" + tenant + "/subaccounts/a"
+
+func (w *world) apply() {
+	w.uid = w.create(groupPath+"/namespaces/"+tenant+"/subaccounts", &v1alpha1.Subaccount{
+		ObjectMeta: metav1.ObjectMeta{Name: "a"},
+		Spec:       v1alpha1.SubaccountSpec{Name: &w.wanted.name, Enabled: new(true)},
+	}).GetUID()
+}
+
+// What people do meanwhile, and at any moment.
+
+func (w *world) rename() {
+	w.mu.Lock()
+	w.wanted.edits++
+	w.wanted.name = fmt.Sprintf("Name %d", w.wanted.edits)
+	name := w.wanted.name
+	w.mu.Unlock()
+	w.patch(subaccountPath, `{"spec":{"name":"`+name+`"}}`)
+}
+
+func (w *world) remove() {
+	w.mu.Lock()
+	w.wanted.removed = true
+	w.mu.Unlock()
+	w.request(http.MethodDelete, subaccountPath, "", nil)
+}
+
+func (w *world) suspend() {
+	w.mu.Lock()
+	w.resumeAt = time.Now().Add(20 * time.Second)
+	w.mu.Unlock()
+	w.patch(subaccountPath, `{"spec":{"suspend":true}}`)
+}
+
+// touch changes an object that a process is about to write.
+func (w *world) touch(path string) {
+	w.mu.Lock()
+	w.wanted.edits++
+	n := w.wanted.edits
+	w.mu.Unlock()
+	w.patch(strings.TrimSuffix(path, "/status"), fmt.Sprintf(`{"metadata":{"annotations":{"touched":"%d"}}}`, n))
+}
+
+// next counts a step and says which fault is due at it.
+func (w *world) next(s *step) *fault {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if !w.watching {
+		return nil
+	}
+	w.count[s.what]++
+	named := fmt.Sprintf("%s#%d", s.what, w.count[s.what])
+	if len(w.due) == 0 || w.due[0].what != s.what || w.due[0].nth > w.count[s.what] {
+		w.trace = append(w.trace, named)
+		return nil
+	}
+	f := w.due[0].fault
+	w.due = w.due[1:]
+	w.trace = append(w.trace, named+":"+f.name)
+	return f
+}
+
+// send has the simulated Plivo answer, and holds it against what must never be.
+func (w *world) send(req *http.Request) (*http.Response, error) {
+	resp, err := serve(w.sim, req)
+	var named int
+	for _, x := range w.ours() {
+		if x.Enabled || !strings.HasPrefix(x.Name, "k8s-0a1b2c3d-") {
+			named++
+		}
+	}
+	if named > 1 {
+		w.mu.Lock()
+		w.broken = fmt.Errorf("%d subaccounts that can be used, after %s %s", named, req.Method, req.URL.Path)
+		w.mu.Unlock()
+	}
+	return resp, err
+}
+
+// ours are the subaccounts at Plivo that are no strangers.
+func (w *world) ours() []plivosim.Subaccount {
+	return slices.DeleteFunc(w.sim.Subaccounts(mainID), func(x plivosim.Subaccount) bool {
+		return slices.ContainsFunc(w.strangers, func(s plivosim.Subaccount) bool { return s.AuthID == x.AuthID })
+	})
+}
+
+// exact holds everything against the rule: one subaccount as the spec wants
+// it, with its credentials in the Secret; nothing once the resource was removed.
+func (w *world) exact() error {
+	w.mu.Lock()
+	wanted := w.wanted
+	broken := w.broken
+	w.mu.Unlock()
+	if broken != nil {
+		return broken
+	}
+	for _, stranger := range w.strangers {
+		if now, ok := w.sim.Subaccount(mainID, stranger.AuthID); !ok || now != stranger {
+			return fmt.Errorf("the stranger %s was touched", stranger.Name)
+		}
+	}
+	ours := w.ours()
+	secret, resource := w.cluster.get(target{secrets, tenant, "a-plivo"}), w.cluster.get(subaccountAt)
+	if wanted.removed {
+		if secret != nil && resource == nil && slices.ContainsFunc(secret.GetOwnerReferences(), func(o metav1.OwnerReference) bool { return o.UID == w.uid }) {
+			secret = nil // the garbage collector's, which does not run here
+		}
+		if resource != nil || len(ours) > 0 || secret != nil {
+			return fmt.Errorf("removed: resource left %v, at Plivo %d, Secret left %v", resource != nil, len(ours), secret != nil)
+		}
+		return nil
+	}
+	if resource == nil || secret == nil || len(ours) != 1 {
+		return fmt.Errorf("resource %v, Secret %v, %d at Plivo", resource != nil, secret != nil, len(ours))
+	}
+	x := ours[0]
+	if x.Name != wanted.name || !x.Enabled {
+		return fmt.Errorf("at Plivo %q, enabled %v; wanted %q", x.Name, x.Enabled, wanted.name)
+	}
+	var s v1alpha1.Subaccount
+	into(resource, &s)
+	var credentials corev1.Secret
+	into(secret, &credentials)
+	ready := meta.FindStatusCondition(s.Status.Conditions, v1alpha1.ConditionReady)
+	switch {
+	case ready == nil || ready.Status != metav1.ConditionTrue || ready.Reason != v1alpha1.ReasonReady || s.Status.ObservedGeneration != s.Generation:
+		return fmt.Errorf("not Ready: %+v", s.Status)
+	case s.Status.AuthID != x.AuthID || s.Status.AccountID != mainID || s.Status.PendingCreation != nil || !slices.Contains(s.Finalizers, v1alpha1.Finalizer):
+		return fmt.Errorf("recorded %+v, at Plivo %s", s.Status, x.AuthID)
+	case string(credentials.Data["auth_id"]) != x.AuthID || string(credentials.Data["auth_token"]) != x.AuthToken || len(credentials.Data) != 2:
+		return fmt.Errorf("the Secret holds other credentials")
+	}
+	return nil
+}
+
+func into(u *unstructured.Unstructured, obj any) {
+	must(runtime.DefaultUnstructuredConverter.FromUnstructured(u.Object, obj))
+}
