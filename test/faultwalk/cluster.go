@@ -26,8 +26,8 @@ type change struct {
 	gone     bool
 }
 
-func (c *change) version() int {
-	v, err := strconv.Atoi(c.now.GetResourceVersion())
+func version(obj *unstructured.Unstructured) int {
+	v, err := strconv.Atoi(obj.GetResourceVersion())
 	must(err)
 	return v
 }
@@ -103,7 +103,7 @@ func (c *cluster) watch(req *http.Request, blind func(context.Context)) *http.Re
 			changes, grown := c.since(cursor)
 			for i := range changes {
 				blind(ctx)
-				if changes[i].version() > from && changes[i].tell(at.resource, wanted, writer) != nil {
+				if version(changes[i].now) > from && changes[i].tell(at.resource, wanted, writer) != nil {
 					return
 				}
 			}

@@ -56,6 +56,8 @@ var faults = []fault{
 		s.process.blindUntil.Store(new(time.Now().Add(12 * time.Second)))
 		return s.send()
 	}},
+	{"overtaken", anywhere, overtaken(2 * time.Second)},
+	{"frozen", anywhere, overtaken(time.Minute)},
 
 	{"conflict", written, func(s *step) (*http.Response, error) {
 		s.process.world.touch(s.request.URL.Path)
@@ -90,6 +92,22 @@ func meanwhile(do func(*world)) func(*step) (*http.Response, error) {
 		resp, err := s.send()
 		do(s.process.world)
 		return resp, err
+	}
+}
+
+// overtaken has the process stand still before a call while another one works,
+// and go on, knowing nothing of it, beside that one.
+func overtaken(pause time.Duration) func(*step) (*http.Response, error) {
+	return func(s *step) (*http.Response, error) {
+		p, until := s.process, time.Now().Add(pause)
+		p.frozenUntil.Store(&until)
+		p.blindUntil.Store(&until)
+		p.world.replace(until.Add(30 * time.Second))
+		time.Sleep(pause)
+		if err := s.request.Context().Err(); err != nil {
+			return nil, err // as net/http, which looks before it sends
+		}
+		return s.send()
 	}
 }
 

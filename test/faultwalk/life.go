@@ -14,14 +14,11 @@ const patience = 40 * time.Minute
 // run is one life of a Subaccount under a schedule: made, renamed, changed by
 // hand at Plivo, removed. It returns the steps of that life, and how many of
 // the faults it met.
-func run(b backend, due schedule) (trace []string, met int, err error) {
+func run(b backend, due schedule) (trace []*entry, met int, err error) {
 	w := newWorld(b, due)
 	w.apply()
 	w.process = startProcess(w)
-	defer func() {
-		w.process.kill()
-		<-w.process.done
-	}()
+	defer w.end()
 	if err = w.until("made"); err != nil {
 		return w.trace, len(due) - len(w.due), err
 	}
@@ -56,11 +53,31 @@ func (w *world) takeOver() error {
 	w.mu.Lock()
 	w.watching = false
 	w.mu.Unlock()
-	w.process.kill()
-	<-w.process.done
+	w.end()
 	w.process = startProcess(w)
 	time.Sleep(patience / 2)
-	return w.until("taken over")
+	if err := w.until("taken over"); err != nil {
+		return err
+	}
+	return w.frugal()
+}
+
+// replace has another process lead. The one that leads now ends later.
+func (w *world) replace(leaves time.Time) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.process.leaves = leaves
+	w.former = append(w.former, w.process)
+	w.process = startProcess(w)
+}
+
+// end ends all processes.
+func (w *world) end() {
+	for _, p := range append(w.former, w.process) {
+		p.kill()
+		<-p.done
+	}
+	w.former = nil
 }
 
 // until waits, by the fake clock, until everything is exact.
@@ -78,17 +95,19 @@ func (w *world) until(phase string) (err error) {
 // nurse does what the world around does by itself: a dead process is started
 // again, and who has suspended a resource resumes it.
 func (w *world) nurse() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
 	if w.process.dead.Load() {
-		<-w.process.done
+		w.former = append(w.former, w.process)
 		w.process = startProcess(w)
 	}
-	w.mu.Lock()
-	resume := !w.resumeAt.IsZero() && time.Now().After(w.resumeAt)
-	if resume {
-		w.resumeAt = time.Time{}
+	for _, p := range w.former {
+		if !p.dead.Load() && time.Now().After(p.leaves) {
+			p.kill()
+		}
 	}
-	w.mu.Unlock()
-	if resume {
+	if !w.resumeAt.IsZero() && time.Now().After(w.resumeAt) {
+		w.resumeAt = time.Time{}
 		w.patch(subaccountPath, `{"spec":{"suspend":null}}`)
 	}
 }

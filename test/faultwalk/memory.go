@@ -19,6 +19,8 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 	utiljson "k8s.io/apimachinery/pkg/util/json"
+
+	"github.com/subaccount-operator/subaccount-operator/api/v1alpha1"
 )
 
 // memory is an API server in memory: the few kinds that the operator touches,
@@ -38,7 +40,16 @@ type target struct {
 	resource, namespace, name string
 }
 
-func newMemory() *memory { return &memory{objects: map[target]*unstructured.Unstructured{}} }
+func newMemory() *memory {
+	m := &memory{objects: map[target]*unstructured.Unstructured{}}
+	for _, at := range []target{{namespaces, "", operatorNamespace}, {namespaces, "", tenant}, {crds, "", subaccounts + "." + v1alpha1.Group}} {
+		obj := &unstructured.Unstructured{Object: map[string]any{}}
+		obj.SetName(at.name)
+		kinds[at.resource].complete(obj)
+		m.put(at, obj)
+	}
+	return m
+}
 
 // do implements backend.
 func (m *memory) do(req *http.Request) (int, []byte, []change) {
@@ -143,8 +154,8 @@ func (m *memory) update(kind kind, at target, sub string, old, wanted *unstructu
 		updated.SetGeneration(old.GetGeneration() + 1)
 	}
 	if updated.GetDeletionTimestamp() != nil && len(updated.GetFinalizers()) == 0 {
-		m.remove(at, updated)
-		return updated, nil
+		m.remove(at, updated.DeepCopy())
+		return updated, nil // with the version that it had
 	}
 	m.put(at, updated)
 	return updated, nil

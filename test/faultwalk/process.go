@@ -38,8 +38,10 @@ type process struct {
 	up    chan struct{} // closed when all of it runs
 	done  chan struct{} // closed when the manager has ended
 	dead  atomic.Bool   // nothing that it still does has any effect
-	// blindUntil: its watches tell nothing before.
-	blindUntil atomic.Pointer[time.Time]
+	// blindUntil: its watches tell nothing before. frozenUntil: nor does it do
+	// anything.
+	blindUntil, frozenUntil atomic.Pointer[time.Time]
+	leaves                  time.Time // once another has taken its place
 }
 
 var errDead = errors.New("the process is dead")
@@ -170,14 +172,19 @@ func (p *process) step(what string, req *http.Request, send func() (*http.Respon
 	}
 	// Of two calls at the same instant it is always the same one that goes first.
 	time.Sleep(offset(what))
-	s := &step{process: p, what: what, request: req, send: send}
-	f := p.world.next(s)
+	if until := p.frozenUntil.Load(); until != nil {
+		time.Sleep(time.Until(*until))
+	}
+	e, f := p.world.next(what)
 	var resp *http.Response
 	var err error
 	if f == nil {
 		resp, err = send()
 	} else {
-		resp, err = f.strike(s)
+		resp, err = f.strike(&step{process: p, what: what, request: req, send: send})
+	}
+	if err == nil {
+		e.code = resp.StatusCode
 	}
 	if p.dead.Load() {
 		return nil, errDead

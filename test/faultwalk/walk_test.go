@@ -5,7 +5,6 @@ import (
 	"os"
 	"runtime"
 	"runtime/debug"
-	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -15,6 +14,8 @@ import (
 	utilruntime "k8s.io/apimachinery/pkg/util/runtime"
 	"k8s.io/klog/v2"
 	ctrl "sigs.k8s.io/controller-runtime"
+
+	"github.com/subaccount-operator/subaccount-operator/test/devplane"
 )
 
 func TestMain(m *testing.M) {
@@ -27,55 +28,69 @@ func TestMain(m *testing.M) {
 }
 
 // inMemory runs one schedule in a bubble of its own, under a fake clock.
-func inMemory(t *testing.T, s schedule) (trace []string, met int, err error) {
+func inMemory(t *testing.T, s schedule) (trace []*entry, met int, err error) {
 	synctest.Test(t, func(*testing.T) { trace, met, err = run(newMemory(), s) })
 	return trace, met, err
 }
 
 // check runs one schedule and returns the steps of the life that it led to,
 // and how many of the faults that life met.
-func check(t *testing.T, s schedule) (trace []string, met int) {
+func check(t *testing.T, s schedule) (trace []*entry, met int) {
 	trace, met, err := inMemory(t, s)
 	if err != nil {
-		t.Errorf("%v\n\t%s\nalone: SCHEDULE=%s go test ./test/faultwalk -run TestSchedule -v", err, strings.Join(trace, " "), s)
+		t.Errorf("%v\n\t%s\nalone: SCHEDULE=%s go test ./test/faultwalk -run TestSchedule -v", err, text(anyLane, trace), s)
 	}
 	return trace, met
 }
 
 // further are the schedules that add one fault to another, at a later step.
-func further(s schedule, trace []string) []schedule {
+func further(s schedule, trace []*entry) []schedule {
 	var all []schedule
 	later := len(s) == 0
-	for _, entry := range trace {
-		what, rest, _ := strings.Cut(entry, "#")
-		nth, struck, _ := strings.Cut(rest, ":")
-		if struck != "" {
+	for _, e := range trace {
+		if e.fault != "" {
 			later = true
 			continue
 		}
-		n, err := strconv.Atoi(nth)
-		must(err)
 		for i := range faults {
-			if later && faults[i].at(what) {
-				all = append(all, append(s[:len(s):len(s)], strike{what, n, &faults[i]}))
+			if later && faults[i].at(e.what) {
+				all = append(all, append(s[:len(s):len(s)], strike{e.what, e.nth, &faults[i]}))
 			}
 		}
 	}
 	return all
 }
 
+// What happens in one lane is in order. The lanes run side by side.
+
+func ofAccount(e *entry) bool {
+	return e.what == "list" || strings.HasSuffix(e.what, "-"+accounts+"/status")
+}
+func ofSubaccount(e *entry) bool { return !ofAccount(e) }
+func anyLane(*entry) bool        { return true }
+
+func text(lane func(*entry) bool, trace []*entry) string {
+	var parts []string
+	for _, e := range trace {
+		if lane(e) {
+			parts = append(parts, e.String())
+		}
+	}
+	return strings.Join(parts, " ")
+}
+
 // TestSchedule runs the one schedule that the environment names.
 func TestSchedule(t *testing.T) {
-	text := os.Getenv("SCHEDULE")
-	if text == "" {
+	named := os.Getenv("SCHEDULE")
+	if named == "" {
 		t.Skip("no SCHEDULE=step:fault,… given")
 	}
-	s, err := parseSchedule(text)
+	s, err := parseSchedule(named)
 	if err != nil {
 		t.Fatal(err)
 	}
 	trace, met := check(t, s)
-	t.Logf("%d of %d faults were met: %s", met, len(s), strings.Join(trace, " "))
+	t.Logf("%d of %d faults were met: %s", met, len(s), text(anyLane, trace))
 }
 
 // TestFaults walks every fault at every step of a life, and every pair.
@@ -86,9 +101,12 @@ func TestFaults(t *testing.T) {
 	for _, s := range singles {
 		trace, met := check(t, s)
 		if met != 1 {
-			t.Errorf("%s was not met: %v", s, trace)
+			t.Errorf("%s was not met: %s", s, text(anyLane, trace))
 		}
 		pairs = append(pairs, further(s, trace)...)
+	}
+	if os.Getenv("SINGLES") != "" {
+		return
 	}
 	fmt.Printf("    %d schedules of one fault done, %d of two to come\n", len(singles), len(pairs))
 	var next, both atomic.Int64
@@ -108,4 +126,49 @@ func TestFaults(t *testing.T) {
 		}
 	})
 	fmt.Printf("    schedules: %d of one fault, %d of two (%d lives met both)\n", len(singles), len(pairs), both.Load())
+}
+
+// TestConformance runs the schedules of one fault against a real API server,
+// and compares what each process did there with what it did in memory.
+func TestConformance(t *testing.T) {
+	plane, err := devplane.Start(devplane.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := plane.Stop(); err != nil {
+			t.Error(err)
+		}
+	})
+	server, err := newReal(t.Context(), plane.Config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	trace, _ := check(t, nil)
+	singles := further(nil, trace)
+	for _, s := range append([]schedule{nil}, singles...) {
+		var got []*entry
+		var err error
+		synctest.Test(t, func(*testing.T) { got, _, err = run(server, s) })
+		server.clear(t.Context())
+		if err != nil {
+			t.Errorf("%s, on a real API server: %v\n\t%s", s, err, text(anyLane, got))
+		}
+		conforms(t, s, got)
+	}
+	fmt.Printf("    schedules: %d of one fault, on a real API server, step by step as in memory\n", len(singles))
+}
+
+// conforms looks for a run in memory that goes as the real one did. Where two
+// things happen at the same instant, a schedule can go in more than one way.
+func conforms(t *testing.T, s schedule, got []*entry) {
+	const ways = 50
+	var wanted []*entry
+	for range ways {
+		wanted, _ = check(t, s)
+		if text(ofAccount, wanted) == text(ofAccount, got) && text(ofSubaccount, wanted) == text(ofSubaccount, got) {
+			return
+		}
+	}
+	t.Errorf("%s\nin memory: %s\nreal:      %s", s, text(anyLane, wanted), text(anyLane, got))
 }
