@@ -60,11 +60,19 @@ test: ## Run the tests, against a real API server where one is needed.
 		echo "==> go test ./...: some minutes; the first time also compiles everything, up to 10 more" && \
 		go test -vet=off -timeout 15m ./...
 
+# go test takes one fuzz target at a time. Without a bound on minimizing, that takes most of the time.
+FUZZTIME ?= 30s
+FUZZ := go test -vet=off -run '^$$' -fuzztime $(FUZZTIME) -fuzzminimizetime 10x
+
+.PHONY: fuzz
+fuzz: ## Run each fuzz target for FUZZTIME (30s).
+	$(FUZZ) -fuzz '^FuzzDecide$$' ./internal/subaccount
+	$(FUZZ) -fuzz '^FuzzAnswers$$' ./internal/plivo
+
 .PHONY: test-e2e
-test-e2e: ## Run the end-to-end tests.
-	@[ -d test/e2e ] || { echo "There are no end-to-end tests yet: no folder test/e2e." >&2; exit 1; }
+test-e2e: ## Run the end-to-end tests, about 8 minutes; E2E_SEED repeats a run, E2E_FOCUS picks specs by a regexp.
 	@assets=$$($(ASSETS)) && export KUBEBUILDER_ASSETS="$$assets" && \
-		go test -vet=off -tags e2e -timeout 60m ./test/e2e/...
+		go test -vet=off -tags e2e -timeout 30m -v ./test/e2e -ginkgo.v -ginkgo.focus '$(E2E_FOCUS)'
 
 .PHONY: lint
 lint: ## Run golangci-lint with kube-api-linter (built once, about 4 minutes).

@@ -56,11 +56,12 @@ type Plane struct {
 	// Env is what runs underneath, for AddUser and the like.
 	Env *envtest.Environment
 
-	dir         string
-	log         io.Writer
-	logFile     *os.File // nil when Options.Log is given
-	stopManager func() error
-	stop        func() error
+	dir          string
+	log          io.Writer
+	logFile      *os.File // nil when Options.Log is given
+	startManager func() error
+	stopManager  func() error // nil: it does not run
+	stop         func() error
 }
 
 // Start starts a control plane of its own, with nothing in it but the CRDs. The
@@ -112,7 +113,8 @@ func Start(opts Options) (_ *Plane, err error) {
 		return nil, err
 	}
 	if opts.ControllerManager {
-		if err := p.startControllerManager(opts.Controllers); err != nil {
+		p.startManager = func() error { return p.startControllerManager(opts.Controllers) }
+		if err := p.startManager(); err != nil {
 			return nil, err
 		}
 	}
@@ -210,7 +212,7 @@ func (p *Plane) startServers(crds []string) error {
 	}
 	plane := &p.Env.ControlPlane
 	plane.KubectlPath = p.Kubectl
-	plane.Etcd = &envtest.Etcd{DataDir: filepath.Join(p.dir, "etcd"), Out: p.log, Err: p.log}
+	plane.Etcd = &envtest.Etcd{DataDir: p.etcdData(), Out: p.log, Err: p.log}
 	server := plane.GetAPIServer()
 	server.CertDir, server.Out, server.Err = filepath.Join(p.dir, "apiserver"), p.log, p.log
 	// There is nothing behind the kubernetes Service here that would want endpoints.
@@ -239,20 +241,22 @@ func (p *Plane) startServers(crds []string) error {
 	return os.WriteFile(p.Kubeconfig, p.Env.KubeConfig, 0o600)
 }
 
-// program is the path to run a program by, so that it does not outlive this
-// process however that ends: a test that times out stops nothing. envtest
-// leaves no say in how it starts its programs, hence the wrapper; where there
-// is no setpriv, as outside Linux, the program itself is run.
+// program is the path of a wrapper to run a program by: envtest leaves no say
+// in how it starts its programs. The wrapper writes down the program's process
+// ID, for Kill, and sees to it that the program does not outlive this process
+// however that ends: a test that times out stops nothing. (Where there is no
+// setpriv, as outside Linux, it may.)
 func (p *Plane) program(name string) (string, error) {
-	path := filepath.Join(p.Assets, name)
-	setpriv, err := exec.LookPath("setpriv")
-	if err != nil {
-		return path, nil
+	command := fmt.Sprintf("'%s'", filepath.Join(p.Assets, name))
+	if setpriv, err := exec.LookPath("setpriv"); err == nil {
+		command = fmt.Sprintf("'%s' --pdeathsig KILL -- %s", setpriv, command)
 	}
 	wrapper := filepath.Join(p.dir, name+".sh")
-	script := fmt.Sprintf("#!/bin/sh\nexec '%s' --pdeathsig KILL -- '%s' \"$@\"\n", setpriv, path)
+	script := fmt.Sprintf("#!/bin/sh\necho $$ > '%s'\nexec %s \"$@\"\n", p.pidFile(name), command)
 	return wrapper, os.WriteFile(wrapper, []byte(script), 0o700)
 }
+
+func (p *Plane) pidFile(name string) string { return filepath.Join(p.dir, name+".pid") }
 
 // lastOutput is the end of what the programs printed, for who has to find out
 // why one did not start.

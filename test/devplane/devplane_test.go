@@ -30,6 +30,9 @@ const childVariable = "DEVPLANE_TEST_CHILD_DIR"
 func TestMain(m *testing.M) {
 	if dir := os.Getenv(childVariable); dir != "" {
 		plane, err := devplane.Start(devplane.Options{CRDs: []string{}, ControllerManager: true, Dir: dir})
+		if err == nil { // revived servers are tied to it like those that were started
+			err = errors.Join(plane.Kill(devplane.APIServer, devplane.Etcd), plane.Revive())
+		}
 		if err != nil {
 			fmt.Println("failed:", err)
 			os.Exit(1)

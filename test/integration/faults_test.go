@@ -9,7 +9,6 @@ import (
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/subaccount-operator/subaccount-operator/api/v1alpha1"
 	"github.com/subaccount-operator/subaccount-operator/internal/plivo/plivosim"
@@ -102,78 +101,5 @@ var _ = Describe("Exactly one subaccount", func() {
 		expectReady(s)
 		w.expectExact(s)
 		Expect(w.calls(plivosim.OpCreate)).To(Equal(1))
-	})
-})
-
-var _ = Describe("Drift", func() {
-	It("of name, enabled and token is put right after a sweep, for one call each", func() {
-		w := newWorld()
-		s := w.apply("a")
-		expectReady(s)
-		sim.Edit(w.main, s.Status.AuthID, func(x *plivosim.Subaccount) { x.Name = "By hand" })
-		Eventually(w.names).Should(Equal([]string{"Name of a"}))
-		Expect(w.calls(plivosim.OpUpdate)).To(Equal(2))
-		Expect(w.calls(plivosim.OpGet)).To(BeZero())
-		sim.Edit(w.main, s.Status.AuthID, func(x *plivosim.Subaccount) { x.AuthToken = "rotated-in-the-console-0123456789abcdefg" })
-		Eventually(func() string { return string(w.secret(s).Data["auth_token"]) }).Should(Equal("rotated-in-the-console-0123456789abcdefg"))
-		w.expectExact(s)
-		Expect(w.calls(plivosim.OpUpdate)).To(Equal(2))
-		Expect(w.calls(plivosim.OpGet)).To(Equal(1))
-	})
-
-	It("of a subaccount that was deleted at Plivo makes it anew after two looks a settle time apart; an adopted one is told", func() {
-		w := newWorld()
-		edit(&v1alpha1.Account{ObjectMeta: metav1.ObjectMeta{Name: w.name}}, granting(w.name, "*"))
-		console := sim.Add(w.main, "Made by hand", true)
-		s, adopted := w.apply("a"), w.apply("adopted", adopting(console.AuthID))
-		expectReady(s, adopted)
-		old := s.Status.AuthID
-		gets := w.calls(plivosim.OpGet)
-		sim.Remove(w.main, old)
-		sim.Remove(w.main, console.AuthID)
-		Eventually(func() string { reason(s)(); return s.Status.AuthID }, "120s").ShouldNot(Or(Equal(old), BeEmpty()))
-		expectReady(s)
-		w.expectExact(s)
-		Eventually(reason(adopted), "60s").Should(Equal("False/RemoteNotFound"))
-		Expect(w.calls(plivosim.OpGet)-gets).To(Equal(4), "two for each")
-		Expect(w.calls(plivosim.OpCreate)).To(Equal(2))
-		Expect(w.names()).To(Equal([]string{"Name of a"}))
-	})
-
-	It("that takes most of the list at once is doubted, until a person confirms it", func() {
-		w := newWorld()
-		var all []*v1alpha1.Subaccount
-		for i := range 12 {
-			all = append(all, w.apply(fmt.Sprintf("s%d", i)))
-		}
-		expectReady(all...)
-		id := sim.Inject(plivosim.Fault{Ops: []plivosim.Op{plivosim.OpList}, Account: w.main, Rows: plivosim.None})
-		a := &v1alpha1.Account{ObjectMeta: metav1.ObjectMeta{Name: w.name}}
-		Eventually(reason(a)).Should(Equal("False/InventoryImplausible"))
-		Expect(k8s.Delete(ctx, all[0])).To(Succeed()) // a 204 is no absence
-		Eventually(gone(all[0])).Should(BeTrue())
-		w.sweeps(2)
-		Expect(w.calls(plivosim.OpCreate)).To(Equal(12))
-		Expect(w.calls(plivosim.OpGet)).To(BeZero())
-		sim.RemoveFault(id)
-		Eventually(reason(a)).Should(Equal("True/Ready"))
-		expectReady(all[1:]...)
-	})
-
-	It("removes strays: marked, claimed by nobody, seen twice; but no other cluster's and nothing like one", func() {
-		w := newWorld()
-		s := w.apply("a")
-		expectReady(s)
-		kubeSystem := clusterUID()
-		stray := sim.Add(w.main, "k8s-"+kubeSystem[:8]+"-"+string(s.UID), false)
-		ofNobody := sim.Add(w.main, "k8s-"+kubeSystem[:8]+"-01234567-89ab-cdef-0123-456789abcdef", false)
-		sim.Add(w.main, "k8s-00000000-01234567-89ab-cdef-0123-456789abcdef", false)
-		sim.Add(w.main, "k8s-"+kubeSystem[:8]+"-"+string(s.UID)+"-mine", false)
-		for _, x := range []plivosim.Subaccount{stray, ofNobody} {
-			Eventually(func() bool { _, ok := sim.Subaccount(w.main, x.AuthID); return ok }, "90s").Should(BeFalse())
-		}
-		w.sweeps(2)
-		Expect(w.names()).To(HaveLen(3))
-		w.expectExact(s)
 	})
 })

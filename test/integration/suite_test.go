@@ -5,16 +5,12 @@
 package integration
 
 import (
-	"bytes"
 	"context"
 	"encoding/base64"
 	"fmt"
 	"net/http/httptest"
 	"os"
-	"os/exec"
-	"path/filepath"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -30,6 +26,7 @@ import (
 	"github.com/subaccount-operator/subaccount-operator/api/v1alpha1"
 	"github.com/subaccount-operator/subaccount-operator/internal/plivo/plivosim"
 	"github.com/subaccount-operator/subaccount-operator/test/devplane"
+	"github.com/subaccount-operator/subaccount-operator/test/process"
 )
 
 const operatorNamespace = "subaccount-operator-system"
@@ -56,11 +53,9 @@ func TestIntegration(t *testing.T) {
 }
 
 var _ = BeforeSuite(func() {
-	root, err := devplane.Root()
+	var err error
+	binary, err = process.Build("./cmd", GinkgoT().TempDir(), "manager")
 	Expect(err).NotTo(HaveOccurred())
-	binary = filepath.Join(GinkgoT().TempDir(), "manager")
-	out, err := exec.Command("go", "build", "-o", binary, filepath.Join(root, "cmd")).CombinedOutput()
-	Expect(err).NotTo(HaveOccurred(), string(out))
 
 	plane, err = devplane.Start(devplane.Options{ControllerManager: true})
 	Expect(err).NotTo(HaveOccurred())
@@ -107,53 +102,25 @@ var _ = AfterSuite(func() {
 })
 
 var (
-	logs   = &lockedBuffer{} // of every manager of the run
-	tokens []string          // of every main account and subaccount that a spec knew
+	logs   = &process.Log{} // of every manager of the run
+	tokens []string         // of every main account and subaccount that a spec knew
 )
 
-type lockedBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (l *lockedBuffer) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.Write(p)
-}
-
-func (l *lockedBuffer) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.String()
-}
-
 // manager is a running manager.
-type manager struct {
-	cmd  *exec.Cmd
-	done chan error
-}
+type manager struct{ *process.Process }
 
 func startManager(args ...string) *manager {
 	args = append([]string{
 		"--plivo-base-url", simURL, "--plivo-timeout", plivoTimeout.String(), "--operator-namespace", operatorNamespace,
 		"--health-probe-bind-address", "0", "--zap-log-level", "12", // everything: no token stands there either
 	}, args...)
-	m := &manager{cmd: exec.Command(binary, args...), done: make(chan error, 1)}
-	m.cmd.Env = append(os.Environ(), "KUBECONFIG="+plane.Kubeconfig)
-	m.cmd.Stdout, m.cmd.Stderr = logs, logs
-	Expect(m.cmd.Start()).To(Succeed())
-	go func() { m.done <- m.cmd.Wait() }()
-	return m
+	p, err := process.Start(logs, []string{"KUBECONFIG=" + plane.Kubeconfig}, binary, args...)
+	Expect(err).NotTo(HaveOccurred())
+	return &manager{p}
 }
 
 // stop ends the manager by a signal and returns what it exits with.
-func (m *manager) stop(signal os.Signal) error {
-	_ = m.cmd.Process.Signal(signal)
-	err := <-m.done
-	m.done <- err
-	return err
-}
+func (m *manager) stop(signal os.Signal) error { return m.Stop(signal) }
 
 // killAndRestart stands in for a node that goes down.
 func killAndRestart() {

@@ -1,0 +1,104 @@
+package devplane_test
+
+import (
+	"context"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/kubernetes"
+	typedcorev1 "k8s.io/client-go/kubernetes/typed/core/v1"
+
+	"github.com/subaccount-operator/subaccount-operator/test/devplane"
+)
+
+func TestKilledServersAreRevivedAsTheyWere(t *testing.T) {
+	dir := t.TempDir()
+	plane := start(t, devplane.Options{Dir: dir, CRDs: []string{}})
+	// This client goes on: the same port, certificates and credentials.
+	maps := kubernetes.NewForConfigOrDie(plane.Config).CoreV1().ConfigMaps("default")
+	create(t, maps, "kept")
+	before := commandsIn(t, dir)
+
+	for _, names := range [][]string{{devplane.APIServer}, {devplane.Etcd}, {devplane.APIServer, devplane.Etcd}} {
+		if err := plane.Kill(names...); err != nil {
+			t.Fatal(err)
+		}
+		if running := processesIn(t, dir); len(running) != 2-len(names) {
+			t.Errorf("after the kill of %q there run %q", names, running)
+		}
+		if err := plane.Kill(names...); err == nil {
+			t.Errorf("%q, dead, were killed", names)
+		}
+		for range 2 { // a second Revive does nothing
+			if err := plane.Revive(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if after := commandsIn(t, dir); !slices.Equal(after, before) {
+			t.Errorf("revived as %q, were %q", after, before)
+		}
+		eventually(t, "what was stored is there", func(ctx context.Context) (bool, error) {
+			_, err := maps.Get(ctx, "kept", metav1.GetOptions{})
+			return err == nil, nil
+		})
+	}
+	if err := plane.Kill(devplane.APIServer); err != nil { // and Stop takes that
+		t.Fatal(err)
+	}
+}
+
+// commandsIn are the command lines of the running servers, in order, without
+// the one port that nobody connects to and that is another each time.
+func commandsIn(t *testing.T, dir string) []string {
+	t.Helper()
+	var commands []string
+	for _, process := range processesIn(t, dir) {
+		arguments := strings.Fields(process)
+		commands = append(commands, strings.Join(slices.DeleteFunc(arguments, func(a string) bool {
+			return strings.HasPrefix(a, "--listen-peer-urls=")
+		}), " "))
+	}
+	slices.Sort(commands)
+	return commands
+}
+
+func TestARestoreBringsBackAnOlderCluster(t *testing.T) {
+	plane := start(t, devplane.Options{CRDs: []string{}, ControllerManager: true})
+	client := kubernetes.NewForConfigOrDie(plane.Config)
+	maps := client.CoreV1().ConfigMaps("default")
+	create(t, maps, "before")
+	backup := filepath.Join(t.TempDir(), "backup")
+	if err := plane.Backup(backup); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "etcd is back", func(ctx context.Context) (bool, error) {
+		err := maps.Delete(ctx, "before", metav1.DeleteOptions{})
+		return err == nil || apierrors.IsNotFound(err), nil
+	})
+	create(t, maps, "after")
+
+	if err := plane.Restore(backup); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "what was deleted is back", func(ctx context.Context) (bool, error) {
+		_, err := maps.Get(ctx, "before", metav1.GetOptions{})
+		return err == nil, nil
+	})
+	if _, err := maps.Get(t.Context(), "after", metav1.GetOptions{}); !apierrors.IsNotFound(err) {
+		t.Errorf("what was made after the backup is still there: %v", err)
+	}
+	collectsGarbage(t, client)
+}
+
+func create(t *testing.T, maps typedcorev1.ConfigMapInterface, name string) {
+	t.Helper()
+	_, err := maps.Create(t.Context(), &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: name}}, metav1.CreateOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+}

@@ -1,0 +1,151 @@
+//go:build e2e
+
+package e2e
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/utils/ptr"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/subaccount-operator/subaccount-operator/api/v1alpha1"
+	"github.com/subaccount-operator/subaccount-operator/internal/plivo/plivosim"
+	"github.com/subaccount-operator/subaccount-operator/internal/subaccount"
+)
+
+// expectExact waits until the exact rule holds: one subaccount and one Secret
+// for each Subaccount that is wanted, and nothing else but the strangers.
+func (w *world) expectExact(all wanted, within time.Duration) {
+	GinkgoHelper()
+	Eventually(func() []string { return w.differences(all) }, within, "1s").Should(BeEmpty())
+	w.tell("exact: %d Subaccounts; %d creates sent, %d of them carried out", len(all),
+		w.plivo.sent(plivosim.OpCreate), len(w.plivo.committed(plivosim.OpCreate)))
+}
+
+// expectStill holds that more sweeps change nothing any more.
+func (w *world) expectStill(all wanted) {
+	GinkgoHelper()
+	sweeps, changes := w.plivo.sweeps(), w.changes()
+	Eventually(w.plivo.sweeps).Should(BeNumerically(">", sweeps+2))
+	Expect(w.differences(all)).To(BeEmpty())
+	Expect(w.changes()).To(Equal(changes))
+}
+
+func (w *world) changes() int {
+	return w.plivo.sent(plivosim.OpCreate) + w.plivo.sent(plivosim.OpUpdate) + w.plivo.sent(plivosim.OpDelete)
+}
+
+// differences tells, for people, where things are not as the exact rule says.
+func (w *world) differences(all wanted) []string {
+	rows, err := w.plivo.list()
+	if err != nil {
+		return []string{err.Error()}
+	}
+	var existing v1alpha1.SubaccountList
+	var secrets corev1.SecretList
+	if err := w.k8s.List(ctx, &existing); err != nil {
+		return []string{err.Error()}
+	}
+	if err := w.k8s.List(ctx, &secrets, client.MatchingLabels{v1alpha1.ManagedByLabel: v1alpha1.ManagedByValue}); err != nil {
+		return []string{err.Error()}
+	}
+	c := comparison{remote: map[string]plivosim.Subaccount{}, secrets: map[types.NamespacedName]corev1.Secret{}}
+	for _, row := range rows {
+		c.remote[row.AuthID] = row
+	}
+	for _, s := range secrets.Items {
+		c.secrets[client.ObjectKeyFromObject(&s)] = s
+	}
+	missing := len(all)
+	for _, s := range existing.Items {
+		want, ok := all[client.ObjectKeyFromObject(&s)]
+		if !ok {
+			c.differ(&s, "should be gone")
+			continue
+		}
+		missing--
+		c.compare(&s, want, w.plivo.account)
+	}
+	if missing > 0 {
+		c.found = append(c.found, fmt.Sprintf("%d Subaccounts are missing", missing))
+	}
+	for _, stranger := range w.strangers {
+		if c.remote[stranger.AuthID] != stranger {
+			c.found = append(c.found, fmt.Sprintf("the stranger %q was touched: now %q", stranger.Name, c.remote[stranger.AuthID].Name))
+		}
+		delete(c.remote, stranger.AuthID)
+	}
+	for id, row := range c.remote {
+		c.found = append(c.found, fmt.Sprintf("nobody's at Plivo: %s %q", id, row.Name))
+	}
+	for key := range c.secrets {
+		c.found = append(c.found, fmt.Sprintf("nobody's Secret: %s", key))
+	}
+	slices.Sort(c.found)
+	return c.found
+}
+
+// comparison takes away what it has found a Subaccount for.
+type comparison struct {
+	remote  map[string]plivosim.Subaccount
+	secrets map[types.NamespacedName]corev1.Secret
+	found   []string
+}
+
+func (c *comparison) differ(s *v1alpha1.Subaccount, format string, args ...any) {
+	c.found = append(c.found, fmt.Sprintf("%s/%s: %s", s.Namespace, s.Name, fmt.Sprintf(format, args...)))
+}
+
+func (c *comparison) compare(s *v1alpha1.Subaccount, want look, account string) {
+	remote, ok := c.remote[s.Status.AuthID]
+	if !ok {
+		c.differ(s, "%s: its subaccount %q is not at Plivo, or another's", reasonOf(s), s.Status.AuthID)
+		return
+	}
+	delete(c.remote, s.Status.AuthID)
+	if (look{remote.Name, remote.Enabled}) != want {
+		c.differ(s, "looks like %q, %v at Plivo, wanted %v", remote.Name, remote.Enabled, want)
+	}
+	if reason := reasonOf(s); reason != "True/Ready" {
+		c.differ(s, "%s", reason)
+	}
+	if s.Status.AccountID != account || s.Status.PendingCreation != nil || s.Status.ObservedGeneration != s.Generation {
+		c.differ(s, "recorded under %q, pending %v, of generation %d", s.Status.AccountID, s.Status.PendingCreation, s.Status.ObservedGeneration)
+	}
+	if ptr.Deref(s.Status.Name, "") != remote.Name || ptr.Deref(s.Status.Enabled, !remote.Enabled) != remote.Enabled {
+		c.differ(s, "the status tells another look")
+	}
+	key := types.NamespacedName{Namespace: s.Namespace, Name: subaccount.SecretName(s)}
+	data := c.secrets[key].Data
+	delete(c.secrets, key)
+	if len(data) != 2 || string(data["auth_id"]) != remote.AuthID || string(data["auth_token"]) != remote.AuthToken {
+		c.differ(s, "its Secret does not hold its credentials")
+	}
+}
+
+// reasonOf is the status and reason of Ready, as "True/Ready".
+func reasonOf(s *v1alpha1.Subaccount) string {
+	ready := meta.FindStatusCondition(s.Status.Conditions, v1alpha1.ConditionReady)
+	if ready == nil || ready.ObservedGeneration != s.Generation {
+		return "not looked at"
+	}
+	return string(ready.Status) + "/" + ready.Reason
+}
+
+// expectHandedOutOnce: of all subaccounts that were ever made for one
+// Subaccount, duplicates included, one was named and enabled.
+func (w *world) expectHandedOutOnce() {
+	GinkgoHelper()
+	handed := w.plivo.handedOut()
+	Expect(handed).NotTo(BeEmpty())
+	for identity, ids := range handed {
+		Expect(ids).To(HaveLen(1), identity)
+	}
+}

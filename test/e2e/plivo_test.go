@@ -1,0 +1,194 @@
+//go:build e2e
+
+package e2e
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"regexp"
+	"strings"
+	"syscall"
+	"time"
+
+	. "github.com/onsi/gomega"
+
+	"github.com/subaccount-operator/subaccount-operator/internal/plivo/plivosim"
+	"github.com/subaccount-operator/subaccount-operator/test/process"
+)
+
+// plivo is the simulated Plivo, a process, and the one main account there.
+type plivo struct {
+	*process.Process
+	url, account, token string
+	http                http.Client
+}
+
+var listening = regexp.MustCompile(`listening on (\S+)\n`)
+
+func startPlivo(seed uint64) *plivo {
+	p := &plivo{
+		account: "MAE2E000000000000000", token: fmt.Sprintf("%x", sha256.Sum256([]byte(fmt.Sprint(seed))))[:40],
+		http: http.Client{Timeout: 5 * time.Second},
+	}
+	log := &process.Log{}
+	var err error
+	p.Process, err = process.Start(log, nil, plivoBinary, "--listen", "127.0.0.1:0", "--account", p.account+":"+p.token,
+		"--rate-limit", "300", "--latency", "20ms", "--seed", fmt.Sprint(seed))
+	Expect(err).NotTo(HaveOccurred())
+	Eventually(log.String).Should(MatchRegexp(listening.String()))
+	p.url = listening.FindStringSubmatch(log.String())[1]
+	return p
+}
+
+// freeze cuts Plivo off: nothing is answered, and what is sent meanwhile is
+// carried out after the thaw, long after its sender has given up.
+func (p *plivo) freeze() { p.Signal(syscall.SIGSTOP) }
+func (p *plivo) thaw()   { p.Signal(syscall.SIGCONT) }
+
+// control speaks to the simulator's control endpoint.
+func (p *plivo) control(method, path string, in, out any) error {
+	body, err := json.Marshal(in)
+	if err != nil {
+		return err
+	}
+	req, err := http.NewRequestWithContext(ctx, method, p.url+"/_sim/"+path, bytes.NewReader(body))
+	if err != nil {
+		return err
+	}
+	resp, err := p.http.Do(req)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = resp.Body.Close() }()
+	answer, err := io.ReadAll(resp.Body)
+	if err != nil {
+		return err
+	}
+	if resp.StatusCode >= 300 {
+		return fmt.Errorf("%s /_sim/%s: %s: %s", method, path, resp.Status, answer)
+	}
+	if out == nil {
+		return nil
+	}
+	return json.Unmarshal(answer, out)
+}
+
+func (p *plivo) inject(f plivosim.Fault) (id int, err error) {
+	var made struct{ ID int }
+	err = p.control(http.MethodPost, "faults", f, &made)
+	return made.ID, err
+}
+
+// strikeCreates makes a fault strike the next create calls, so many of them.
+func (p *plivo) strikeCreates(times int, f plivosim.Fault) {
+	f.Ops, f.Times = []plivosim.Op{plivosim.OpCreate}, times
+	_, err := p.inject(f)
+	Expect(err).NotTo(HaveOccurred())
+}
+
+func (p *plivo) endFault(id int) error {
+	return p.control(http.MethodDelete, fmt.Sprint("faults/", id), nil, nil)
+}
+
+func (p *plivo) endFaults() error { return p.control(http.MethodDelete, "faults", nil, nil) }
+
+func (p *plivo) list() ([]plivosim.Subaccount, error) {
+	var all []plivosim.Subaccount
+	err := p.control(http.MethodGet, "subaccounts", nil, &all)
+	return all, err
+}
+
+// subaccounts at Plivo, by authID.
+func (p *plivo) subaccounts() map[string]plivosim.Subaccount {
+	all, err := p.list()
+	Expect(err).NotTo(HaveOccurred())
+	byID := map[string]plivosim.Subaccount{}
+	for _, s := range all {
+		byID[s.AuthID] = s
+	}
+	return byID
+}
+
+// add makes a subaccount as a person would, in the console.
+func (p *plivo) add(name string, enabled bool) plivosim.Subaccount {
+	var made plivosim.Subaccount
+	Expect(p.control(http.MethodPost, "subaccounts", map[string]any{"name": name, "enabled": enabled}, &made)).To(Succeed())
+	return made
+}
+
+func (p *plivo) calls() []plivosim.Call {
+	var all []plivosim.Call
+	Expect(p.control(http.MethodGet, "calls", nil, &all)).To(Succeed())
+	return all
+}
+
+// sent counts the requests of one kind, whatever became of them.
+func (p *plivo) sent(op plivosim.Op) int {
+	n := 0
+	for _, c := range p.calls() {
+		if c.Op == op {
+			n++
+		}
+	}
+	return n
+}
+
+// committed are the authIDs of the changes of one kind that were made.
+func (p *plivo) committed(op plivosim.Op) []string {
+	var ids []string
+	for _, c := range p.calls() {
+		if c.Op == op && c.Committed {
+			ids = append(ids, c.AuthID)
+		}
+	}
+	return ids
+}
+
+// duplicates are the markers of the creates that were carried out, without the
+// first of each: what was made more than once for one Subaccount.
+func (p *plivo) duplicates() []string {
+	made := map[string]bool{}
+	var again []string
+	for _, c := range p.calls() {
+		if c.Op != plivosim.OpCreate || !c.Committed {
+			continue
+		}
+		if made[c.Name] {
+			again = append(again, c.Name)
+		}
+		made[c.Name] = true
+	}
+	return again
+}
+
+// sweeps counts how often the list was read from its beginning.
+func (p *plivo) sweeps() int {
+	n := 0
+	for _, c := range p.calls() {
+		if c.Op == plivosim.OpList && c.Offset == 0 && c.Limit > 1 {
+			n++
+		}
+	}
+	return n
+}
+
+// handedOut tells which subaccounts were ever given a Subaccount's name, by
+// the identity that this begins with (planLife).
+func (p *plivo) handedOut() map[string]map[string]bool {
+	given := map[string]map[string]bool{}
+	for _, c := range p.calls() {
+		if c.Op != plivosim.OpUpdate || !c.Committed {
+			continue
+		}
+		identity, _, _ := strings.Cut(c.Name, " ")
+		if given[identity] == nil {
+			given[identity] = map[string]bool{}
+		}
+		given[identity][c.AuthID] = true
+	}
+	return given
+}

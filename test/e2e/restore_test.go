@@ -1,0 +1,124 @@
+//go:build e2e
+
+package e2e
+
+import (
+	"fmt"
+	"maps"
+	"path/filepath"
+	"syscall"
+	"time"
+
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/subaccount-operator/subaccount-operator/api/v1alpha1"
+	"github.com/subaccount-operator/subaccount-operator/internal/plivo/plivosim"
+)
+
+var _ = Describe("A restore", func() {
+	It("of an older etcd goes on with what the copy knows, and leaves the rest at Plivo alone", func() {
+		w := newWorld()
+		m := w.startManager()
+		w.namespace("tenant")
+		all := wanted{}
+		w.apply(all, "tenant", "s", 20)
+		w.expectExact(all, time.Minute)
+		copied := filepath.Join(w.dir, "etcd")
+		Expect(w.plane.Backup(copied)).To(Succeed())
+		newer := w.goOn(all)
+
+		w.witness.keep("before-the-restore")
+		// The manager runs on, with a cache from another time, until somebody
+		// starts it anew, as all that watches must be.
+		w.tell("restoring")
+		Expect(w.plane.Restore(copied)).To(Succeed())
+		sweeps := w.plivo.sweeps()
+		Eventually(w.plivo.sweeps).Should(BeNumerically(">", sweeps+1))
+		w.tell("starting the manager anew")
+		_ = m.Stop(syscall.SIGKILL)
+		w.startManager()
+
+		// The one that was renamed gets its older name back. Those that were
+		// deleted are there again, and gone at Plivo: they are made anew. The
+		// newer ones are strangers now.
+		w.strangers = append(w.strangers, newer...)
+		w.expectExact(all, 4*time.Minute)
+		Expect(w.plivo.committed(plivosim.OpCreate)).To(HaveLen(20 + 6 + 2))
+		Expect(w.plivo.committed(plivosim.OpDelete)).To(HaveLen(2+1), "two before the restore, and the stray")
+
+		w.bringBack(all, newer[0])
+		Expect(w.plivo.committed(plivosim.OpCreate)).To(HaveLen(20 + 6 + 2))
+		Expect(w.plivo.committed(plivosim.OpDelete)).To(HaveLen(2 + 1))
+	})
+})
+
+// goOn changes the cluster after the copy, and returns the finished subaccounts
+// that the copy does not know.
+func (w *world) goOn(copied wanted) []plivosim.Subaccount {
+	all := maps.Clone(copied)
+	before := w.plivo.subaccounts()
+	key := func(i int) types.NamespacedName {
+		return types.NamespacedName{Namespace: "tenant", Name: fmt.Sprint("s-", i)}
+	}
+	all[key(0)] = look{name: "Renamed", enabled: true}
+	persist(func() bool { return w.perform(key(0), step{do: edit, to: all[key(0)]}) })
+	for i := 1; i <= 2; i++ {
+		Expect(w.k8s.Delete(ctx, all[key(i)].subaccount(key(i)))).To(Succeed())
+		delete(all, key(i))
+	}
+	w.apply(all, "tenant", "newer", 5)
+	w.expectExact(all, time.Minute)
+	var newer []plivosim.Subaccount
+	for id, s := range w.plivo.subaccounts() {
+		if _, known := before[id]; !known {
+			newer = append(newer, s)
+		}
+	}
+	Expect(newer).To(HaveLen(5))
+	// One more is being made: its marker is nobody's after the restore.
+	w.plivo.strikeCreates(1, plivosim.Fault{When: plivosim.After, What: plivosim.Hang})
+	w.apply(all, "tenant", "newest", 1)
+	Eventually(func() int { return len(w.plivo.committed(plivosim.OpCreate)) }).Should(Equal(20 + 6))
+	return newer
+}
+
+// bringBack applies a Subaccount with the finalizer and without its status, as
+// a restore from manifests does, and goes the way back that is documented.
+func (w *world) bringBack(all wanted, remote plivosim.Subaccount) {
+	key := types.NamespacedName{Namespace: "tenant", Name: "lost"}
+	all[key] = look{remote.Name, remote.Enabled}
+	current := &v1alpha1.Subaccount{}
+	reason := func() string {
+		if err := w.k8s.Get(ctx, key, current); err != nil {
+			return string(apierrors.ReasonForError(err))
+		}
+		return reasonOf(current)
+	}
+	changes := w.changes()
+	lost := all[key].subaccount(key)
+	lost.Finalizers = []string{v1alpha1.Finalizer}
+	Expect(w.k8s.Create(ctx, lost)).To(Succeed())
+	Eventually(reason).Should(Equal("False/StatusLost"))
+	Expect(w.k8s.Delete(ctx, lost)).To(Succeed())
+	sweeps := w.plivo.sweeps()
+	Eventually(w.plivo.sweeps).Should(BeNumerically(">", sweeps+1))
+	Expect(reason()).To(Equal("False/StatusLost"), "it is not released")
+	Expect(current.DeletionTimestamp).NotTo(BeNil())
+	Expect(w.k8s.Patch(ctx, lost, client.RawPatch(types.MergePatchType, []byte(`{"spec":{"deletionPolicy":"Orphan"}}`)))).To(Succeed())
+	Eventually(reason).Should(Equal("NotFound"))
+	Expect(w.changes()).To(Equal(changes), "nothing was sent to Plivo for it")
+
+	account := &v1alpha1.Account{}
+	account.Name = "default"
+	Expect(w.k8s.Patch(ctx, account, client.RawPatch(types.MergePatchType, fmt.Appendf(nil,
+		`{"spec":{"adoption":[{"namespace":"tenant","authIDs":[%q]}]}}`, remote.AuthID)))).To(Succeed())
+	found := all[key].subaccount(key)
+	found.Spec.AuthID, found.Spec.DeletionPolicy = &remote.AuthID, v1alpha1.DeletionPolicyDelete
+	Expect(w.k8s.Create(ctx, found)).To(Succeed())
+	w.strangers = w.strangersBut(remote)
+	w.expectExact(all, time.Minute)
+}

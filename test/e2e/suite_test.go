@@ -1,0 +1,74 @@
+//go:build e2e
+
+// Package e2e runs everything as processes, on a real control plane, and does
+// to them what happens in the worst weeks of a cluster: kill -9 of the manager,
+// the API server and etcd, Plivo cut off or answering nonsense, a leader that
+// freezes, an uninstall, a restore. Each spec holds the end against the exact
+// rule, and searches all that was shown for tokens. A seed drives every random
+// choice.
+package e2e
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/binary"
+	"fmt"
+	"os"
+	"strconv"
+	"testing"
+	"time"
+
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+	ctrl "sigs.k8s.io/controller-runtime"
+
+	"github.com/subaccount-operator/subaccount-operator/test/process"
+)
+
+var (
+	ctx  = context.Background()
+	seed uint64
+
+	managerBinary, plivoBinary string
+)
+
+func TestE2E(t *testing.T) {
+	seed = pickSeed(t)
+	again := fmt.Sprintf("E2E_SEED=%d make test-e2e", seed)
+	fmt.Println("The seed of this run; to repeat it:", again)
+	RegisterFailHandler(Fail)
+	ctrl.SetLogger(GinkgoLogr) // envtest's and the client's
+	SetDefaultEventuallyTimeout(2 * time.Minute)
+	SetDefaultEventuallyPollingInterval(250 * time.Millisecond)
+	if !RunSpecs(t, "End to end") {
+		fmt.Println("To repeat what failed:", again)
+	}
+}
+
+// pickSeed is $E2E_SEED, else a random one; never 0, which plivo-sim takes for
+// random.
+func pickSeed(t *testing.T) uint64 {
+	if given := os.Getenv("E2E_SEED"); given != "" {
+		parsed, err := strconv.ParseUint(given, 10, 64)
+		if err != nil || parsed == 0 {
+			t.Fatalf("E2E_SEED: %q is no number above 0", given)
+		}
+		return parsed
+	}
+	var b [4]byte
+	_, _ = rand.Read(b[:]) // never fails
+	return uint64(binary.LittleEndian.Uint32(b[:])) + 1
+}
+
+var _ = BeforeSuite(func() {
+	dir := GinkgoT().TempDir()
+	var err error
+	var flags []string
+	if os.Getenv("E2E_RACE") != "" { // needs a C compiler, and minutes the first time
+		flags = []string{"-race"}
+	}
+	managerBinary, err = process.Build("./cmd", dir, "manager", flags...)
+	Expect(err).NotTo(HaveOccurred())
+	plivoBinary, err = process.Build("./cmd/plivo-sim", dir, "plivo-sim")
+	Expect(err).NotTo(HaveOccurred())
+})

@@ -1,0 +1,49 @@
+//go:build e2e
+
+package e2e
+
+import (
+	"os/exec"
+	"path/filepath"
+	"time"
+
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/subaccount-operator/subaccount-operator/api/v1alpha1"
+	"github.com/subaccount-operator/subaccount-operator/internal/plivo/plivosim"
+	"github.com/subaccount-operator/subaccount-operator/test/devplane"
+)
+
+var _ = Describe("Uninstall", func() {
+	It("releases all Subaccounts, those that are being made too, and deletes nothing at Plivo", func() {
+		w := newWorld()
+		w.startManager()
+		w.namespace("tenant")
+		all := wanted{}
+		w.apply(all, "tenant", "old", 24)
+		w.expectExact(all, time.Minute)
+		for _, when := range []plivosim.When{plivosim.Before, plivosim.After} {
+			w.plivo.strikeCreates(3, plivosim.Fault{When: when, What: plivosim.Hang})
+		}
+		w.apply(all, "tenant", "new", 6)
+		Eventually(func() int { return w.plivo.sent(plivosim.OpCreate) }).Should(Equal(30))
+		before := w.plivo.subaccounts()
+		Expect(before).To(HaveLen(len(w.strangers) + 27))
+
+		root, err := devplane.Root()
+		Expect(err).NotTo(HaveOccurred())
+		w.witness.keep("before-the-uninstall")
+		// As `make uninstall` does.
+		out, err := exec.Command(w.plane.Kubectl, "--kubeconfig", w.plane.Kubeconfig, "delete", "--timeout", "60s",
+			"-k", filepath.Join(root, "config", "crd")).CombinedOutput()
+		Expect(err).NotTo(HaveOccurred(), string(out))
+		for _, kind := range []client.ObjectList{&v1alpha1.SubaccountList{}, &v1alpha1.AccountList{}} {
+			Eventually(func() bool { return apierrors.IsNotFound(w.k8s.List(ctx, kind)) }).Should(BeTrue())
+		}
+		Expect(w.plivo.sent(plivosim.OpDelete)).To(BeZero())
+		Expect(w.plivo.subaccounts()).To(Equal(before))
+	})
+})

@@ -1,0 +1,211 @@
+//go:build e2e
+
+package e2e
+
+import (
+	"fmt"
+	"hash/fnv"
+	"math/rand/v2"
+	"net"
+	"os"
+	"path/filepath"
+	"slices"
+	"sync"
+	"syscall"
+	"time"
+
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
+	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
+	"k8s.io/client-go/rest"
+	"k8s.io/utils/ptr"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/subaccount-operator/subaccount-operator/api/v1alpha1"
+	"github.com/subaccount-operator/subaccount-operator/internal/plivo/plivosim"
+	"github.com/subaccount-operator/subaccount-operator/test/devplane"
+	"github.com/subaccount-operator/subaccount-operator/test/process"
+)
+
+const (
+	operatorNamespace = "subaccount-operator-system"
+	// plivoTimeout is the manager's: short, because the settle time is it and 30 s.
+	plivoTimeout = 2 * time.Second
+)
+
+// world is what a spec has to itself: a control plane, a Plivo, managers, the
+// Account "default", and strangers at Plivo.
+type world struct {
+	plane     *devplane.Plane
+	k8s       client.Client
+	plivo     *plivo
+	strangers []plivosim.Subaccount
+	witness   *witness
+	rng       *rand.Rand
+	dir       string // of everything that tells what happened
+	began     time.Time
+
+	mu       sync.Mutex
+	managers []*manager // all of them, the dead too
+}
+
+type manager struct {
+	*process.Process
+	metrics string // URL
+	log     string // path
+}
+
+func (m *manager) runs() bool {
+	select {
+	case <-m.Exited():
+		return false
+	default:
+		return true
+	}
+}
+
+func newWorld() *world {
+	// Its own dice, whichever specs run besides.
+	hash := fnv.New64()
+	_, _ = hash.Write([]byte(CurrentSpecReport().LeafNodeText))
+	w := &world{rng: rand.New(rand.NewPCG(seed, hash.Sum64())), began: time.Now()}
+	var err error
+	w.dir, err = os.MkdirTemp("", "subaccount-operator-e2e-")
+	Expect(err).NotTo(HaveOccurred())
+	w.plane, err = devplane.Start(devplane.Options{ControllerManager: true})
+	Expect(err).NotTo(HaveOccurred())
+	DeferCleanup(func() { Expect(w.plane.Stop()).To(Succeed()) })
+	w.plivo = startPlivo(seed)
+	DeferCleanup(func() { Expect(w.plivo.Stop(syscall.SIGTERM)).To(Succeed()) })
+
+	scheme := runtime.NewScheme()
+	Expect(clientgoscheme.AddToScheme(scheme)).To(Succeed())
+	Expect(v1alpha1.AddToScheme(scheme)).To(Succeed())
+	config := rest.CopyConfig(w.plane.Config)
+	config.QPS, config.Burst = 200, 400
+	w.k8s, err = client.New(config, client.Options{Scheme: scheme})
+	Expect(err).NotTo(HaveOccurred())
+
+	w.witness = newWitness(w)
+	DeferCleanup(w.end)
+	w.furnish()
+	return w
+}
+
+// furnish makes what every spec begins with.
+func (w *world) furnish() {
+	w.strangers = []plivosim.Subaccount{
+		w.plivo.add("Made by hand", true),
+		w.plivo.add("k8s-team", false),
+		w.plivo.add("k8s-00000000-01234567-89ab-cdef-0123-456789abcdef", false), // another cluster's
+		w.plivo.add(w.marker("01234567-89ab-cdef-0123-456789abcdef")+"-mine", true),
+	}
+	w.namespace(operatorNamespace)
+	Expect(w.k8s.Create(ctx, &corev1.Secret{
+		ObjectMeta: metav1.ObjectMeta{Namespace: operatorNamespace, Name: "plivo"},
+		StringData: map[string]string{"auth_id": w.plivo.account, "auth_token": w.plivo.token},
+	})).To(Succeed())
+	Expect(w.k8s.Create(ctx, &v1alpha1.Account{
+		ObjectMeta: metav1.ObjectMeta{Name: "default"},
+		Spec: v1alpha1.AccountSpec{
+			CredentialsSecretRef: v1alpha1.CredentialsSecretReference{Name: "plivo"},
+			NamespaceSelector:    &metav1.LabelSelector{},
+			SweepInterval:        metav1.Duration{Duration: 10 * time.Second},
+			RequestBudget:        250,
+		},
+	})).To(Succeed())
+}
+
+// end ends the managers and judges what the world has shown, whatever the spec
+// was about. What tells of a failure is kept.
+func (w *world) end() {
+	w.plivo.thaw()
+	if CurrentSpecReport().Failed() {
+		w.keepEvidence()
+	}
+	w.witness.stop()
+	for _, m := range w.managers {
+		if m.runs() {
+			Expect(m.Stop(syscall.SIGTERM)).To(Succeed())
+		}
+	}
+	w.witness.nothingIsShown()
+	if !CurrentSpecReport().Failed() {
+		Expect(os.RemoveAll(w.dir)).To(Succeed())
+	}
+}
+
+// startManager starts one more manager. It can be called while others run.
+func (w *world) startManager(args ...string) *manager {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	Expect(err).NotTo(HaveOccurred())
+	metrics := listener.Addr().String()
+	Expect(listener.Close()).To(Succeed())
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	m := &manager{
+		metrics: "http://" + metrics + "/metrics",
+		log:     filepath.Join(w.witness.shown, fmt.Sprintf("manager-%d.log", len(w.managers)+1)),
+	}
+	log, err := os.Create(m.log)
+	Expect(err).NotTo(HaveOccurred())
+	defer func() { _ = log.Close() }() // the manager has its own handle
+	m.Process, err = process.Start(log, []string{"KUBECONFIG=" + w.plane.Kubeconfig}, managerBinary, append([]string{
+		"--plivo-base-url", w.plivo.url, "--plivo-timeout", plivoTimeout.String(), "--operator-namespace", operatorNamespace,
+		"--health-probe-bind-address", "0", "--metrics-bind-address", metrics, "--metrics-secure=false",
+		"--zap-log-level", "12", // everything: no token stands there either
+	}, args...)...)
+	Expect(err).NotTo(HaveOccurred())
+	w.managers = append(w.managers, m)
+	return m
+}
+
+// tell says what happens, and when.
+func (w *world) tell(format string, args ...any) {
+	GinkgoWriter.Printf("%6.1f s: %s\n", time.Since(w.began).Seconds(), fmt.Sprintf(format, args...))
+}
+
+func (w *world) namespace(name string) {
+	Expect(w.k8s.Create(ctx, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name}})).To(Succeed())
+}
+
+// marker is the name that this cluster gives a subaccount while it is made.
+func (w *world) marker(owner types.UID) string {
+	ns := &corev1.Namespace{}
+	Expect(w.k8s.Get(ctx, types.NamespacedName{Name: metav1.NamespaceSystem}, ns)).To(Succeed())
+	return "k8s-" + string(ns.UID)[:8] + "-" + string(owner)
+}
+
+// look is how a Subaccount is wanted to look at Plivo.
+type look struct {
+	name    string
+	enabled bool
+}
+
+// wanted is everything that shall exist.
+type wanted map[types.NamespacedName]look
+
+func (l look) subaccount(key types.NamespacedName) *v1alpha1.Subaccount {
+	return &v1alpha1.Subaccount{
+		ObjectMeta: metav1.ObjectMeta{Namespace: key.Namespace, Name: key.Name},
+		Spec:       v1alpha1.SubaccountSpec{Name: ptr.To(l.name), Enabled: ptr.To(l.enabled)},
+	}
+}
+
+// apply makes n Subaccounts in a namespace and adds them to what is wanted.
+func (w *world) apply(all wanted, namespace, prefix string, n int) {
+	for i := range n {
+		key := types.NamespacedName{Namespace: namespace, Name: fmt.Sprintf("%s-%d", prefix, i)}
+		all[key] = look{name: key.String() + " v1", enabled: w.rng.IntN(2) == 0}
+		Expect(w.k8s.Create(ctx, all[key].subaccount(key))).To(Succeed())
+	}
+}
+
+// strangersBut are the strangers without one that the cluster has adopted.
+func (w *world) strangersBut(adopted plivosim.Subaccount) []plivosim.Subaccount {
+	return slices.DeleteFunc(w.strangers, func(s plivosim.Subaccount) bool { return s == adopted })
+}

@@ -1,0 +1,191 @@
+package integration
+
+import (
+	"fmt"
+	"net/http"
+	"strings"
+
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/utils/ptr"
+
+	"github.com/subaccount-operator/subaccount-operator/api/v1alpha1"
+	"github.com/subaccount-operator/subaccount-operator/internal/plivo/plivosim"
+)
+
+var _ = Describe("Drift", func() {
+	It("of each kind is found by a sweep and put right for exactly its own calls; an adopted subaccount that is gone is told", func() {
+		w := newWorld()
+		edit(&v1alpha1.Account{ObjectMeta: metav1.ObjectMeta{Name: w.name}}, granting(w.name, "*"))
+		console := sim.Add(w.main, "Made by hand", true)
+		none, name, enabled, token, deleted := w.apply("none"), w.apply("name"), w.apply("enabled"), w.apply("token"), w.apply("deleted")
+		adopted := w.apply("adopted", adopting(console.AuthID))
+		expectReady(none, name, enabled, token, deleted, adopted)
+		before := map[string]string{}
+		for _, s := range []*v1alpha1.Subaccount{none, name, enabled, token, deleted} {
+			before[s.Name] = w.secret(s).ResourceVersion
+		}
+		old := deleted.Status.AuthID
+
+		sim.Edit(w.main, name.Status.AuthID, func(x *plivosim.Subaccount) { x.Name = "By hand" })
+		sim.Edit(w.main, enabled.Status.AuthID, func(x *plivosim.Subaccount) { x.Enabled = false })
+		sim.Edit(w.main, token.Status.AuthID, func(x *plivosim.Subaccount) { x.AuthToken = "rotated-in-the-console-0123456789abcdefg" })
+		sim.Remove(w.main, old)
+		sim.Remove(w.main, console.AuthID)
+		Eventually(authID(deleted), "120s").ShouldNot(Or(Equal(old), BeEmpty()))
+		Eventually(reason(adopted), "60s").Should(Equal("False/RemoteNotFound"))
+		w.sweeps(2) // and nothing more happens
+
+		expectReady(none, name, enabled, token, deleted)
+		var rewritten []string
+		for _, s := range []*v1alpha1.Subaccount{none, name, enabled, token, deleted} {
+			w.expectExact(s)
+			if w.secret(s).ResourceVersion != before[s.Name] {
+				rewritten = append(rewritten, s.Name)
+			}
+		}
+		Expect(rewritten).To(Equal([]string{"token", "deleted"}))
+		Expect(map[string]string{
+			"none": w.history(none.Status.AuthID), "name": w.history(name.Status.AuthID), "enabled": w.history(enabled.Status.AuthID),
+			"token": w.history(token.Status.AuthID), "deleted": w.history(old), "made anew": w.history(deleted.Status.AuthID),
+			"adopted": w.history(console.AuthID),
+		}).To(Equal(map[string]string{
+			"none": "create update", "name": "create update update", "enabled": "create update update",
+			"token": "create update get", "deleted": "create update get get", "made anew": "create update",
+			"adopted": "get get get", // the first was the adoption's
+		}))
+		Expect(w.calls(plivosim.OpCreate)).To(Equal(6), "none that made nothing")
+	})
+
+	It("that takes the whole list at once is doubted, until the list is back", func() {
+		w := newWorld()
+		var all []*v1alpha1.Subaccount
+		for i := range 12 {
+			all = append(all, w.apply(fmt.Sprintf("s%d", i)))
+		}
+		expectReady(all...)
+		id := sim.Inject(plivosim.Fault{Ops: []plivosim.Op{plivosim.OpList}, Account: w.main, Rows: plivosim.None})
+		a := &v1alpha1.Account{ObjectMeta: metav1.ObjectMeta{Name: w.name}}
+		Eventually(reason(a)).Should(Equal("False/InventoryImplausible"))
+		Expect(k8s.Delete(ctx, all[0])).To(Succeed()) // a 204 is no absence
+		Eventually(gone(all[0])).Should(BeTrue())
+		w.sweeps(2)
+		Expect(w.calls(plivosim.OpCreate)).To(Equal(12))
+		Expect(w.calls(plivosim.OpGet)).To(BeZero())
+		sim.RemoveFault(id)
+		Eventually(reason(a)).Should(Equal("True/Ready"))
+		expectReady(all[1:]...)
+	})
+
+	It("that takes two thirds of the list is doubted, and made good only when a person confirms it", func() {
+		w := newWorld()
+		var all []*v1alpha1.Subaccount
+		for i := range 30 {
+			all = append(all, w.apply(fmt.Sprintf("s%d", i)))
+		}
+		expectReady(all...)
+		lost, kept := all[:20], all[20:]
+		before := map[string]string{} // by name of the Subaccount
+		secrets := map[string]string{}
+		for _, s := range all {
+			before[s.Name], secrets[s.Name] = s.Status.AuthID, w.secret(s).ResourceVersion
+		}
+		for _, s := range lost {
+			sim.Remove(w.main, s.Status.AuthID)
+		}
+		a := &v1alpha1.Account{ObjectMeta: metav1.ObjectMeta{Name: w.name}}
+		Eventually(reason(a)).Should(Equal("False/InventoryImplausible"))
+		for _, s := range lost {
+			Eventually(reason(s)).Should(Equal("False/InventoryImplausible"))
+		}
+		w.sweeps(2)
+		expectReady(kept...)
+		for _, s := range all {
+			Expect(authID(s)()).To(Equal(before[s.Name]))
+			Expect(w.secret(s).ResourceVersion).To(Equal(secrets[s.Name]))
+			Expect(w.history(s.Status.AuthID)).To(Equal("create update"))
+		}
+
+		edit(a, func(a *v1alpha1.Account) {
+			a.Annotations = map[string]string{v1alpha1.ConfirmDisappearanceAnnotation: "removed by hand"}
+		})
+		for _, s := range lost {
+			Eventually(authID(s), "120s").ShouldNot(Or(Equal(before[s.Name]), BeEmpty()))
+		}
+		expectReady(all...)
+		w.sweeps(4) // of two pages each
+		Expect(reason(a)()).To(Equal("True/Ready"))
+		for _, s := range all {
+			w.expectExact(s)
+			Expect(w.history(s.Status.AuthID)).To(Equal("create update"))
+		}
+		for _, s := range lost {
+			Expect(w.history(before[s.Name])).To(Equal("create update get get"))
+		}
+		for _, s := range kept {
+			Expect(w.secret(s).ResourceVersion).To(Equal(secrets[s.Name]))
+		}
+		Expect(w.names()).To(HaveLen(30))
+		Expect(w.calls(plivosim.OpCreate)).To(Equal(50))
+	})
+
+	It("is not what a proxy tells that answers every call 404: nothing is made anew, and nothing is let go", func() {
+		w := newWorld()
+		still, asked, renamed, going := w.apply("still"), w.apply("asked"), w.apply("renamed"), w.apply("going")
+		all := []*v1alpha1.Subaccount{still, asked, renamed, going}
+		expectReady(all...)
+		before := sim.Subaccounts(w.main)
+		proxy := sim.Inject(plivosim.Fault{Account: w.main, Status: http.StatusNotFound})
+		edit(asked, func(s *v1alpha1.Subaccount) {
+			s.Annotations = map[string]string{v1alpha1.ReconcileRequestedAtAnnotation: "now"}
+		})
+		edit(renamed, func(s *v1alpha1.Subaccount) { s.Spec.Name = ptr.To("Renamed") })
+		Expect(k8s.Delete(ctx, going)).To(Succeed())
+		for s, last := range map[*v1alpha1.Subaccount]string{asked: "get", renamed: "update", going: "delete"} {
+			Eventually(func() string { return w.history(s.Status.AuthID) }).Should(HaveSuffix(last))
+		}
+		a := &v1alpha1.Account{ObjectMeta: metav1.ObjectMeta{Name: w.name}}
+		Eventually(reason(a)).Should(Equal("False/Unavailable"))
+		w.sweeps(7)      // with growing pauses: longer than the settle time in all
+		killAndRestart() // and what begins behind the proxy does no more
+		w.sweeps(3)
+
+		Expect(gone(going)()).To(BeFalse())
+		Expect(going.Finalizers).To(ContainElement(v1alpha1.Finalizer))
+		Expect(sim.Subaccounts(w.main)).To(Equal(before))
+		Expect(w.calls(plivosim.OpCreate)).To(Equal(len(all)))
+		for _, s := range all {
+			Expect(w.secret(s).Data).NotTo(BeEmpty())
+		}
+		sim.RemoveFault(proxy)
+		Eventually(gone(going), "60s").Should(BeTrue())
+		for _, s := range []*v1alpha1.Subaccount{still, asked, renamed} {
+			Eventually(reason(s), "60s").Should(Equal("True/Ready"), s.Name)
+			w.expectExact(s)
+		}
+		Expect(asked.Status.LastHandledReconcileAt).To(Equal("now"))
+		Expect(w.names()).To(Equal([]string{"Name of asked", "Name of still", "Renamed"}))
+		Expect(w.calls(plivosim.OpCreate)).To(Equal(len(all)))
+	})
+})
+
+// history of a subaccount: the calls that were made to it, the create call that
+// made it among them, in order.
+func (w *world) history(authID string) string {
+	var ops []string
+	for _, c := range sim.Calls() {
+		if c.Account == w.main && c.AuthID == authID {
+			ops = append(ops, string(c.Op))
+		}
+	}
+	return strings.Join(ops, " ")
+}
+
+// authID returns what is recorded in the status.
+func authID(s *v1alpha1.Subaccount) func() string {
+	return func() string {
+		reason(s)()
+		return s.Status.AuthID
+	}
+}

@@ -1,0 +1,275 @@
+package integration
+
+import (
+	"fmt"
+	"maps"
+	"net/http"
+	"os/exec"
+	"strings"
+	"syscall"
+
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/utils/ptr"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/subaccount-operator/subaccount-operator/api/v1alpha1"
+	"github.com/subaccount-operator/subaccount-operator/internal/plivo/plivosim"
+)
+
+// What published studies found operators to do wrong (Sieve, Acto), and what
+// Cluster API checks of its own.
+var _ = Describe("A Subaccount", func() {
+	It("ends alike whatever way it went", func() {
+		w := newWorld()
+		path := []func(*v1alpha1.SubaccountSpec){
+			func(spec *v1alpha1.SubaccountSpec) {
+				spec.Name, spec.Enabled, spec.CascadePolicy = ptr.To("A"), nil, v1alpha1.CascadePolicyDelete
+				spec.Secret = v1alpha1.SubaccountSecret{Name: "first", Labels: map[string]string{"team": "a", "only": "a"},
+					Keys: v1alpha1.SecretKeys{AuthID: "PLIVO_AUTH_ID", AuthToken: "PLIVO_AUTH_TOKEN"}}
+			},
+			func(spec *v1alpha1.SubaccountSpec) {
+				spec.Name, spec.Enabled, spec.Suspend = ptr.To("B"), ptr.To(false), ptr.To(true)
+				spec.Secret = v1alpha1.SubaccountSecret{Name: "second", Annotations: map[string]string{"only": "b"}}
+			},
+			func(spec *v1alpha1.SubaccountSpec) {
+				spec.Name, spec.Enabled, spec.Suspend, spec.CascadePolicy = ptr.To("C"), ptr.To(true), nil, v1alpha1.CascadePolicyReassign
+				spec.Secret = v1alpha1.SubaccountSecret{Labels: map[string]string{"team": "c"}, Annotations: map[string]string{"note": "c"}}
+			},
+		}
+		in := func(suffix string, begin func(*v1alpha1.SubaccountSpec)) *v1alpha1.Subaccount {
+			w.namespace(w.name + suffix)
+			return w.apply("s", func(s *v1alpha1.Subaccount) { s.Namespace = w.name + suffix; begin(&s.Spec) })
+		}
+		direct, quick, slow := in("-direct", path[2]), in("-quick", path[0]), in("-slow", path[0])
+		for _, step := range path[1:] {
+			edit(quick, func(s *v1alpha1.Subaccount) { step(&s.Spec) })
+		}
+		for _, step := range path[1:] {
+			Eventually(reason(slow)).Should(HavePrefix("True/"))
+			edit(slow, func(s *v1alpha1.Subaccount) { step(&s.Spec) })
+		}
+		expectReady(direct, quick, slow)
+		w.expectExact(direct)
+		want := w.shape(direct)
+		for _, s := range []*v1alpha1.Subaccount{quick, slow} {
+			w.expectExact(s)
+			Eventually(func() any { reason(s)(); return w.shape(s) }).Should(Equal(want), s.Namespace)
+		}
+		Expect(w.names()).To(Equal([]string{"C", "C", "C"}))
+	})
+
+	It("recovers from a creation that Plivo refuses, and from a name that it does, once the spec is edited", func() {
+		w := newWorld()
+		text := `{"api_id": "x", "error": "not to our liking"}`
+		sim.Inject(plivosim.Fault{Ops: []plivosim.Op{plivosim.OpCreate}, Account: w.main, Status: http.StatusBadRequest, Text: text, Times: 2})
+		refused, givenUp := w.apply("refused"), w.apply("given-up")
+		for _, s := range []*v1alpha1.Subaccount{refused, givenUp} {
+			Eventually(reason(s)).Should(Equal("False/Rejected"))
+			Expect(s.Status.PendingCreation).To(BeNil())
+			Expect(s.Status.AuthID).To(BeEmpty())
+		}
+		sim.Inject(plivosim.Fault{Ops: []plivosim.Op{plivosim.OpUpdate}, Account: w.main, Status: http.StatusBadRequest, Text: text, Times: 1})
+		unnamed := w.apply("unnamed")
+		Eventually(reason(unnamed)).Should(Equal("False/Rejected"))
+		Expect(w.markers()).To(Equal(1))
+		Expect(k8s.Delete(ctx, givenUp)).To(Succeed())
+		Eventually(gone(givenUp)).Should(BeTrue())
+		Expect(w.calls(plivosim.OpCreate)).To(Equal(3))
+		Expect(w.history(unnamed.Status.AuthID)).To(Equal("create update"))
+		for _, s := range []*v1alpha1.Subaccount{refused, unnamed} {
+			Expect(reason(s)()).To(Equal("False/Rejected"))
+			Expect(gone(secretOf(s))()).To(BeTrue(), "nobody gets credentials that do not work")
+			edit(s, func(s *v1alpha1.Subaccount) { s.Spec.Name = ptr.To("Better name of " + s.Name) })
+			expectReady(s)
+			w.expectExact(s)
+		}
+		Expect(w.names()).To(HaveLen(2))
+		Expect(w.history(refused.Status.AuthID)).To(Equal("create update"))
+		Expect(w.calls(plivosim.OpCreate)).To(Equal(4))
+		Expect(w.calls(plivosim.OpDelete)).To(BeZero())
+	})
+
+	It("gets back what is stripped from it, from its Account and from its Secret; a Secret that lost its owner is a stranger's", func() {
+		w := newWorld()
+		s := w.apply("a")
+		expectReady(s)
+		a := &v1alpha1.Account{ObjectMeta: metav1.ObjectMeta{Name: w.name}}
+		for _, obj := range []client.Object{s, a} {
+			edit(obj, func(obj client.Object) { obj.SetFinalizers(nil) })
+			Eventually(func() []string { reason(obj)(); return obj.GetFinalizers() }).Should(ConsistOf(v1alpha1.Finalizer))
+		}
+		edit(w.secret(s), func(x *corev1.Secret) {
+			x.Labels, x.OwnerReferences[0].Controller, x.OwnerReferences[0].BlockOwnerDeletion = nil, nil, nil
+		})
+		Eventually(func() bool { return metav1.IsControlledBy(w.secret(s), s) }).Should(BeTrue())
+		w.expectExact(s)
+		Expect(w.secret(s).OwnerReferences).To(HaveLen(1))
+		Expect(w.history(s.Status.AuthID)).To(Equal("create update"), "none of it costs a call")
+
+		edit(w.secret(s), func(x *corev1.Secret) { x.Labels, x.OwnerReferences = nil, nil })
+		Eventually(reason(s)).Should(Equal("False/SecretConflict"))
+		stranger := w.secret(s)
+		Expect(stranger.OwnerReferences).To(BeEmpty())
+		Expect(k8s.Delete(ctx, stranger)).To(Succeed())
+		Eventually(reason(s), "90s").Should(Equal("True/Ready"))
+		w.expectExact(s)
+		Expect(w.history(s.Status.AuthID)).To(Equal("create update get"))
+	})
+
+	It("is another one when it was made again under its name while the operator was down, or came back without its status", func() {
+		w := newWorld()
+		edit(&v1alpha1.Account{ObjectMeta: metav1.ObjectMeta{Name: w.name}}, granting(w.name, "*"))
+		hurried, patient, restored := w.apply("hurried"), w.apply("patient"), w.apply("restored")
+		expectReady(hurried, patient, restored)
+		old := map[string]string{"hurried": hurried.Status.AuthID, "patient": patient.Status.AuthID, "restored": restored.Status.AuthID}
+		whileDown(func() {
+			for _, s := range []*v1alpha1.Subaccount{hurried, patient, restored} {
+				Expect(k8s.Delete(ctx, s)).To(Succeed())
+				Expect(gone(s)()).To(BeFalse())
+			}
+			for _, s := range []*v1alpha1.Subaccount{hurried, restored} {
+				edit(s, func(s *v1alpha1.Subaccount) { s.Finalizers = nil })
+				Eventually(gone(s)).Should(BeTrue())
+			}
+			hurried = w.apply("hurried")
+			restored = w.apply("restored", func(s *v1alpha1.Subaccount) { s.Finalizers = []string{v1alpha1.Finalizer} })
+		})
+		Eventually(gone(patient)).Should(BeTrue())
+		patient = w.apply("patient")
+		expectReady(hurried, patient)
+		Eventually(func() string { reason(restored)(); return readyReason(restored) }).Should(Equal(v1alpha1.ReasonStatusLost))
+		w.sweeps(1)
+		for _, s := range []*v1alpha1.Subaccount{hurried, patient} {
+			w.expectExact(s)
+			Expect(s.Status.AuthID).NotTo(Equal(old[s.Name]))
+			Expect(w.history(s.Status.AuthID)).To(Equal("create update"))
+		}
+		Expect(reason(restored)()).To(Equal("not looked at"), "observedGeneration is all that tells of the loss")
+		Expect(w.history(old["restored"])).To(Equal("create update"))
+
+		By("the way back of the one without its status")
+		edit(restored, func(s *v1alpha1.Subaccount) { s.Spec.DeletionPolicy = v1alpha1.DeletionPolicyOrphan })
+		Expect(k8s.Delete(ctx, restored)).To(Succeed())
+		Eventually(gone(restored)).Should(BeTrue())
+		restored = w.apply("restored", adopting(old["restored"]))
+		expectReady(restored)
+		w.expectExact(restored)
+		Expect(w.history(old["restored"])).To(Equal("create update get"))
+		Expect(w.history(old["hurried"])).To(Equal("create update"), "it has no resource any more and no marker: it is a person's to delete")
+		Expect(w.history(old["patient"])).To(Equal("create update delete"))
+		Expect(w.names()).To(Equal([]string{"Name of hurried", "Name of hurried", "Name of patient", "Name of restored"}))
+		Expect(w.calls(plivosim.OpCreate)).To(Equal(5))
+	})
+
+	It("stands still at rest, well or not, and applied again: no write and no call but lists", func() {
+		w := newWorld()
+		a := &v1alpha1.Account{ObjectMeta: metav1.ObjectMeta{Name: w.name}}
+		edit(a, granting(w.name, "*"))
+		console := sim.Add(w.main, "Made by hand", true)
+		manifest := fmt.Sprintf(`{apiVersion: plivo.subaccount-operator.dev/v1alpha1, kind: Subaccount, metadata: {namespace: %s, name: applied},
+			spec: {name: Name of applied, accountRef: {name: %s}, secret: {labels: {team: a}}}}`, w.name, w.name)
+		Expect(kubectl(manifest, "apply", "-f", "-")).To(ContainSubstring("created"))
+		applied := &v1alpha1.Subaccount{ObjectMeta: metav1.ObjectMeta{Namespace: w.name, Name: "applied"}}
+		expectReady(applied, w.apply("ready"), w.apply("adopted", adopting(console.AuthID)))
+		sim.Inject(plivosim.Fault{Ops: []plivosim.Op{plivosim.OpCreate}, Account: w.main, Status: http.StatusBadRequest, Times: 1})
+		states := map[*v1alpha1.Subaccount]string{
+			applied:             "True/Ready",
+			w.apply("rejected"): "False/Rejected",
+			w.apply("taken", adopting(console.AuthID)):                                           "False/AlreadyManaged",
+			w.apply("none", adopting("SANONENONENONENONEXX")):                                    "False/RemoteNotFound",
+			w.apply("lonely", func(s *v1alpha1.Subaccount) { s.Spec.AccountRef.Name = "none" }):  "False/AccountNotFound",
+			w.apply("suspended", func(s *v1alpha1.Subaccount) { s.Spec.Suspend = ptr.To(true) }): "Unknown/Suspended",
+		}
+		for s, state := range states {
+			Eventually(reason(s)).Should(Equal(state), s.Name)
+		}
+		w.sweeps(2)
+		before, calls := w.versions(), w.callsBesideLists()
+		Expect(before).To(HaveLen(len(states)+2+3+1), "Subaccounts, Secrets and the Account")
+		Expect(kubectl(manifest, "apply", "-f", "-")).To(ContainSubstring("unchanged"))
+		w.sweeps(4) // the third has been acted upon when the fourth begins
+		Expect(w.versions()).To(Equal(before))
+		Expect(w.callsBesideLists()).To(Equal(calls))
+		w.expectExact(applied)
+	})
+})
+
+// whileDown stops the operator as a node that goes down would, and starts it again.
+func whileDown(do func()) {
+	_ = op.stop(syscall.SIGKILL)
+	defer func() { op = startManager() }()
+	do()
+}
+
+// shape is what can be seen of a Subaccount but the IDs, and how often it was edited.
+func (w *world) shape(s *v1alpha1.Subaccount) any {
+	type shape struct {
+		Name       string
+		Enabled    bool
+		Finalizers []string
+		Spec       v1alpha1.SubaccountSpec
+		Status     v1alpha1.SubaccountStatus
+		Secrets    []corev1.Secret
+	}
+	remote, _ := sim.Subaccount(w.main, s.Status.AuthID)
+	status := *s.Status.DeepCopy()
+	status.AuthID, status.ObservedGeneration = "", 0
+	for i := range status.Conditions {
+		status.Conditions[i].LastTransitionTime, status.Conditions[i].ObservedGeneration = metav1.Time{}, 0
+	}
+	var secrets corev1.SecretList
+	Expect(k8s.List(ctx, &secrets, client.InNamespace(s.Namespace))).To(Succeed())
+	out := shape{remote.Name, remote.Enabled, s.Finalizers, s.Spec, status, nil}
+	for _, secret := range secrets.Items {
+		x := corev1.Secret{Type: secret.Type, Immutable: secret.Immutable, Data: secret.Data}
+		for key := range maps.Keys(x.Data) {
+			x.Data[key] = nil
+		}
+		x.Name, x.Labels, x.Annotations, x.OwnerReferences = secret.Name, secret.Labels, secret.Annotations, secret.OwnerReferences
+		for i := range x.OwnerReferences {
+			x.OwnerReferences[i].UID = ""
+		}
+		out.Secrets = append(out.Secrets, x)
+	}
+	return out
+}
+
+// versions of all that stands for this world in the cluster.
+func (w *world) versions() map[string]string {
+	GinkgoHelper()
+	var subaccounts v1alpha1.SubaccountList
+	var secrets corev1.SecretList
+	a := &v1alpha1.Account{ObjectMeta: metav1.ObjectMeta{Name: w.name}}
+	Expect(k8s.List(ctx, &subaccounts, client.InNamespace(w.name))).To(Succeed())
+	Expect(k8s.List(ctx, &secrets, client.InNamespace(w.name))).To(Succeed())
+	Expect(k8s.Get(ctx, client.ObjectKeyFromObject(a), a)).To(Succeed())
+	out := map[string]string{"the Account": a.ResourceVersion}
+	for _, s := range subaccounts.Items {
+		out["Subaccount "+s.Name] = s.ResourceVersion
+	}
+	for _, s := range secrets.Items {
+		out["Secret "+s.Name] = s.ResourceVersion
+	}
+	return out
+}
+
+func (w *world) callsBesideLists() int {
+	n := 0
+	for _, c := range sim.Calls() {
+		if c.Account == w.main && c.Op != plivosim.OpList {
+			n++
+		}
+	}
+	return n
+}
+
+// kubectl runs it as the administrator with the given input.
+func kubectl(input string, args ...string) (string, error) {
+	cmd := exec.Command(plane.Kubectl, append([]string{"--kubeconfig", plane.Kubeconfig}, args...)...)
+	cmd.Stdin = strings.NewReader(input)
+	out, err := cmd.CombinedOutput()
+	return string(out), err
+}
