@@ -198,8 +198,8 @@ func plivoFailure(e *plivo.Error) (subaccount.FailureKind, string) {
 		return subaccount.FailureRateLimited, "Plivo's rate limit is reached. The whole main account pauses; this is tried again by itself."
 	case plivo.KindUnknown:
 		return subaccount.FailureUnknown, "Plivo cannot be reached or fails: " + e.Error() + ". This is tried again by itself."
-	case plivo.KindNotFound:
-		return subaccount.FailureNotFound, "Plivo refused: " + e.Error() + "."
+	case plivo.KindNotFound, plivo.KindMethodNotAllowed:
+		return subaccount.FailureNotFound, "Plivo refused: " + e.Error() + ". This is tried again by itself."
 	default:
 		return subaccount.FailureRefused, "Plivo refused: " + e.Error() + ". Change the spec, or ask for another try with the annotation " +
 			v1alpha1.ReconcileRequestedAtAnnotation + "."

@@ -181,7 +181,7 @@ func worthAPass(e event.UpdateEvent) bool {
 	before, after := e.ObjectOld.(*v1alpha1.Subaccount), e.ObjectNew.(*v1alpha1.Subaccount)
 	return before.Generation != after.Generation ||
 		before.DeletionTimestamp.IsZero() != after.DeletionTimestamp.IsZero() ||
-		!slices.Equal(before.Finalizers, after.Finalizers) ||
+		finalizersChange(e) ||
 		before.Annotations[v1alpha1.ReconcileRequestedAtAnnotation] != after.Annotations[v1alpha1.ReconcileRequestedAtAnnotation] ||
 		claimsAnother(e) || before.Status.AccountID != after.Status.AccountID ||
 		before.ResourceVersion == after.ResourceVersion ||

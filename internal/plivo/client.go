@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"regexp"
 	"strconv"
+	"strings"
 )
 
 // Operation names one of the five calls.
@@ -49,13 +50,18 @@ func (c Credentials) Validate() error {
 	if c.Token.IsZero() {
 		return errors.New("the auth token is empty")
 	}
-	for _, r := range c.Token.Reveal() {
-		if r <= ' ' || r > '~' {
-			return errors.New("the auth token holds white space or characters that are not printable ASCII")
-		}
+	if !printable(c.Token.Reveal()) {
+		return errors.New("the auth token holds white space or characters that are not printable ASCII")
 	}
 	return nil
 }
+
+func printable(text string) bool {
+	return !strings.ContainsFunc(text, func(r rune) bool { return r <= ' ' || r > '~' })
+}
+
+// usable says whether an answer's token can be handed out.
+func usable(token string) bool { return token != "" && printable(token) }
 
 // Created is what a create call returns.
 type Created struct {
@@ -115,7 +121,7 @@ func (c *Client) Create(ctx context.Context, name string, enabled bool) (Created
 	if err := c.call(ctx, r, &answer); err != nil {
 		return Created{}, err
 	}
-	if !subaccountAuthID.MatchString(answer.AuthID) || answer.AuthToken == "" {
+	if !subaccountAuthID.MatchString(answer.AuthID) || !usable(answer.AuthToken) {
 		return Created{}, unreadable(r.op, http.StatusCreated, "the answer holds no auth_id and auth_token")
 	}
 	return Created{AuthID: answer.AuthID, Token: NewToken(answer.AuthToken)}, nil
@@ -128,7 +134,7 @@ func (c *Client) Get(ctx context.Context, authID string) (Subaccount, error) {
 	if err := c.call(ctx, r, &answer); err != nil {
 		return Subaccount{}, err
 	}
-	if answer.AuthID != authID || answer.AuthToken == "" {
+	if answer.AuthID != authID || !usable(answer.AuthToken) {
 		return Subaccount{}, unreadable(r.op, http.StatusOK, "the answer is not the subaccount that was asked for")
 	}
 	return answer.subaccount(), nil

@@ -55,16 +55,22 @@ func (s *scrubber) words(raw json.RawMessage) string {
 	if len(raw) == 0 || json.Unmarshal(raw, &value) != nil {
 		return ""
 	}
-	text := s.flatten(value)
+	text := s.flatten(value, maxDepth)
 	if runes := []rune(text); len(runes) > maxMessage {
 		text = string(runes[:maxMessage]) + "…"
 	}
 	return text
 }
 
+// maxDepth bounds how deep into an error body words are looked for.
+const maxDepth = 8
+
 // flatten makes one line of a JSON value. Each string in it is cleaned before
 // punctuation is put around it, which would take long runs apart.
-func (s *scrubber) flatten(value any) string {
+func (s *scrubber) flatten(value any, depth int) string {
+	if depth == 0 {
+		return "…"
+	}
 	var parts []string
 	switch v := value.(type) {
 	case nil:
@@ -72,11 +78,11 @@ func (s *scrubber) flatten(value any) string {
 		return s.clean(v)
 	case []any:
 		for _, member := range v {
-			parts = append(parts, s.flatten(member))
+			parts = append(parts, s.flatten(member, depth-1))
 		}
 	case map[string]any:
 		for _, key := range slices.Sorted(maps.Keys(v)) {
-			parts = append(parts, s.clean(key)+": "+s.flatten(v[key]))
+			parts = append(parts, s.clean(key)+": "+s.flatten(v[key], depth-1))
 		}
 	default:
 		return s.clean(fmt.Sprint(v))

@@ -87,7 +87,7 @@ func TestFailuresAreTold(t *testing.T) {
 		{"conflict", f(subaccount.StepWriteSecret, subaccount.FailureConflict), retry("")},
 		{"kubernetes", f(subaccount.StepReadSecret, subaccount.FailureKubernetes), retry("")},
 		{"a Secret that cannot be written", f(subaccount.StepWriteSecret, subaccount.FailureKubernetes), retry(v1alpha1.ReasonUpdating)},
-		{"404 to a create is a refusal", f(subaccount.StepCreate, subaccount.FailureNotFound), tell(v1alpha1.ReasonRejected)},
+		{"404 to a create says nothing of the spec", f(subaccount.StepCreate, subaccount.FailureNotFound), retry(v1alpha1.ReasonUnavailable)},
 		{"404 to an update is no refusal", f(subaccount.StepUpdate, subaccount.FailureNotFound), retry(v1alpha1.ReasonUnavailable)},
 		{"404 to an update leads to the confirmation", ready(failed(subaccount.StepUpdate, subaccount.FailureNotFound), func(o *observation) {
 			o.NotFound = subaccount.NotFound{First: base, Last: base}

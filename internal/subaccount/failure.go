@@ -19,9 +19,9 @@ func failedStep(o *Observation) *Decision {
 		return step(StepClearIntent)
 	}
 	switch kind := f.Kind; {
-	case kind == FailureNotFound && f.Step != StepCreate:
+	case kind == FailureNotFound:
 		return o.failedNotFound()
-	case kind == FailureRefused, kind == FailureNotFound:
+	case kind == FailureRefused:
 		if f.Step == StepUpdate && o.Object.Status.Binding != nil {
 			return nil // rejection tells it, after the Secret has been seen to
 		}

@@ -159,7 +159,8 @@ const (
 	FailureCredentials
 	// FailureRateLimited: Plivo answered 429.
 	FailureRateLimited
-	// FailureNotFound: Plivo answered 404.
+	// FailureNotFound: Plivo answered 404 or 405. It does not know what was asked
+	// for, or something in between does not.
 	FailureNotFound
 	// FailureNotSent: nothing was sent.
 	FailureNotSent

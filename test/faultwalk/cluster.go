@@ -48,7 +48,7 @@ func newCluster(b backend) *cluster {
 	return &cluster{backend: b, grown: make(chan struct{}), latest: map[target]*unstructured.Unstructured{}}
 }
 
-func (c *cluster) do(req *http.Request) *http.Response {
+func (c *cluster) do(req *http.Request) (code int, answer []byte) {
 	code, body, changes := c.backend.do(req)
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -64,7 +64,7 @@ func (c *cluster) do(req *http.Request) *http.Response {
 		close(c.grown)
 		c.grown = make(chan struct{})
 	}
-	return answer(code, body)
+	return code, body
 }
 
 func answer(code int, body []byte) *http.Response {

@@ -49,6 +49,10 @@ var faults = []fault{
 		s.process.kill()
 		return nil, errDead
 	}},
+	{"terminated", anywhere, func(s *step) (*http.Response, error) {
+		s.process.stop() // as by SIGTERM: what is under way may end
+		return s.send()
+	}},
 	{"edit", anywhere, meanwhile((*world).rename)},
 	{"remove", anywhere, meanwhile((*world).remove)},
 	{"suspend", anywhere, meanwhile((*world).suspend)},
@@ -74,6 +78,7 @@ var faults = []fault{
 	{"lost", remote, inject(plivosim.Fault{What: plivosim.Cut})},
 	{"lost-after", changing, inject(plivosim.Fault{When: plivosim.After, What: plivosim.Cut})},
 	{"late", changing, inject(plivosim.Fault{When: plivosim.Late, What: plivosim.Hang, Delay: 35 * time.Second})},
+	{"too-late", changing, inject(plivosim.Fault{When: plivosim.Late, What: plivosim.Hang, Delay: 2 * time.Minute})}, // more than is assumed of Plivo
 	{"500", remote, inject(plivosim.Fault{Status: http.StatusInternalServerError})},
 	{"503-after", changing, inject(plivosim.Fault{When: plivosim.After, Status: http.StatusServiceUnavailable})},
 	{"429", remote, inject(plivosim.Fault{Status: http.StatusTooManyRequests})},
@@ -91,6 +96,7 @@ func meanwhile(do func(*world)) func(*step) (*http.Response, error) {
 	return func(s *step) (*http.Response, error) {
 		resp, err := s.send()
 		do(s.process.world)
+		time.Sleep(time.Millisecond) // watches tell of it meanwhile
 		return resp, err
 	}
 }

@@ -3,8 +3,6 @@ package faultwalk
 import (
 	"fmt"
 	"time"
-
-	"github.com/subaccount-operator/subaccount-operator/internal/plivo/plivosim"
 )
 
 // patience is how long, by the fake clock, anything may take: several sweeps
@@ -12,54 +10,45 @@ import (
 const patience = 40 * time.Minute
 
 // run is one life of a Subaccount under a schedule: made, renamed, changed by
-// hand at Plivo, removed. It returns the steps of that life, and how many of
-// the faults it met.
+// hand at Plivo, removed; then a new process takes over. It returns the steps
+// of that life, and how many of the faults it met.
 func run(b backend, due schedule) (trace []*entry, met int, err error) {
 	w := newWorld(b, due)
 	w.apply()
 	w.process = startProcess(w)
 	defer w.end()
-	if err = w.until("made"); err != nil {
-		return w.trace, len(due) - len(w.due), err
+	for _, phase := range []struct {
+		name  string
+		begin func()
+	}{
+		{"made", func() {}},
+		{"renamed", w.rename},
+		{"put right", w.changeByHand},
+		{"removed", w.remove},
+		{"taken over", w.takeOver},
+	} {
+		if phase.name == "taken over" || !w.isRemoved() {
+			phase.begin()
+		}
+		if err = w.until(phase.name); err != nil {
+			break
+		}
 	}
-	w.inLife(w.rename)
-	if err = w.until("renamed"); err != nil {
-		return w.trace, len(due) - len(w.due), err
+	if err == nil {
+		err = w.frugal()
 	}
-	w.inLife(func() {
-		w.sim.Edit(mainID, w.ours()[0].AuthID, func(x *plivosim.Subaccount) { x.Name = "By hand" })
-	})
-	if err = w.until("put right"); err != nil {
-		return w.trace, len(due) - len(w.due), err
-	}
-	w.inLife(w.remove)
-	if err = w.until("removed"); err != nil {
-		return w.trace, len(due) - len(w.due), err
-	}
-	err = w.takeOver()
 	return w.trace, len(due) - len(w.due), err
 }
 
-// inLife does something unless the resource was removed before its time.
-func (w *world) inLife(do func()) {
-	if !w.wanted.removed {
-		do()
-	}
-}
-
-// takeOver ends the process, lets a new one work on its own, and sees that
-// nothing changes any more.
-func (w *world) takeOver() error {
+// takeOver ends the process, and lets a new one work on its own for so long
+// that nothing can change any more.
+func (w *world) takeOver() {
 	w.mu.Lock()
 	w.watching = false
 	w.mu.Unlock()
 	w.end()
 	w.process = startProcess(w)
 	time.Sleep(patience / 2)
-	if err := w.until("taken over"); err != nil {
-		return err
-	}
-	return w.frugal()
 }
 
 // replace has another process lead. The one that leads now ends later.

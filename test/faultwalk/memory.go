@@ -1,6 +1,7 @@
 package faultwalk
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -147,10 +148,10 @@ func (m *memory) update(kind kind, at target, sub string, old, wanted *unstructu
 	}
 	kind.complete(updated)
 	updated.SetResourceVersion(old.GetResourceVersion())
-	if string(encode(updated)) == string(encode(old)) {
+	if same(updated, old) {
 		return old, nil
 	}
-	if kind.schema != nil && string(encode(updated.Object["spec"])) != string(encode(old.Object["spec"])) {
+	if kind.schema != nil && !same(updated.Object["spec"], old.Object["spec"]) {
 		updated.SetGeneration(old.GetGeneration() + 1)
 	}
 	if updated.GetDeletionTimestamp() != nil && len(updated.GetFinalizers()) == 0 {
@@ -277,6 +278,8 @@ func keep(updated, old *unstructured.Unstructured, path ...string) {
 		unstructured.RemoveNestedField(updated.Object, path...)
 	}
 }
+
+func same(a, b any) bool { return bytes.Equal(encode(a), encode(b)) }
 
 func encode(v any) []byte {
 	data, err := json.Marshal(v)

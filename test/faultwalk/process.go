@@ -3,6 +3,7 @@ package faultwalk
 import (
 	"context"
 	"errors"
+	"fmt"
 	"hash/fnv"
 	"io"
 	"net/http"
@@ -34,6 +35,7 @@ import (
 // through step.
 type process struct {
 	world *world
+	name  string
 	stop  context.CancelFunc
 	up    chan struct{} // closed when all of it runs
 	done  chan struct{} // closed when the manager has ended
@@ -77,9 +79,9 @@ func (f roundTripper) RoundTrip(req *http.Request) (*http.Response, error) { ret
 
 func startProcess(w *world) *process {
 	ctx, stop := context.WithCancel(context.Background())
-	p := &process{world: w, stop: stop, up: make(chan struct{}), done: make(chan struct{})}
+	w.processes++
+	p := &process{world: w, name: fmt.Sprint("process ", w.processes), stop: stop, up: make(chan struct{}), done: make(chan struct{})}
 	digester := plivo.NewDigester(make([]byte, 32))
-	options := cache.Options{}
 	mgr, err := ctrl.NewManager(
 		&rest.Config{Host: "http://kubernetes", Transport: roundTripper(p.kubernetes), QPS: -1, ContentConfig: rest.ContentConfig{ContentType: runtime.ContentTypeJSON}},
 		ctrl.Options{
@@ -87,9 +89,11 @@ func startProcess(w *world) *process {
 			MapperProvider: func(*rest.Config, *http.Client) (meta.RESTMapper, error) { return mapper, nil },
 			Cache:          controller.CacheOptions(nil, digester),
 			Controller:     config.Controller{SkipNameValidation: new(true), RecoverPanic: new(false)},
+			// As in cmd/main.go.
+			GracefulShutdownTimeout: new(plivoTimeout + controller.RecordTimeout + 15*time.Second),
 		})
 	must(err)
-	options = controller.CredentialsCacheOptions(operatorNamespace)
+	options := controller.CredentialsCacheOptions(operatorNamespace)
 	options.Scheme, options.Mapper, options.HTTPClient = scheme, mapper, mgr.GetHTTPClient()
 	credentials, err := cache.New(mgr.GetConfig(), options)
 	must(err)
@@ -103,9 +107,10 @@ func startProcess(w *world) *process {
 	}))
 	go func() {
 		defer close(p.done)
-		if err := mgr.Start(ctx); err != nil && !p.dead.Load() {
+		if err := mgr.Start(ctx); err != nil && ctx.Err() == nil {
 			panic(err)
 		}
+		p.dead.Store(true) // the program ends, whatever still runs
 	}()
 	return p
 }
@@ -130,7 +135,7 @@ func (p *process) kubernetes(req *http.Request) (*http.Response, error) {
 		body, _ := io.ReadAll(req.Body)
 		return answer(http.StatusCreated, body), nil
 	case query.Has("resourceVersion"): // a cache fills itself
-		return p.world.cluster.do(req), nil
+		return answer(p.world.cluster.do(req)), nil
 	}
 	at, sub := parse(req.URL.Path)
 	what := strings.ToLower(req.Method) + "-" + at.resource
@@ -138,9 +143,12 @@ func (p *process) kubernetes(req *http.Request) (*http.Response, error) {
 		what += "/" + sub
 	}
 	return p.step(what, req, func() (*http.Response, error) {
-		resp := p.world.cluster.do(req)
+		code, body := p.world.cluster.do(req)
+		if what == "post-"+secrets && code == http.StatusCreated {
+			p.world.handedOut()
+		}
 		time.Sleep(time.Millisecond) // watches tell of it meanwhile
-		return resp, nil
+		return answer(code, body), nil
 	})
 }
 
@@ -171,7 +179,7 @@ func (p *process) step(what string, req *http.Request, send func() (*http.Respon
 		return nil, errDead
 	}
 	// Of two calls at the same instant it is always the same one that goes first.
-	time.Sleep(offset(what))
+	time.Sleep(offset(p.name + what))
 	if until := p.frozenUntil.Load(); until != nil {
 		time.Sleep(time.Until(*until))
 	}
@@ -206,7 +214,7 @@ func (p *process) sighted(ctx context.Context, path string) {
 		return
 	}
 	select {
-	case <-time.After(time.Until(*until) + offset(path)):
+	case <-time.After(time.Until(*until) + offset(p.name+path)):
 	case <-ctx.Done():
 	}
 }
@@ -221,7 +229,7 @@ func serve(h http.Handler, req *http.Request) (resp *http.Response, err error) {
 	defer func() {
 		if r := recover(); r == nil {
 			resp = recorder.Result()
-		} else if r != http.ErrAbortHandler { //nolint:errorlint // it is compared as net/http does
+		} else if r != http.ErrAbortHandler {
 			panic(r)
 		} else if err = req.Context().Err(); err == nil {
 			err = io.ErrUnexpectedEOF

@@ -3,7 +3,6 @@ package faultwalk
 import (
 	"bytes"
 	"fmt"
-	"io"
 	"net/http"
 	"net/url"
 	"slices"
@@ -12,7 +11,6 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -49,6 +47,7 @@ type world struct {
 	resumeAt time.Time // somebody takes spec.suspend away again
 
 	uid       types.UID
+	processes int        // that were started
 	process   *process   // the one that leads
 	former    []*process // and those that do not know yet that they do not
 	strangers []plivosim.Subaccount
@@ -76,7 +75,7 @@ func newWorld(b backend, due schedule) *world {
 const groupPath = "/apis/" + v1alpha1.Group + "/v1alpha1"
 
 // request is made by somebody who is no process of ours.
-func (w *world) request(method, path, contentType string, body []byte) *http.Response {
+func (w *world) request(method, path, contentType string, body []byte) (code int, answer []byte) {
 	req := &http.Request{Method: method, URL: &url.URL{Path: path}, Header: http.Header{"Content-Type": {contentType}}}
 	if body != nil {
 		req.Body = readCloser{bytes.NewReader(body)}
@@ -94,10 +93,8 @@ func (w *world) create(path string, obj runtime.Object) *unstructured.Unstructur
 	u := decode(encode(obj))
 	u.SetAPIVersion(kinds[at.resource].apiVersion())
 	u.SetKind(kinds[at.resource].name)
-	resp := w.request(http.MethodPost, path, "application/json", encode(u))
-	body, err := io.ReadAll(resp.Body)
-	must(err)
-	if resp.StatusCode != http.StatusCreated {
+	code, body := w.request(http.MethodPost, path, "application/json", encode(u))
+	if code != http.StatusCreated {
 		panic(fmt.Sprintf("%s: %s", path, body))
 	}
 	return decode(body)
@@ -132,6 +129,16 @@ func (w *world) remove() {
 	w.wanted.removed = true
 	w.mu.Unlock()
 	w.request(http.MethodDelete, subaccountPath, "", nil)
+}
+
+func (w *world) isRemoved() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.wanted.removed
+}
+
+func (w *world) changeByHand() {
+	w.sim.Edit(mainID, w.ours()[0].AuthID, func(x *plivosim.Subaccount) { x.Name = "By hand" })
 }
 
 func (w *world) suspend() {
@@ -207,80 +214,4 @@ func (w *world) ours() []plivosim.Subaccount {
 	return slices.DeleteFunc(w.sim.Subaccounts(mainID), func(x plivosim.Subaccount) bool {
 		return slices.ContainsFunc(w.strangers, func(s plivosim.Subaccount) bool { return s.AuthID == x.AuthID })
 	})
-}
-
-// exact holds everything against the rule: one subaccount as the spec wants
-// it, with its credentials in the Secret; nothing once the resource was removed.
-func (w *world) exact() error {
-	w.mu.Lock()
-	wanted := w.wanted
-	broken := w.broken
-	w.mu.Unlock()
-	if broken != nil {
-		return broken
-	}
-	for _, stranger := range w.strangers {
-		if now, ok := w.sim.Subaccount(mainID, stranger.AuthID); !ok || now != stranger {
-			return fmt.Errorf("the stranger %s was touched", stranger.Name)
-		}
-	}
-	ours := w.ours()
-	secret, resource := w.cluster.get(target{secrets, tenant, "a-plivo"}), w.cluster.get(subaccountAt)
-	if wanted.removed {
-		if secret != nil && resource == nil && slices.ContainsFunc(secret.GetOwnerReferences(), func(o metav1.OwnerReference) bool { return o.UID == w.uid }) {
-			secret = nil // the garbage collector's, which does not run here
-		}
-		if resource != nil || len(ours) > 0 || secret != nil {
-			return fmt.Errorf("removed: resource left %v, at Plivo %d, Secret left %v", resource != nil, len(ours), secret != nil)
-		}
-		return nil
-	}
-	if resource == nil || secret == nil || len(ours) != 1 {
-		return fmt.Errorf("resource %v, Secret %v, %d at Plivo", resource != nil, secret != nil, len(ours))
-	}
-	x := ours[0]
-	if x.Name != wanted.name || !x.Enabled {
-		return fmt.Errorf("at Plivo %q, enabled %v; wanted %q", x.Name, x.Enabled, wanted.name)
-	}
-	var s v1alpha1.Subaccount
-	into(resource, &s)
-	var credentials corev1.Secret
-	into(secret, &credentials)
-	ready := meta.FindStatusCondition(s.Status.Conditions, v1alpha1.ConditionReady)
-	switch {
-	case ready == nil || ready.Status != metav1.ConditionTrue || ready.Reason != v1alpha1.ReasonReady || s.Status.ObservedGeneration != s.Generation:
-		return fmt.Errorf("not Ready: %+v", s.Status)
-	case s.Status.AuthID != x.AuthID || s.Status.AccountID != mainID || s.Status.PendingCreation != nil || !slices.Contains(s.Finalizers, v1alpha1.Finalizer):
-		return fmt.Errorf("recorded %+v, at Plivo %s", s.Status, x.AuthID)
-	case string(credentials.Data["auth_id"]) != x.AuthID || string(credentials.Data["auth_token"]) != x.AuthToken || len(credentials.Data) != 2:
-		return fmt.Errorf("the Secret holds other credentials")
-	}
-	return nil
-}
-
-// misleading are the faults after which a second create call may be made: who
-// is misled by a list or a 404, or does not know that another leads. No crash,
-// no lost answer, no edit and no conflict may cost one.
-var misleading = []string{"stale", "empty", "404", "overtaken", "frozen"}
-
-func (w *world) frugal() error {
-	made, may := 0, 1
-	for _, c := range w.sim.Calls() {
-		if c.Op == plivosim.OpCreate && c.Committed {
-			made++
-		}
-	}
-	for _, e := range w.trace {
-		if slices.Contains(misleading, e.fault) {
-			may++
-		}
-	}
-	if made > may {
-		return fmt.Errorf("%d subaccounts were made, where %d may have been", made, may)
-	}
-	return nil
-}
-
-func into(u *unstructured.Unstructured, obj any) {
-	must(runtime.DefaultUnstructuredConverter.FromUnstructured(u.Object, obj))
 }

@@ -17,9 +17,9 @@ import (
 	"k8s.io/client-go/rest"
 )
 
-// real is a real API server. It is spoken to by goroutines outside of the
+// apiserver is a real one. It is spoken to by goroutines outside of the
 // bubble: while one inside waits for them, the fake clock stands still.
-type real struct {
+type apiserver struct {
 	http *http.Client
 	host string
 	jobs chan job
@@ -44,8 +44,8 @@ type result struct {
 	changes []change
 }
 
-// newReal watches an API server until the context ends.
-func newReal(ctx context.Context, config *rest.Config) (*real, error) {
+// newAPIServer watches an API server until the context ends.
+func newAPIServer(ctx context.Context, config *rest.Config) (*apiserver, error) {
 	client, err := rest.HTTPClientFor(config)
 	if err != nil {
 		return nil, err
@@ -54,7 +54,7 @@ func newReal(ctx context.Context, config *rest.Config) (*real, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &real{
+	r := &apiserver{
 		http: client, host: strings.TrimSuffix(host.String(), "/"), jobs: make(chan job), done: make(chan result),
 		latest: map[types.UID]*unstructured.Unstructured{}, gone: map[types.UID]bool{},
 	}
@@ -88,7 +88,7 @@ var everything = map[string]string{
 }
 
 // do implements backend.
-func (r *real) do(req *http.Request) (int, []byte, []change) {
+func (r *apiserver) do(req *http.Request) (int, []byte, []change) {
 	j := job{method: req.Method, header: req.Header.Clone()}
 	// Everything here is JSON; the client for metadata alone would rather have protobuf.
 	accepted := slices.DeleteFunc(strings.Split(j.header.Get("Accept"), ","), func(form string) bool { return !strings.Contains(form, "json") })
@@ -109,7 +109,7 @@ func (r *real) do(req *http.Request) (int, []byte, []change) {
 	return done.code, done.body, done.changes
 }
 
-func (r *real) perform(ctx context.Context, j job) result {
+func (r *apiserver) perform(ctx context.Context, j job) result {
 	req, err := http.NewRequestWithContext(ctx, j.method, r.host+j.url, bytes.NewReader(j.body))
 	must(err)
 	if j.header != nil {
@@ -125,7 +125,7 @@ func (r *real) perform(ctx context.Context, j job) result {
 
 // changed waits until the watches have told of a write, and returns what they
 // have told.
-func (r *real) changed(j job, code int, body []byte) []change {
+func (r *apiserver) changed(j job, code int, body []byte) []change {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if at, _ := parse(j.url); j.method != http.MethodGet && code < 300 && everything[at.resource] != "" {
@@ -145,7 +145,7 @@ func (r *real) changed(j job, code int, body []byte) []change {
 	return changes
 }
 
-func (r *real) watch(ctx context.Context, path string) (io.ReadCloser, error) {
+func (r *apiserver) watch(ctx context.Context, path string) (io.ReadCloser, error) {
 	list := decode(r.perform(ctx, job{http.MethodGet, path, nil, nil}).body)
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, r.host+path+"?watch=true&resourceVersion="+list.GetResourceVersion(), http.NoBody)
 	if err != nil {
@@ -167,7 +167,7 @@ func (r *real) watch(ctx context.Context, path string) (io.ReadCloser, error) {
 	}
 }
 
-func (r *real) follow(resource string, stream io.ReadCloser) {
+func (r *apiserver) follow(resource string, stream io.ReadCloser) {
 	defer func() { _ = stream.Close() }()
 	for decoder := json.NewDecoder(stream); ; {
 		var event struct {
@@ -188,7 +188,7 @@ func (r *real) follow(resource string, stream io.ReadCloser) {
 }
 
 // clear removes what a run has left.
-func (r *real) clear(ctx context.Context) {
+func (r *apiserver) clear(ctx context.Context) {
 	for resource, path := range everything {
 		var list unstructured.UnstructuredList
 		must(list.UnmarshalJSON(r.perform(ctx, job{http.MethodGet, path, nil, nil}).body))
