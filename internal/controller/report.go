@@ -20,9 +20,7 @@ const retryConflict = time.Second
 // where it changed. It never writes the protocol's own fields.
 func (p *pass) report(ctx context.Context, d subaccount.Decision) (ctrl.Result, error) {
 	summary := subaccount.Summarize(p.o, d)
-	for _, e := range summary.Events {
-		p.r.Events.Eventf(p.o.Object, nil, e.Type, e.Reason, e.Action, "%s", e.Message)
-	}
+	p.tell(summary.Events)
 	if released := p.o.Did(subaccount.StepRelease); summary.Changed && !released {
 		s := p.o.Object.DeepCopy()
 		s.Status = summary.Status
@@ -31,6 +29,7 @@ func (p *pass) report(ctx context.Context, d subaccount.Decision) (ctrl.Result, 
 		} else if err != nil {
 			return ctrl.Result{}, err
 		}
+		p.tell(summary.News)
 	}
 	if d.Reason == v1alpha1.ReasonUpdating && p.o.Did(subaccount.StepWriteSecret) {
 		p.r.memory.with(p.o.Object, func(e *entry) { e.contestedUntil = time.Now().Add(d.Wait.After) })
@@ -48,5 +47,11 @@ func (p *pass) report(ctx context.Context, d subaccount.Decision) (ctrl.Result, 
 		return ctrl.Result{}, errors.New(d.Message)
 	default:
 		return ctrl.Result{RequeueAfter: d.Wait.After}, nil
+	}
+}
+
+func (p *pass) tell(events []subaccount.Event) {
+	for _, e := range events {
+		p.r.Events.Eventf(p.o.Object, nil, e.Type, e.Reason, e.Action, "%s", e.Message)
 	}
 }

@@ -18,8 +18,11 @@ type Summary struct {
 	Status v1alpha1.SubaccountStatus
 	// Changed says whether that differs from what stands there.
 	Changed bool
-	// Events that happened in this pass.
+	// Events are what happened in this pass.
 	Events []Event
+	// News is what the status tells anew: to be told once that is written, or it
+	// would be told again by the next pass.
+	News []Event
 }
 
 // Event is one thing that happened.
@@ -38,14 +41,14 @@ func Summarize(o *Observation, d Decision) Summary {
 		}
 		if changed := SetConditions(&s.Status.Conditions, d.Reason, d.Message, o.Object.Generation, metav1.NewTime(o.Now)); changed &&
 			v1alpha1.Catalogue[d.Reason].Ready == metav1.ConditionFalse && d.Reason != v1alpha1.ReasonDeleting {
-			s.Events = append(s.Events, Event{corev1.EventTypeWarning, d.Reason, "Reconcile", d.Message})
+			s.News = append(s.News, Event{corev1.EventTypeWarning, d.Reason, "Reconcile", d.Message})
 		}
 	}
 	claim, judged := o.Claim.Get()
 	anothers := judged && !claim.Ours // whose state is not ours to show
 	if remote, ok := o.Remote.Get(); ok && s.Status.AuthID != "" && !remote.Unsure && !anothers {
 		if remote.SettledAs != "" && (s.Status.Name == nil || *s.Status.Name != remote.Name) {
-			s.Events = append(s.Events, Event{corev1.EventTypeWarning, "NameChangedByPlivo", "Update",
+			s.News = append(s.News, Event{corev1.EventTypeWarning, "NameChangedByPlivo", "Update",
 				"Plivo keeps the name in another form than the spec gives it; it is not sent again."})
 		}
 		s.Status.Name, s.Status.Enabled = &remote.Name, &remote.Enabled

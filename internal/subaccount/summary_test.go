@@ -90,14 +90,14 @@ func TestNoReportHidesALostStatus(t *testing.T) {
 func TestNothingNewTellsNothing(t *testing.T) {
 	o := ready()
 	o.Object.Status = summarize(o).Status
-	if s := summarize(o); s.Changed || len(s.Events) > 0 || subaccount.NeedsAttention(o) {
-		t.Errorf("changed %v, events %v", s.Changed, s.Events)
+	if s := summarize(o); s.Changed || len(s.Events)+len(s.News) > 0 || subaccount.NeedsAttention(o) {
+		t.Errorf("changed %v, events %v, news %v", s.Changed, s.Events, s.News)
 	}
 	o = ready(loser)
 	first := summarize(o)
 	o.Object.Status = first.Status
-	if again := summarize(o); len(first.Events) != 1 || first.Events[0].Type != corev1.EventTypeWarning || len(again.Events) > 0 {
-		t.Errorf("events %v, then %v", first.Events, again.Events)
+	if again := summarize(o); len(first.News) != 1 || first.News[0].Type != corev1.EventTypeWarning || len(again.News) > 0 {
+		t.Errorf("news %v, then %v", first.News, again.News)
 	}
 }
 
@@ -123,7 +123,8 @@ func TestEvents(t *testing.T) {
 		{"name in another form, told before", ready(settled, func(o *observation) { o.Object.Status.Name = new("team") }), nil},
 	} {
 		t.Run(r.name, func(t *testing.T) {
-			if got := reasonsOf(summarize(r.o).Events); !slices.Equal(got, r.want) {
+			s := summarize(r.o)
+			if got := reasonsOf(append(s.Events, s.News...)); !slices.Equal(got, r.want) {
 				t.Errorf("got %v, want %v", got, r.want)
 			}
 		})
