@@ -132,62 +132,21 @@ func (r *SubaccountReconciler) observeSecrets(ctx context.Context, o *subaccount
 	}
 }
 
-// observeClaim says who holds the authID, as far as the cache can tell. A
-// subaccount that we have made is ours unless another status names it too; an
-// adoption is judged on a live list once, before it hands anything out.
+// observeClaim says who holds the authID, as far as the cache can tell.
 func (r *SubaccountReconciler) observeClaim(ctx context.Context, s *v1alpha1.Subaccount, judged string) subaccount.Fact[subaccount.Claim] {
-	authID := claimed(s)
+	authID := subaccount.Claimed(s)
 	var holders v1alpha1.SubaccountList
 	if authID == "" || r.Client.List(ctx, &holders, client.MatchingFields{indexAuthID: authID}) != nil {
 		return subaccount.Unknown[subaccount.Claim]()
 	}
-	alone := !slices.ContainsFunc(holders.Items, func(h v1alpha1.Subaccount) bool { return h.UID != s.UID })
-	recorded := s.Status.AuthID != ""
-	if s.DeletionTimestamp == nil && s.Status.Binding == nil && !holds(s, holders.Items) {
-		// Enough to wait. That it is ours, and that it has to be let go of, is
-		// judged on a live list.
-		return subaccount.Known(subaccount.Claim{Ours: false})
-	}
-	settled := s.Spec.AuthID == nil || s.Status.Binding != nil || judged == authID
-	if alone && recorded && settled {
-		return subaccount.Known(subaccount.Claim{Ours: true})
-	}
-	if recorded && judged == authID && holds(s, holders.Items) {
-		return subaccount.Known(subaccount.Claim{Ours: true})
-	}
-	return subaccount.Unknown[subaccount.Claim]()
-}
-
-// claimed is the authID that a Subaccount holds or is about to hold.
-func claimed(s *v1alpha1.Subaccount) string {
-	if s.Status.AuthID == "" && s.Spec.AuthID != nil {
-		return *s.Spec.AuthID
-	}
-	return s.Status.AuthID
-}
-
-// holds says whether a Subaccount holds the authID among all whose status
-// names it: the earlier creationTimestamp, then the lower UID. One whose
-// status does not name it yet holds it only if nobody's does.
-func holds(s *v1alpha1.Subaccount, holders []v1alpha1.Subaccount) bool {
-	for i := range holders {
-		h := &holders[i]
-		if h.UID == s.UID {
-			continue
-		}
-		if s.Status.AuthID == "" || h.CreationTimestamp.Before(&s.CreationTimestamp) ||
-			h.CreationTimestamp.Equal(&s.CreationTimestamp) && h.UID < s.UID {
-			return false
-		}
-	}
-	return true
+	return subaccount.ClaimSeen(s, holders.Items, judged == authID)
 }
 
 // observeRemote folds in what is known of the subaccount that the resource
 // holds or wants to adopt.
 func observeRemote(o *subaccount.Observation, acct *account.Account) {
 	o.Remote, o.NotFound, o.Deleted = subaccount.Unknown[subaccount.Remote](), subaccount.NotFound{}, false
-	if authID := claimed(o.Object); authID != "" && acct != nil {
+	if authID := subaccount.Claimed(o.Object); authID != "" && acct != nil {
 		o.Remote, o.NotFound, o.Deleted = acct.Remote(authID)
 	}
 }

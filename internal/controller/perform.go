@@ -105,14 +105,8 @@ func (p *pass) judgeClaim(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	s, authID := p.o.Object, claimed(p.o.Object)
-	var holders []v1alpha1.Subaccount
-	for _, h := range all {
-		if h.Status.AuthID == authID {
-			holders = append(holders, h)
-		}
-	}
-	ours := holds(s, holders)
+	s, authID := p.o.Object, subaccount.Claimed(p.o.Object)
+	ours := subaccount.Holds(s, all)
 	if ours && s.Status.AuthID != "" {
 		p.r.memory.with(s, func(e *entry) { e.judged = authID })
 	}

@@ -7,7 +7,6 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/log"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -73,7 +72,7 @@ func (r *AccountReconciler) removeStrays(ctx context.Context, a *v1alpha1.Accoun
 	}
 	seen.sweep = sweep
 	marked := acct.Marked()
-	maps.DeleteFunc(marked, func(_, marker string) bool { return !ownMarker(marker, r.Subaccounts.ClusterUID) })
+	maps.DeleteFunc(marked, func(_, marker string) bool { return !subaccount.OwnMarker(marker, r.Subaccounts.ClusterUID) })
 	if len(marked) == 0 {
 		seen.since = nil
 		return
@@ -84,7 +83,7 @@ func (r *AccountReconciler) removeStrays(ctx context.Context, a *v1alpha1.Accoun
 		return
 	}
 	since := map[string]time.Time{}
-	for _, authID := range strayOf(marked, live, len(r.Subaccounts.Namespaces) > 0) {
+	for _, authID := range subaccount.Strays(marked, live, len(r.Subaccounts.Namespaces) > 0) {
 		first, ok := seen.since[authID]
 		if !ok {
 			first = swept.Started
@@ -98,36 +97,4 @@ func (r *AccountReconciler) removeStrays(ctx context.Context, a *v1alpha1.Accoun
 			"Deleted the subaccount %s: an unfinished creation of this cluster that no Subaccount claims.", authID)
 	}
 	seen.since = since
-}
-
-// ownMarker says whether a marker is of this cluster.
-func ownMarker(marker string, cluster types.UID) bool {
-	_, uid, _ := subaccount.ParseMarker(marker)
-	return marker == subaccount.Marker(cluster, uid)
-}
-
-// strayOf picks those among this cluster's marked subaccounts that are nobody's. An
-// instance that does not see every namespace can tell only of Subaccounts that
-// it sees recorded under another authID.
-func strayOf(marked map[string]string, live []v1alpha1.Subaccount, limited bool) []string {
-	claimed := map[string]struct{}{}
-	byUID := map[types.UID]*v1alpha1.Subaccount{}
-	for i := range live {
-		byUID[live[i].UID] = &live[i]
-		claimed[live[i].Status.AuthID] = struct{}{}
-	}
-	var found []string
-	for authID, marker := range marked {
-		_, uid, _ := subaccount.ParseMarker(marker)
-		if _, taken := claimed[authID]; taken {
-			continue
-		}
-		owner, exists := byUID[uid]
-		creating := exists && (owner.Status.AuthID == "" || owner.Status.PendingCreation != nil)
-		if creating || limited && !exists {
-			continue
-		}
-		found = append(found, authID)
-	}
-	return found
 }
