@@ -7,6 +7,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"hash/fnv"
 	"os"
 	"slices"
 	"strings"
@@ -62,7 +63,8 @@ func (o *options) bind(fs *flag.FlagSet) {
 	fs.StringVar(&o.namespaces, "namespaces", "", "Comma-separated namespaces to serve; left out: all.")
 	fs.StringVar(&o.accountSelector, "account-selector", "", "Labels of the Accounts that this instance serves; left out: all.")
 	fs.BoolVar(&o.leaderElect, "leader-elect", false, "Elect a leader, so that of several instances one works.")
-	fs.StringVar(&o.leaderElectionID, "leader-election-id", "subaccount-operator."+v1alpha1.Group, "Name of the Lease.")
+	fs.StringVar(&o.leaderElectionID, "leader-election-id", "", "Name of the Lease. "+
+		"Left out: "+leaseName+", and with an --account-selector a name of that selector's own.")
 	fs.StringVar(&o.metricsAddress, "metrics-bind-address", "0", "Address of the metrics endpoint, such as :8443; 0: none.")
 	fs.BoolVar(&o.metricsSecure, "metrics-secure", true, "Serve metrics by https, to those whom the API server lets.")
 	fs.StringVar(&o.probeAddress, "health-probe-bind-address", ":8081", "Address of /healthz and /readyz.")
@@ -114,6 +116,9 @@ func run(ctx context.Context, o options) error {
 	if err != nil {
 		return fmt.Errorf("--account-selector: %w", err)
 	}
+	if o.leaderElectionID == "" {
+		o.leaderElectionID = leaseOf(selector)
+	}
 	namespaces := splitList(o.namespaces)
 	o.operatorNamespace = operatorNamespace(o.operatorNamespace)
 
@@ -151,6 +156,19 @@ func run(ctx context.Context, o options) error {
 	}
 	ctrl.Log.Info("starting", "version", version.String(), "operatorNamespace", o.operatorNamespace, "plivo", base.String())
 	return mgr.Start(ctx)
+}
+
+const leaseName = "subaccount-operator." + v1alpha1.Group
+
+// leaseOf is the name of the lease of those instances that serve the same
+// Accounts: each shard elects a leader of its own.
+func leaseOf(selector labels.Selector) string {
+	if selector.Empty() {
+		return leaseName
+	}
+	h := fnv.New32a()
+	_, _ = h.Write([]byte(selector.String())) // never fails
+	return fmt.Sprintf("%s-%08x", leaseName, h.Sum32())
 }
 
 func newManager(o options, namespaces []string, digester *plivo.Digester) (ctrl.Manager, error) {

@@ -28,6 +28,7 @@ type Account struct {
 	brake     brake
 	sweeper   sweeper
 	proved    time.Time // when an answer last proved the credentials good
+	failing   int       // calls in a row whose outcome is unknown
 }
 
 func newAccount(name string, options *Options) *Account {
@@ -85,11 +86,11 @@ func (a *Account) Create(ctx context.Context, slot *plivo.Slot, accountID, name 
 	return created, err
 }
 
-// Get reads one subaccount on behalf of a tenant, named by any string.
-func (a *Account) Get(ctx context.Context, tenant, accountID, authID string) (plivo.Subaccount, error) {
+// Get reads one subaccount through a slot.
+func (a *Account) Get(ctx context.Context, slot *plivo.Slot, accountID, authID string) (plivo.Subaccount, error) {
 	var got plivo.Subaccount
 	var asked time.Time
-	err := a.call(ctx, tenant, accountID, plivo.OperationGet, func(ctx context.Context, c *plivo.Client) (err error) {
+	err := a.send(ctx, slot, accountID, plivo.OperationGet, func(ctx context.Context, c *plivo.Client) (err error) {
 		asked = time.Now()
 		got, err = c.Get(ctx, authID)
 		return err
@@ -104,8 +105,8 @@ func (a *Account) Get(ctx context.Context, tenant, accountID, authID string) (pl
 }
 
 // Update sets name and enabled.
-func (a *Account) Update(ctx context.Context, tenant, accountID, authID, name string, enabled bool) error {
-	err := a.call(ctx, tenant, accountID, plivo.OperationUpdate, func(ctx context.Context, c *plivo.Client) error {
+func (a *Account) Update(ctx context.Context, slot *plivo.Slot, accountID, authID, name string, enabled bool) error {
+	err := a.send(ctx, slot, accountID, plivo.OperationUpdate, func(ctx context.Context, c *plivo.Client) error {
 		return c.Update(ctx, authID, name, enabled)
 	})
 	a.mu.Lock()
@@ -121,8 +122,8 @@ func (a *Account) Update(ctx context.Context, tenant, accountID, authID, name st
 }
 
 // Delete deletes a subaccount.
-func (a *Account) Delete(ctx context.Context, tenant, accountID, authID string, cascade bool) error {
-	err := a.call(ctx, tenant, accountID, plivo.OperationDelete, func(ctx context.Context, c *plivo.Client) error {
+func (a *Account) Delete(ctx context.Context, slot *plivo.Slot, accountID, authID string, cascade bool) error {
+	err := a.send(ctx, slot, accountID, plivo.OperationDelete, func(ctx context.Context, c *plivo.Client) error {
 		return c.Delete(ctx, authID, cascade)
 	})
 	a.mu.Lock()
@@ -144,43 +145,47 @@ func (a *Account) digest(t plivo.Token) plivo.Digest {
 	return a.options.Digester.Digest([]byte(t.Reveal()))
 }
 
-// Reserve waits for a place in the budget for a tenant's call, for as long as a
-// call may take and no longer: who waits keeps others from being worked on.
-func (a *Account) Reserve(ctx context.Context, tenant string) (*plivo.Slot, error) {
+// Book asks for a place in the budget for the first call of what is about to
+// begin for a tenant, named by any string; see plivo.Budget.Book.
+func (a *Account) Book(tenant string, granted func(*plivo.Slot)) (cancel func() bool, err error) {
+	budget, err := a.open()
+	if err != nil {
+		return nil, err
+	}
+	return budget.Book(plivo.ClassInteractive, tenant, granted), nil
+}
+
+// Reserve waits for a place in the budget for a further call of what has begun,
+// for as long as a call may take and no longer.
+func (a *Account) Reserve(ctx context.Context) (*plivo.Slot, error) {
+	budget, err := a.open()
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, a.options.Timeout)
+	defer cancel()
+	return budget.Acquire(ctx, plivo.ClassContinued, "")
+}
+
+// open returns the budget, unless it pauses for longer than a call may take.
+func (a *Account) open() (*plivo.Budget, error) {
 	a.mu.Lock()
 	budget := a.budget
 	a.mu.Unlock()
-	if budget != nil && budget.Paused() >= a.options.Timeout {
+	switch {
+	case budget == nil:
+		return nil, notSent("the Account has no credentials")
+	case budget.Paused() >= a.options.Timeout:
 		return nil, &plivo.Error{Kind: plivo.KindRateLimited, Message: "the main account pauses"}
 	}
-	ctx, cancel := context.WithTimeout(ctx, a.options.Timeout)
-	defer cancel()
-	return a.reserve(ctx, plivo.ClassInteractive, tenant)
-}
-
-func (a *Account) reserve(ctx context.Context, class plivo.Class, tenant string) (*plivo.Slot, error) {
-	a.mu.Lock()
-	budget := a.budget
-	a.mu.Unlock()
-	if budget == nil {
-		return nil, notSent("the Account has no credentials")
-	}
-	return budget.Acquire(ctx, class, tenant)
-}
-
-func (a *Account) call(ctx context.Context, tenant, accountID string, op plivo.Operation, do func(context.Context, *plivo.Client) error) error {
-	slot, err := a.Reserve(ctx, tenant)
-	if err != nil {
-		return err
-	}
-	ctx, cancel := context.WithTimeout(ctx, a.options.Timeout)
-	defer cancel()
-	return a.send(ctx, slot, accountID, op, do)
+	return budget, nil
 }
 
 // send makes one call through a slot, if the circuit lets it, and learns from
 // its answer.
 func (a *Account) send(ctx context.Context, slot *plivo.Slot, accountID string, op plivo.Operation, do func(context.Context, *plivo.Client) error) error {
+	ctx, cancel := context.WithTimeout(ctx, a.options.Timeout)
+	defer cancel()
 	client, err := a.pass(accountID)
 	if err != nil {
 		slot.Cancel()

@@ -77,14 +77,14 @@ func TestAListThatLacksMostOfWhatIsRecordedPullsTheBrake(t *testing.T) {
 		}
 		id := r.sim.Inject(plivosim.Fault{Ops: []plivosim.Op{plivosim.OpList}, Rows: plivosim.None})
 		gets := r.sim.Inject(plivosim.Fault{Ops: []plivosim.Op{plivosim.OpGet}, Status: 404})
-		if _, err := a.Get(t.Context(), "ns", mainID, r.recorded[0]); err == nil {
+		if _, err := get(t, a, mainID, r.recorded[0]); err == nil {
 			t.Error("no 404")
 		}
 		sweep()
 		if _, missing, _ := a.Remote(r.recorded[0]); !a.Implausible() || !missing.First.IsZero() {
 			t.Errorf("on: %v; a 404 that came before counts: %+v", a.Implausible(), missing)
 		}
-		_, _ = a.Get(t.Context(), "ns", mainID, r.recorded[0])
+		_, _ = get(t, a, mainID, r.recorded[0])
 		r.sim.RemoveFault(id)
 		r.sim.RemoveFault(gets)
 		sweep()
@@ -95,7 +95,7 @@ func TestAListThatLacksMostOfWhatIsRecordedPullsTheBrake(t *testing.T) {
 			r.sim.Remove(mainID, authID)
 		}
 		sweep()
-		_, _ = a.Get(t.Context(), "ns", mainID, r.recorded[0])
+		_, _ = get(t, a, mainID, r.recorded[0])
 		if !a.Implausible() || a.Confirm("") || !a.Confirm("yes, gone") || a.Implausible() {
 			t.Error("a new value does not let it go, or an old one does")
 		}

@@ -14,6 +14,10 @@ type circuit struct {
 	message string
 }
 
+// failingFrom: so many calls in a row without an answer that says anything are
+// more than an accident.
+const failingFrom = 5
+
 // learn takes from an answer what it tells about the whole main account: that
 // its credentials are good or refused, or that its limit is reached.
 func (a *Account) learn(client *plivo.Client, op plivo.Operation, err error) {
@@ -23,6 +27,12 @@ func (a *Account) learn(client *plivo.Client, op plivo.Operation, err error) {
 		return // an answer to credentials that are not in use any more
 	}
 	e := plivo.AsError(err)
+	if e == nil || e.Kind != plivo.KindUnknown {
+		a.failing = 0
+	} else {
+		a.failing++
+	}
+	a.budget.OneByOne(a.failing >= failingFrom)
 	switch {
 	case e == nil:
 		a.proved = time.Now()
@@ -47,7 +57,7 @@ func (a *Account) setCircuit(c circuit) {
 // suspect follows a 403 to one call: if a probing list gets one too, it is the
 // credentials that are refused and not the call.
 func (a *Account) suspect(ctx context.Context, client *plivo.Client, refused error) error {
-	slot, err := a.Reserve(ctx, "")
+	slot, err := a.Reserve(ctx)
 	if err != nil {
 		return refused
 	}

@@ -15,7 +15,7 @@ func TestRefusedCredentialsOpenTheCircuitForAllButOneProbe(t *testing.T) {
 		one := r.add(1)[0]
 		a := r.swept()
 		r.sim.SetToken(mainID, "rotated")
-		_, err := a.Get(t.Context(), "ns", mainID, one)
+		_, err := get(t, a, mainID, one)
 		wantKind(t, err, plivo.KindUnauthorized)
 		if u := a.Usable(); !u.Refused || u.Message == "" || u.ID != mainID {
 			t.Errorf("%+v", u)
@@ -26,10 +26,10 @@ func TestRefusedCredentialsOpenTheCircuitForAllButOneProbe(t *testing.T) {
 		}
 		r.sim.ResetCalls()
 		for range 50 {
-			_, err := a.Get(t.Context(), "ns", mainID, one)
+			_, err := get(t, a, mainID, one)
 			wantKind(t, err, plivo.KindNotSent)
-			wantKind(t, a.Update(t.Context(), "ns", mainID, one, "n", true), plivo.KindNotSent)
-			wantKind(t, a.Delete(t.Context(), "ns", mainID, one, false), plivo.KindNotSent)
+			wantKind(t, update(t, a, mainID, one, "n", true), plivo.KindNotSent)
+			wantKind(t, remove(t, a, mainID, one, false), plivo.KindNotSent)
 			a.RequestSweep(time.Now())
 			time.Sleep(interval / 10)
 		}
@@ -40,7 +40,7 @@ func TestRefusedCredentialsOpenTheCircuitForAllButOneProbe(t *testing.T) {
 
 		r.sim.SetToken(mainID, mainToken) // good again: the next probe finds out
 		time.Sleep(interval)
-		if _, err := a.Get(t.Context(), "ns", mainID, one); err != nil || a.Usable().Refused {
+		if _, err := get(t, a, mainID, one); err != nil || a.Usable().Refused {
 			t.Errorf("still closed to calls: %v", err)
 		}
 	})
@@ -51,7 +51,7 @@ func TestNewCredentialsCloseTheCircuitAtOnce(t *testing.T) {
 		one := r.add(1)[0]
 		a := r.swept()
 		r.sim.SetToken(mainID, "rotated")
-		_, err := a.Get(t.Context(), "ns", mainID, one)
+		_, err := get(t, a, mainID, one)
 		wantKind(t, err, plivo.KindUnauthorized)
 		r.configure() // the same credentials change nothing
 		if !a.Usable().Refused {
@@ -61,7 +61,7 @@ func TestNewCredentialsCloseTheCircuitAtOnce(t *testing.T) {
 		if b := r.registry.Configure("a", credentials(mainID, "rotated"), 100, interval); b != a {
 			t.Error("a rotated token began a new inventory")
 		}
-		if _, err := a.Get(t.Context(), "ns", mainID, one); err != nil {
+		if _, err := get(t, a, mainID, one); err != nil {
 			t.Error(err)
 		}
 		time.Sleep(time.Second)
@@ -90,7 +90,7 @@ func TestALateAnswerToOldCredentialsTellsNothingOfTheNew(t *testing.T) {
 		r.sim.Inject(plivosim.Fault{Ops: []plivosim.Op{plivosim.OpGet}, Status: 401, Delay: 3 * time.Second})
 		var all sync.WaitGroup
 		all.Go(func() {
-			_, err := a.Get(t.Context(), "ns", mainID, one)
+			_, err := get(t, a, mainID, one)
 			wantKind(t, err, plivo.KindUnauthorized)
 		})
 		time.Sleep(time.Second)
@@ -120,7 +120,7 @@ func TestA403ToOneCallIsHeldAgainstAProbingList(t *testing.T) {
 			one := r.add(1)[0]
 			a := r.swept()
 			r.sim.Inject(c.fault)
-			_, err := a.Get(t.Context(), "ns", mainID, one)
+			_, err := get(t, a, mainID, one)
 			wantKind(t, err, c.want)
 			if a.Usable().Refused != c.refused {
 				t.Errorf("%s: refused is %v", c.name, !c.refused)
@@ -150,14 +150,14 @@ func TestALimitPausesTheWholeMainAccount(t *testing.T) {
 			time.Sleep(plivo.Window)
 			c.fault.Times = 1
 			r.sim.Inject(c.fault)
-			if _, err := a.Get(t.Context(), "ns", mainID, one); err == nil {
+			if _, err := get(t, a, mainID, one); err == nil {
 				t.Error("no error")
 			}
 			start := time.Now()
-			_, err := b.Get(t.Context(), "ns", mainID, one)
+			_, err := get(t, b, mainID, one)
 			for plivo.IsKind(err, plivo.KindRateLimited) { // told at once in place of a long wait
 				time.Sleep(time.Second)
-				_, err = b.Get(t.Context(), "ns", mainID, one)
+				_, err = get(t, b, mainID, one)
 			}
 			if err != nil {
 				t.Error(err)
@@ -174,17 +174,17 @@ func TestNothingIsSentAboutAnotherMainAccount(t *testing.T) {
 		one := r.add(1)[0]
 		a := r.swept()
 		for range 200 { // twice the budget: what is not sent costs no slot
-			slot, err := a.Reserve(t.Context(), "ns")
+			slot, err := a.Reserve(t.Context())
 			if err != nil {
 				t.Fatal(err)
 			}
 			_, err = a.Create(t.Context(), slot, otherID, "n")
 			wantKind(t, err, plivo.KindNotSent)
 		}
-		_, err := a.Get(t.Context(), "ns", otherID, one)
+		_, err := get(t, a, otherID, one)
 		wantKind(t, err, plivo.KindNotSent)
-		wantKind(t, a.Update(t.Context(), "ns", otherID, one, "n", true), plivo.KindNotSent)
-		wantKind(t, a.Delete(t.Context(), "ns", otherID, one, false), plivo.KindNotSent)
+		wantKind(t, update(t, a, otherID, one, "n", true), plivo.KindNotSent)
+		wantKind(t, remove(t, a, otherID, one, false), plivo.KindNotSent)
 		if n := len(r.sim.Calls()); n != 0 {
 			t.Errorf("%d requests were sent", n)
 		}
@@ -196,7 +196,7 @@ func TestACreateAfterItsDeadlineIsNotSentAndCostsNoSlot(t *testing.T) {
 		a := r.swept()
 		start := time.Now()
 		for range 200 {
-			slot, err := a.Reserve(t.Context(), "ns")
+			slot, err := a.Reserve(t.Context())
 			if err != nil {
 				t.Fatal(err)
 			}

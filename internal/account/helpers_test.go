@@ -125,3 +125,29 @@ func wantKind(t *testing.T, err error, kind plivo.Kind) {
 		t.Errorf("got %v, want an error of kind %s", err, kind)
 	}
 }
+
+// The calls, each through a slot of its own.
+
+func get(t *testing.T, a *Account, accountID, authID string) (plivo.Subaccount, error) {
+	slot, err := a.Reserve(t.Context())
+	if err != nil {
+		return plivo.Subaccount{}, err
+	}
+	return a.Get(t.Context(), slot, accountID, authID)
+}
+
+func update(t *testing.T, a *Account, accountID, authID, name string, enabled bool) error {
+	slot, err := a.Reserve(t.Context())
+	if err != nil {
+		return err
+	}
+	return a.Update(t.Context(), slot, accountID, authID, name, enabled)
+}
+
+func remove(t *testing.T, a *Account, accountID, authID string, cascade bool) error {
+	slot, err := a.Reserve(t.Context())
+	if err != nil {
+		return err
+	}
+	return a.Delete(t.Context(), slot, accountID, authID, cascade)
+}

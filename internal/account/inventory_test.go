@@ -174,7 +174,7 @@ func TestANameThatPlivoChangesIsSettledAs(t *testing.T) {
 func TestOurOwnCallsTellTheInventory(t *testing.T) {
 	bubble(t, func(t *testing.T, r *rig) {
 		a := r.swept()
-		slot, err := a.Reserve(t.Context(), "ns")
+		slot, err := a.Reserve(t.Context())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -186,7 +186,7 @@ func TestOurOwnCallsTellTheInventory(t *testing.T) {
 		if got, ok := remote.Get(); !ok || got.Name != markerA || got.Enabled || got.TokenDigest != a.digest(created.Token) {
 			t.Errorf("%+v", got)
 		}
-		if err := a.Update(t.Context(), "ns", mainID, created.AuthID, "wanted", true); err != nil {
+		if err := update(t, a, mainID, created.AuthID, "wanted", true); err != nil {
 			t.Fatal(err)
 		}
 		remote, _, _ = a.Remote(created.AuthID)
@@ -194,13 +194,13 @@ func TestOurOwnCallsTellTheInventory(t *testing.T) {
 			t.Errorf("%+v", got)
 		}
 		time.Sleep(time.Second)
-		if err := a.Delete(t.Context(), "ns", mainID, created.AuthID, false); err != nil {
+		if err := remove(t, a, mainID, created.AuthID, false); err != nil {
 			t.Fatal(err)
 		}
 		if remote, _, gone := a.Remote(created.AuthID); !remote.IsAbsent() || !gone || a.Status().Total != 0 {
 			t.Errorf("after the deletion: gone is %v, %+v", gone, a.Status())
 		}
-		wantKind(t, a.Delete(t.Context(), "ns", mainID, created.AuthID, false), plivo.KindNotFound)
+		wantKind(t, remove(t, a, mainID, created.AuthID, false), plivo.KindNotFound)
 		if _, missing, _ := a.Remote(created.AuthID); missing.First.IsZero() || missing.ProvedBetween {
 			t.Errorf("%+v", missing)
 		}

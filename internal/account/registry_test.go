@@ -23,7 +23,7 @@ func TestAccountsOfOneMainAccountShareTheSmallestBudget(t *testing.T) {
 			var all sync.WaitGroup
 			for i := range gets {
 				all.Go(func() {
-					if _, err := []*Account{a, b}[i%2].Get(t.Context(), "ns", mainID, one); err != nil {
+					if _, err := get(t, []*Account{a, b}[i%2], mainID, one); err != nil {
 						t.Error(err)
 					}
 				})
@@ -65,7 +65,7 @@ func TestCredentialsOfAnotherMainAccountBeginANewInventory(t *testing.T) {
 		if remote, _, _ := a.Remote(one); !remote.IsUnknown() {
 			t.Error("the old inventory goes on")
 		}
-		_, err := old.Get(t.Context(), "ns", mainID, one)
+		_, err := get(t, old, mainID, one)
 		wantKind(t, err, plivo.KindNotSent)
 		time.Sleep(20 * interval)
 		for _, c := range r.sim.Calls() {
@@ -89,7 +89,7 @@ func TestABlockedAccountSendsNothingUntilItIsConfiguredAgain(t *testing.T) {
 		if u := never.Usable(); u.ID != "" || u.Reason != "SecretMissing" || u.Message != "no such Secret" {
 			t.Errorf("%+v", u)
 		}
-		_, err := never.Reserve(t.Context(), "ns")
+		_, err := never.Reserve(t.Context())
 		wantKind(t, err, plivo.KindNotSent)
 
 		one := r.add(1)[0]
@@ -98,14 +98,14 @@ func TestABlockedAccountSendsNothingUntilItIsConfiguredAgain(t *testing.T) {
 			t.Errorf("%+v", u)
 		}
 		r.sim.SetToken(mainID, "rotated")
-		_, err = a.Get(t.Context(), "ns", mainID, one)
+		_, err = get(t, a, mainID, one)
 		wantKind(t, err, plivo.KindUnauthorized)
 		r.registry.Block("a", "SecretInvalid", "empty")
 		if u := a.Usable(); u.Refused || u.Message != "empty" || u.Reason != "SecretInvalid" {
 			t.Errorf("the old credentials' refusal shows: %+v", u)
 		}
 		r.sim.ResetCalls()
-		_, err = a.Get(t.Context(), "ns", mainID, one)
+		_, err = get(t, a, mainID, one)
 		wantKind(t, err, plivo.KindNotSent)
 		time.Sleep(time.Hour)
 		if n := len(r.sim.Calls()); n != 0 {

@@ -210,7 +210,10 @@ func (a *Account) readList(ctx context.Context, client *plivo.Client, class pliv
 }
 
 func (a *Account) readPage(ctx context.Context, client *plivo.Client, class plivo.Class, offset int) (plivo.Page, time.Time, error) {
-	slot, err := a.reserve(ctx, class, "")
+	a.mu.Lock()
+	budget := a.budget
+	a.mu.Unlock()
+	slot, err := budget.Acquire(ctx, class, "")
 	if err != nil {
 		return plivo.Page{}, time.Time{}, err
 	}

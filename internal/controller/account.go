@@ -124,10 +124,11 @@ func told(a *v1alpha1.Account) bool {
 	return c != nil && c.ObservedGeneration == a.Generation
 }
 
-// subaccountsOf are the Subaccounts that refer to an Account.
+// subaccountsOf are the Subaccounts that refer to an Account: the cache's own,
+// of which there may be thousands, and which nobody may change.
 func subaccountsOf(ctx context.Context, cached client.Reader, account string) ([]v1alpha1.Subaccount, error) {
 	var all v1alpha1.SubaccountList
-	err := cached.List(ctx, &all, client.MatchingFields{indexAccount: account})
+	err := cached.List(ctx, &all, client.MatchingFields{indexAccount: account}, client.UnsafeDisableDeepCopy)
 	return all.Items, err
 }
 

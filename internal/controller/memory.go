@@ -32,6 +32,10 @@ type entry struct {
 	judged string
 	// contestedUntil: somebody changes the Secret as soon as it is written.
 	contestedUntil time.Time
+	// calls are the times of the last gets and updates.
+	calls []time.Time
+	// booking of a place in the budget.
+	booking *booking
 	// written is the resourceVersion of our last write, and writtenAt its time.
 	written   string
 	writtenAt time.Time

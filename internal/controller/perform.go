@@ -29,11 +29,17 @@ type pass struct {
 	token    plivo.Token // o.TokenInHand
 	slot     *plivo.Slot // reserved for the create call of o.Unsent
 	deadline time.Time   // of that call
+
+	booked *plivo.Slot // for the first call of the pass
+	begun  bool        // the first call has a slot
 }
 
 // end gives back what the pass has reserved and not used. A call that was
 // announced and not sent will never be sent.
 func (p *pass) end() {
+	if p.booked != nil {
+		p.booked.Cancel()
+	}
 	if p.slot == nil {
 		return
 	}
@@ -76,9 +82,9 @@ func (p *pass) step(ctx context.Context, d subaccount.Decision) error {
 	case subaccount.StepAdopt:
 		return p.adopt(ctx, d.AuthID)
 	case subaccount.StepUpdate:
-		return p.forgive404(p.account.Update(ctx, p.o.Object.Namespace, p.o.Object.Status.AccountID, d.AuthID, d.Name, d.Enabled))
+		return p.update(ctx, d)
 	case subaccount.StepDelete:
-		return p.forgive404(p.account.Delete(ctx, p.o.Object.Namespace, p.o.Object.Status.AccountID, d.AuthID, d.Cascade))
+		return p.delete(ctx, d)
 	case subaccount.StepWriteSecret:
 		return p.writeSecret(ctx)
 	case subaccount.StepRemoveSecret:
@@ -133,7 +139,11 @@ func (p *pass) get(ctx context.Context, authID string) error {
 	if facts, ok := p.o.Account.Get(); ok && main == "" {
 		main = facts.ID
 	}
-	got, err := p.account.Get(ctx, p.o.Object.Namespace, main, authID)
+	slot, err := p.reserveSparingly(ctx)
+	if err != nil {
+		return err
+	}
+	got, err := p.account.Get(ctx, slot, main, authID)
 	if err == nil {
 		p.token, p.o.TokenInHand = got.Token, true
 	}
@@ -141,6 +151,22 @@ func (p *pass) get(ctx context.Context, authID string) error {
 		p.o.Looked = true
 	}
 	return err
+}
+
+func (p *pass) update(ctx context.Context, d subaccount.Decision) error {
+	slot, err := p.reserveSparingly(ctx)
+	if err != nil {
+		return err
+	}
+	return p.forgive404(p.account.Update(ctx, slot, p.o.Object.Status.AccountID, d.AuthID, d.Name, d.Enabled))
+}
+
+func (p *pass) delete(ctx context.Context, d subaccount.Decision) error {
+	slot, err := p.reserve(ctx)
+	if err != nil {
+		return err
+	}
+	return p.forgive404(p.account.Delete(ctx, slot, p.o.Object.Status.AccountID, d.AuthID, d.Cascade))
 }
 
 // forgive404 folds in what a call has told of the subaccount; a 404 is an
@@ -170,7 +196,12 @@ func (p *pass) finalizer(ctx context.Context, change func(client.Object, string)
 func failure(step subaccount.Step, err error) *subaccount.Failure {
 	f := &subaccount.Failure{Step: step, Kind: subaccount.FailureKubernetes, Message: err.Error()}
 	var e *plivo.Error
+	var often tooOften
 	switch {
+	case errors.As(err, &often):
+		f.Kind, f.After = subaccount.FailureTooOften, often.wait
+	case errors.Is(err, errBooked):
+		f.Kind = subaccount.FailureBooked
 	case errors.As(err, &e):
 		f.Kind, f.Message = plivoFailure(e)
 	case apierrors.IsConflict(err), apierrors.IsAlreadyExists(err), apierrors.IsNotFound(err) && step != subaccount.StepReadCRD:

@@ -20,7 +20,7 @@ import (
 // has a stale view, or is not the leader any more, gets a conflict and stops.
 func (p *pass) declareIntent(ctx context.Context) error {
 	facts, _ := p.o.Account.Get()
-	slot, err := p.account.Reserve(ctx, p.o.Object.Namespace)
+	slot, err := p.reserve(ctx)
 	if err != nil {
 		return err
 	}

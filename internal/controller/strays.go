@@ -88,7 +88,7 @@ func (r *AccountReconciler) removeStrays(ctx context.Context, a *v1alpha1.Accoun
 		if !ok {
 			first = swept.Started
 		}
-		if swept.Started.Sub(first) < r.Subaccounts.Settle || acct.Delete(ctx, "", acct.Usable().ID, authID, false) != nil {
+		if swept.Started.Sub(first) < r.Subaccounts.Settle || deleteStray(ctx, acct, authID) != nil {
 			since[authID] = first
 			continue
 		}
@@ -97,4 +97,12 @@ func (r *AccountReconciler) removeStrays(ctx context.Context, a *v1alpha1.Accoun
 			"Deleted the subaccount %s: an unfinished creation of this cluster that no Subaccount claims.", authID)
 	}
 	seen.since = since
+}
+
+func deleteStray(ctx context.Context, acct *account.Account, authID string) error {
+	slot, err := acct.Reserve(ctx)
+	if err != nil {
+		return err
+	}
+	return acct.Delete(ctx, slot, acct.Usable().ID, authID, false)
 }

@@ -84,7 +84,10 @@ func (r *SubaccountReconciler) Reconcile(ctx context.Context, req ctrl.Request) 
 	if r.memory.stale(s) {
 		return ctrl.Result{RequeueAfter: retryConflict}, nil
 	}
-	p := &pass{r: r}
+	if r.memory.parked(s) {
+		return ctrl.Result{}, nil
+	}
+	p := &pass{r: r, booked: r.memory.takeSlot(s, false)}
 	p.o, p.account = r.observe(ctx, s)
 	if p.o.Held != nil {
 		r.memory.with(s, func(e *entry) {

@@ -18,8 +18,11 @@ const (
 	// ClassInteractive is for what a person waits for.
 	ClassInteractive Class = iota
 	// ClassBackground is for sweeps. Of every backgroundShare slots that are
-	// given while both classes wait, it gets one.
+	// given while others wait too, it gets one.
 	ClassBackground
+	// ClassContinued is for the further calls of what has begun: who waits for
+	// them keeps others from being worked on.
+	ClassContinued
 )
 
 const backgroundShare = 10
@@ -30,24 +33,29 @@ const backgroundShare = 10
 // request and becomes free 5 s after the answer. It starts paced, because a
 // process before this one may just have spent the window.
 //
-// Waiters of the first class go first, in turn by tenant, so that no tenant's
-// work waits for all of another's.
+// What has begun goes first, and then what a person waits for, in turn by
+// tenant, so that no tenant's work waits for all of another's.
 type Budget struct {
 	mu       sync.Mutex
 	size     int
 	inFlight int
+	oneByOne bool        // no more than one in flight
 	answered []time.Time // in order: when each slot in use becomes free
 	paused   time.Time
 	timer    *time.Timer
 
-	tenants    map[string][]*waiter // of the first class
+	continued  []*waiter
+	tenants    map[string][]*waiter // of the interactive class
 	turns      []string             // the tenants that wait, next one first
 	background []*waiter
-	grants     int // to the first class since the last one to the background
+	grants     int // to others since the last one to the background
 }
 
 type waiter struct {
-	granted chan struct{}
+	class   Class
+	tenant  string
+	since   time.Time
+	granted func(*Slot)
 }
 
 // Slot is the right to send one request. Exactly one of Done and Cancel must
@@ -85,6 +93,16 @@ func (b *Budget) Pause(until time.Time) {
 	}
 }
 
+// OneByOne lets, while it is on, no more than one call be under way: of a main
+// account whose calls all fail, the others would wait for their time limits in
+// vain, and keep other accounts' work from being done.
+func (b *Budget) OneByOne(on bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.oneByOne = on
+	b.grant()
+}
+
 // Paused is how long no slot will be given, 0 if some may be.
 func (b *Budget) Paused() time.Duration {
 	b.mu.Lock()
@@ -93,55 +111,82 @@ func (b *Budget) Paused() time.Duration {
 }
 
 // Acquire waits for a slot and returns a KindNotSent Error if the context ends
-// first. Tenants, named by any string, take turns within the first class.
+// first. Tenants, named by any string, take turns within the interactive class.
 func (b *Budget) Acquire(ctx context.Context, class Class, tenant string) (*Slot, error) {
 	late := &Error{Kind: KindNotSent, Message: "no free place in the request budget in time"}
 	if ctx.Err() != nil {
 		return nil, late
 	}
-	w := &waiter{granted: make(chan struct{})}
+	got := make(chan *Slot, 1)
+	cancel := b.Book(class, tenant, func(s *Slot) { got <- s })
+	select {
+	case s := <-got:
+		return s, nil
+	case <-ctx.Done():
+	}
+	if !cancel() { // granted at the same moment: given back unused
+		(<-got).Cancel()
+	}
+	return nil, late
+}
+
+// Book asks for a slot without waiting for it: granted is called with it,
+// perhaps before Book returns. It is called with the budget locked, and so must
+// neither wait nor call the budget. Cancel takes the wish back, and says
+// whether there was still time for that.
+func (b *Budget) Book(class Class, tenant string, granted func(*Slot)) (cancel func() bool) {
+	w := &waiter{class: class, tenant: tenant, since: time.Now(), granted: granted}
 	b.mu.Lock()
-	if class == ClassBackground {
+	defer b.mu.Unlock()
+	switch class {
+	case ClassBackground:
 		b.background = append(b.background, w)
-	} else {
+	case ClassContinued:
+		b.continued = append(b.continued, w)
+	default:
 		if len(b.tenants[tenant]) == 0 {
 			b.turns = append(b.turns, tenant)
 		}
 		b.tenants[tenant] = append(b.tenants[tenant], w)
 	}
+	waiting.WithLabelValues(class.String()).Inc()
 	b.grant()
-	b.mu.Unlock()
-
-	select {
-	case <-w.granted:
-		return &Slot{b}, nil
-	case <-ctx.Done():
+	return func() bool {
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		return b.leave(w)
 	}
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	select {
-	case <-w.granted: // at the same moment: the slot is given back unused
-		b.inFlight--
-		b.grant()
-	default:
-		b.leave(w, class, tenant)
-	}
-	return nil, late
 }
 
 // leave takes one who has given up out of the queues: while the budget pauses,
-// many may come and go.
-func (b *Budget) leave(w *waiter, class Class, tenant string) {
-	same := func(other *waiter) bool { return other == w }
-	if class == ClassBackground {
-		b.background = slices.DeleteFunc(b.background, same)
-		return
+// many may come and go. It returns whether it was there.
+func (b *Budget) leave(w *waiter) bool {
+	queue := b.tenants[w.tenant]
+	switch w.class {
+	case ClassBackground:
+		queue = b.background
+	case ClassContinued:
+		queue = b.continued
 	}
-	b.tenants[tenant] = slices.DeleteFunc(b.tenants[tenant], same)
-	if len(b.tenants[tenant]) == 0 {
-		delete(b.tenants, tenant)
-		b.turns = slices.DeleteFunc(b.turns, func(other string) bool { return other == tenant })
+	i := slices.Index(queue, w)
+	if i < 0 {
+		return false
 	}
+	queue = slices.Delete(queue, i, i+1)
+	switch w.class {
+	case ClassBackground:
+		b.background = queue
+	case ClassContinued:
+		b.continued = queue
+	default:
+		b.tenants[w.tenant] = queue
+		if len(queue) == 0 {
+			delete(b.tenants, w.tenant)
+			b.turns = slices.DeleteFunc(b.turns, func(other string) bool { return other == w.tenant })
+		}
+	}
+	waiting.WithLabelValues(w.class.String()).Dec()
+	return true
 }
 
 // Done says that the answer has come, or that none will: the slot becomes free
@@ -157,6 +202,7 @@ func (s *Slot) release(used bool) {
 	defer b.mu.Unlock()
 	b.inFlight--
 	if used {
+		spent.Inc()
 		b.answered = append(b.answered, time.Now().Add(Window))
 	}
 	b.grant()
@@ -180,13 +226,15 @@ func (b *Budget) grant() {
 		b.timer.Reset(b.paused.Sub(now))
 		return
 	}
-	for b.inFlight+len(b.answered) < b.size {
+	for b.inFlight+len(b.answered) < b.size && (b.inFlight == 0 || !b.oneByOne) {
 		w := b.next()
 		if w == nil {
 			return
 		}
 		b.inFlight++
-		close(w.granted)
+		waiting.WithLabelValues(w.class.String()).Dec()
+		waited.WithLabelValues(w.class.String()).Observe(now.Sub(w.since).Seconds())
+		w.granted(&Slot{b})
 	}
 	if len(b.answered) > 0 {
 		b.timer.Reset(b.answered[0].Sub(now))
@@ -195,14 +243,21 @@ func (b *Budget) grant() {
 
 // next takes the waiter whose turn it is off the queues, nil if nobody waits.
 func (b *Budget) next() *waiter {
-	if len(b.background) > 0 && (b.grants >= backgroundShare-1 || len(b.turns) == 0) {
+	others := len(b.continued)+len(b.turns) > 0
+	if len(b.background) > 0 && (b.grants >= backgroundShare-1 || !others) {
 		w := b.background[0]
 		b.background = b.background[1:]
 		b.grants = 0
 		return w
 	}
-	if len(b.turns) == 0 {
+	if !others {
 		return nil
+	}
+	b.grants++
+	if len(b.continued) > 0 {
+		w := b.continued[0]
+		b.continued = b.continued[1:]
+		return w
 	}
 	tenant := b.turns[0]
 	queue := b.tenants[tenant]
@@ -213,6 +268,5 @@ func (b *Budget) next() *waiter {
 		b.tenants[tenant] = queue[1:]
 		b.turns = append(b.turns, tenant)
 	}
-	b.grants++
 	return queue[0]
 }

@@ -17,11 +17,32 @@ var (
 		Help:    "Time from sending a request to Plivo to the end of its answer, by operation.",
 		Buckets: prometheus.ExponentialBuckets(0.01, 2, 11),
 	}, []string{"operation"})
+
+	spent = prometheus.NewCounter(prometheus.CounterOpts{
+		Name: "subaccount_operator_budget_spent_total",
+		Help: "Places in the request budgets of all main accounts that were used.",
+	})
+
+	waiting = prometheus.NewGaugeVec(prometheus.GaugeOpts{
+		Name: "subaccount_operator_budget_waiting",
+		Help: "Calls that wait for a place in a request budget, by class.",
+	}, []string{"class"})
+
+	waited = prometheus.NewHistogramVec(prometheus.HistogramOpts{
+		Name:    "subaccount_operator_budget_wait_seconds",
+		Help:    "How long calls have waited for a place in a request budget, by class.",
+		Buckets: prometheus.ExponentialBuckets(0.01, 2, 14),
+	}, []string{"class"})
 )
+
+// String is the class's name as metrics show it.
+func (c Class) String() string {
+	return [...]string{"interactive", "background", "continued"}[c]
+}
 
 // Collectors are this package's metrics, for the process's registry.
 func Collectors() []prometheus.Collector {
-	return []prometheus.Collector{requests, durations}
+	return []prometheus.Collector{requests, durations, spent, waiting, waited}
 }
 
 func observe(op Operation, err *Error, took time.Duration) {

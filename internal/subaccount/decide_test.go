@@ -2,6 +2,7 @@ package subaccount_test
 
 import (
 	"testing"
+	"time"
 
 	"github.com/subaccount-operator/subaccount-operator/api/v1alpha1"
 	"github.com/subaccount-operator/subaccount-operator/internal/subaccount"
@@ -83,6 +84,10 @@ func TestFailuresAreTold(t *testing.T) {
 		{"credentials", f(subaccount.StepUpdate, subaccount.FailureCredentials), tell(v1alpha1.ReasonCredentialsRejected)},
 		{"rate limited", f(subaccount.StepUpdate, subaccount.FailureRateLimited), retry(v1alpha1.ReasonRateLimited)},
 		{"unknown", f(subaccount.StepUpdate, subaccount.FailureUnknown), retry(v1alpha1.ReasonUnavailable)},
+		{"booked", f(subaccount.StepUpdate, subaccount.FailureBooked), decision{}},
+		{"too often", ready(func(o *observation) {
+			o.Failure = &subaccount.Failure{Step: subaccount.StepUpdate, Kind: subaccount.FailureTooOften, After: time.Second}
+		}), decision{Reason: v1alpha1.ReasonUpdating, Wait: subaccount.Wait{After: time.Second}}},
 		{"not sent", f(subaccount.StepUpdate, subaccount.FailureNotSent), retry("")},
 		{"conflict", f(subaccount.StepWriteSecret, subaccount.FailureConflict), retry("")},
 		{"kubernetes", f(subaccount.StepReadSecret, subaccount.FailureKubernetes), retry("")},

@@ -19,6 +19,10 @@ func failedStep(o *Observation) *Decision {
 		return step(StepClearIntent)
 	}
 	switch kind := f.Kind; {
+	case kind == FailureBooked:
+		return quiet()
+	case kind == FailureTooOften:
+		return wait(v1alpha1.ReasonUpdating, "This resource is changed or asked after too often: what it wants is done in a moment.").after(f.After)
 	case kind == FailureNotFound:
 		return o.failedNotFound()
 	case kind == FailureRefused:

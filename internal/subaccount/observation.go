@@ -162,6 +162,12 @@ const (
 	// FailureNotFound: Plivo answered 404 or 405. It does not know what was asked
 	// for, or something in between does not.
 	FailureNotFound
+	// FailureBooked: a place in the budget is waited for, and will bring the
+	// resource back.
+	FailureBooked
+	// FailureTooOften: the resource has made its share of calls for now; After
+	// says for how long.
+	FailureTooOften
 	// FailureNotSent: nothing was sent.
 	FailureNotSent
 	// FailureUnknown: the call may or may not have taken effect.
@@ -178,6 +184,7 @@ type Failure struct {
 	Step    Step
 	Kind    FailureKind
 	Message string
+	After   time.Duration // of FailureTooOften
 }
 
 // terminating says whether the resource is being deleted.

@@ -94,7 +94,8 @@ func TestSchedule(t *testing.T) {
 	t.Logf("%d of %d faults were met: %s", met, len(s), text(anyLane, trace))
 }
 
-// TestFaults walks every fault at every step of a life, and every pair.
+// TestFaults walks every fault at every step of a life, and every pair; with
+// -short no pair.
 func TestFaults(t *testing.T) {
 	t.Parallel()
 	trace, _ := check(t, nil)
@@ -108,6 +109,9 @@ func TestFaults(t *testing.T) {
 		pairs = append(pairs, further(s, trace)...)
 	}
 	fmt.Printf("    %d schedules of one fault done, %d of two to come\n", len(singles), len(pairs))
+	if testing.Short() {
+		return
+	}
 	var next, both atomic.Int64
 	t.Run("pairs", func(t *testing.T) {
 		for range runtime.GOMAXPROCS(0) {

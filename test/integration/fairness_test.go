@@ -1,0 +1,59 @@
+package integration
+
+import (
+	"fmt"
+
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+	"k8s.io/utils/ptr"
+
+	"github.com/subaccount-operator/subaccount-operator/api/v1alpha1"
+	"github.com/subaccount-operator/subaccount-operator/internal/plivo/plivosim"
+)
+
+var _ = Describe("A place in the budget", func() {
+	It("comes in turn by namespace: who comes late with one does not wait for another's many", func() {
+		w := newWorld(func(a *v1alpha1.Account) { a.Spec.RequestBudget = 10 })
+		const many = 40 // 80 calls: 40 s
+		var all []*v1alpha1.Subaccount
+		for i := range many {
+			all = append(all, w.apply(fmt.Sprintf("s%d", i)))
+		}
+		Eventually(func() int { return w.calls(plivosim.OpCreate) }).Should(BeNumerically(">=", 3))
+		w.namespace(w.name + "-late")
+		late := w.apply("late", func(s *v1alpha1.Subaccount) { s.Namespace = w.name + "-late" })
+		expectReady(late)
+		Expect(w.calls(plivosim.OpCreate)).To(BeNumerically("<", many/2))
+		for _, s := range all {
+			Eventually(reason(s), "120s").Should(Equal("True/Ready"), s.Name)
+		}
+		Expect(w.calls(plivosim.OpCreate)).To(Equal(many + 1))
+		Expect(w.calls(plivosim.OpUpdate)).To(Equal(many + 1))
+		Expect(w.calls(plivosim.OpGet)).To(BeZero(), "a token in hand is not lost for want of a place")
+	})
+
+	It("of a main account whose calls all hang keeps nobody from another's", func() {
+		broken, well := newWorld(), newWorld()
+		sim.Inject(plivosim.Fault{
+			Ops: []plivosim.Op{plivosim.OpCreate, plivosim.OpUpdate}, Account: broken.main, What: plivosim.Hang,
+		})
+		const many = 60
+		for i := range many {
+			broken.apply(fmt.Sprintf("s%d", i))
+		}
+		Eventually(func() int { return broken.calls(plivosim.OpCreate) }).Should(BeNumerically(">=", 10))
+		var all []*v1alpha1.Subaccount
+		for i := range 30 {
+			all = append(all, well.apply(fmt.Sprintf("s%d", i)))
+		}
+		expectReady(all...)
+		// Those of the other, each of which hangs for the time limit of a call,
+		// were not worked through for that.
+		Expect(broken.calls(plivosim.OpCreate)).To(BeNumerically("<", many))
+		Expect(well.calls(plivosim.OpCreate)).To(Equal(30))
+		for _, s := range all {
+			edit(s, func(s *v1alpha1.Subaccount) { s.Spec.Enabled = ptr.To(false) })
+		}
+		expectReady(all...)
+	})
+})
