@@ -76,6 +76,12 @@ test-e2e: ## Run the end-to-end tests, about 8 minutes; E2E_SEED repeats a run, 
 	@assets=$$($(ASSETS)) && export KUBEBUILDER_ASSETS="$$assets" && \
 		go test -vet=off -tags e2e -timeout 30m -v ./test/e2e -ginkgo.v -ginkgo.focus '$(E2E_FOCUS)'
 
+# N, ACCOUNTS (that N is spread over), LATENCY (of Plivo's answers), RUNS and OUT (a folder) can be given.
+.PHONY: bench
+bench: ## Measure at N=100,1000,5000,10000 and write docs/benchmarks.md, 45 minutes; BENCHTIME=smoke: counts only, one minute.
+	@assets=$$($(ASSETS)) && export KUBEBUILDER_ASSETS="$$assets" CGO_ENABLED=0 && \
+		go run ./hack/bench
+
 .PHONY: lint
 lint: ## Run golangci-lint with kube-api-linter (built once, about 4 minutes).
 	@linter=$$(./hack/tools/golangci-lint.sh) && \

@@ -56,8 +56,31 @@ type AccountReconciler struct {
 // +kubebuilder:rbac:groups=plivo.subaccount-operator.dev,resources=accounts,verbs=get;list;watch;patch
 // +kubebuilder:rbac:groups=plivo.subaccount-operator.dev,resources=accounts/status,verbs=patch
 
-// Notify brings an Account back whose sweeps have something to tell.
-func (r *AccountReconciler) Notify(name string) { r.queue.add(types.NamespacedName{Name: name}) }
+// Notify brings an Account and its Subaccounts back, those of them for which
+// the last sweep has something to do or to tell.
+func (r *AccountReconciler) Notify(name string) { go r.look(context.Background(), name) }
+
+func (r *AccountReconciler) look(ctx context.Context, name string) {
+	key := types.NamespacedName{Name: name}
+	a := &v1alpha1.Account{}
+	users, err := subaccountsOf(ctx, r.Client, name)
+	acct, ok := r.Accounts.Get(name)
+	if err != nil || !ok || r.Client.Get(ctx, key, a) != nil || r.needsAttention(a, acct, users) ||
+		r.Subaccounts.EnqueueChanged(ctx, name) != nil {
+		r.queue.add(key)
+	}
+}
+
+// needsAttention says whether a pass over an Account whose spec and credentials
+// have not changed would do or tell anything.
+func (r *AccountReconciler) needsAttention(a *v1alpha1.Account, acct *account.Account, users []v1alpha1.Subaccount) bool {
+	if a.DeletionTimestamp != nil || acct.Usable().Reason != "" || len(r.marked(acct)) > 0 {
+		return true
+	}
+	reason, message := tells(a, acct)
+	status, _ := r.status(a, users, reason, message)
+	return !equality.Semantic.DeepEqual(status, a.Status)
+}
 
 // Recorded returns the authIDs that are recorded under an Account by
 // Subaccounts that have not been released, and whether that is known.
@@ -103,7 +126,9 @@ func (r *AccountReconciler) Reconcile(ctx context.Context, req ctrl.Request) (ct
 		return ctrl.Result{}, err
 	}
 	if reason == "" {
-		reason, message = r.sweepTells(ctx, a)
+		acct, _ := r.Accounts.Get(a.Name)
+		r.removeStrays(ctx, a, acct)
+		reason, message = tells(a, acct)
 	}
 	if a.DeletionTimestamp != nil {
 		reason, message = v1alpha1.ReasonInUse, "The Account is being deleted, and stays until no Subaccount needs it any more."
@@ -184,19 +209,13 @@ func (r *AccountReconciler) configure(ctx context.Context, a *v1alpha1.Account, 
 	return "", "", nil
 }
 
-// sweepTells reads how the sweeps fare, and lets strays be removed after one
-// that was complete.
-func (r *AccountReconciler) sweepTells(ctx context.Context, a *v1alpha1.Account) (reason, message string) {
-	acct, ok := r.Accounts.Get(a.Name)
-	if !ok {
-		return v1alpha1.ReasonConnecting, connecting
-	}
+// tells reads how the sweeps fare.
+func tells(a *v1alpha1.Account, acct *account.Account) (reason, message string) {
 	status := acct.Status()
 	if acct.Implausible() {
 		return v1alpha1.ReasonInventoryImplausible, "Plivo's list lacks more than half of the subaccounts recorded under this Account. Nothing is " +
 			"made anew. If they are really gone, give the annotation " + v1alpha1.ConfirmDisappearanceAnnotation + " a new value."
 	}
-	r.removeStrays(ctx, a, acct, status.Complete)
 	if acct.Usable().Refused {
 		return v1alpha1.ReasonCredentialsRejected, "Plivo refuses the credentials: put working ones into the Secret " +
 			a.Spec.CredentialsSecretRef.Name + ". They are tried again every " + a.Spec.SweepInterval.Duration.String() + ", and at once when the Secret changes."
@@ -220,9 +239,24 @@ const connecting = "The credentials are being tried."
 // report writes what changed in the status, and an event if the reason did.
 func (r *AccountReconciler) report(ctx context.Context, a *v1alpha1.Account, users []v1alpha1.Subaccount, reason, message string) error {
 	before := a.DeepCopy()
-	status := &a.Status
+	status, changed := r.status(a, users, reason, message)
+	if equality.Semantic.DeepEqual(status, a.Status) {
+		return nil
+	}
+	a.Status = status
+	if changed && reason != v1alpha1.ReasonReady && reason != v1alpha1.ReasonConnecting {
+		r.Events.Eventf(a, nil, corev1.EventTypeWarning, reason, "Reconcile", "%s", message)
+	}
+	err := r.Client.Status().Patch(ctx, a, client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{}))
+	return client.IgnoreNotFound(err)
+}
+
+// status is an Account's as it should read, and whether Ready has another state
+// or reason in it.
+func (r *AccountReconciler) status(a *v1alpha1.Account, users []v1alpha1.Subaccount, reason, message string) (status v1alpha1.AccountStatus, changed bool) {
+	status = *a.Status.DeepCopy()
 	status.ObservedGeneration = a.Generation
-	changed := subaccount.SetConditions(&status.Conditions, reason, message, a.Generation, metav1.NewTime(time.Now()))
+	changed = subaccount.SetConditions(&status.Conditions, reason, message, a.Generation, metav1.NewTime(time.Now()))
 	if acct, ok := r.Accounts.Get(a.Name); ok {
 		if id := acct.Usable().ID; id != "" {
 			status.AuthID = id
@@ -231,14 +265,7 @@ func (r *AccountReconciler) report(ctx context.Context, a *v1alpha1.Account, use
 			status.Subaccounts = count(acct, users, tally.Total)
 		}
 	}
-	if equality.Semantic.DeepEqual(before.Status, a.Status) {
-		return nil
-	}
-	if changed && reason != v1alpha1.ReasonReady && reason != v1alpha1.ReasonConnecting {
-		r.Events.Eventf(a, nil, corev1.EventTypeWarning, reason, "Reconcile", "%s", message)
-	}
-	err := r.Client.Status().Patch(ctx, a, client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{}))
-	return client.IgnoreNotFound(err)
+	return status, changed
 }
 
 // count what the last sweep saw.

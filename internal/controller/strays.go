@@ -64,15 +64,14 @@ func (s *strays) forget(name string) {
 // Subaccount in a live list, and was made for none that is still creating, once
 // two sweeps a settle time apart have shown it. Nothing else is ever deleted
 // without its resource.
-func (r *AccountReconciler) removeStrays(ctx context.Context, a *v1alpha1.Account, acct *account.Account, sweep int) {
-	seen := r.strays.seen(a.Name, acct)
+func (r *AccountReconciler) removeStrays(ctx context.Context, a *v1alpha1.Account, acct *account.Account) {
+	seen, sweep := r.strays.seen(a.Name, acct), acct.Status().Complete
 	swept, ok := acct.Swept().Get()
-	if !ok || seen.sweep == sweep {
+	if !ok || seen.sweep == sweep || acct.Implausible() {
 		return
 	}
 	seen.sweep = sweep
-	marked := acct.Marked()
-	maps.DeleteFunc(marked, func(_, marker string) bool { return !subaccount.OwnMarker(marker, r.Subaccounts.ClusterUID) })
+	marked := r.marked(acct)
 	if len(marked) == 0 {
 		seen.since = nil
 		return
@@ -97,6 +96,13 @@ func (r *AccountReconciler) removeStrays(ctx context.Context, a *v1alpha1.Accoun
 			"Deleted the subaccount %s: an unfinished creation of this cluster that no Subaccount claims.", authID)
 	}
 	seen.since = since
+}
+
+// marked are the subaccounts that bear a marker of this cluster.
+func (r *AccountReconciler) marked(acct *account.Account) map[string]string {
+	marked := acct.Marked()
+	maps.DeleteFunc(marked, func(_, marker string) bool { return !subaccount.OwnMarker(marker, r.Subaccounts.ClusterUID) })
+	return marked
 }
 
 func deleteStray(ctx context.Context, acct *account.Account, authID string) error {
