@@ -5,8 +5,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
-
 	"github.com/subaccount-operator/subaccount-operator/internal/plivo"
 )
 
@@ -90,7 +88,7 @@ func (r *Registry) Remove(name string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.remove(name)
-	sweeps.DeletePartialMatch(prometheus.Labels{"account": name})
+	forgetMetrics(name)
 }
 
 func (r *Registry) remove(name string) {

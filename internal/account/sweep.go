@@ -131,6 +131,7 @@ func (a *Account) sweep(ctx context.Context) {
 		return
 	}
 	whole, err := a.readList(ctx, client, class)
+	sweepProgress.WithLabelValues(a.name).Set(0)
 
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -152,6 +153,8 @@ func (a *Account) sweep(ctx context.Context) {
 	}
 	s.failures = 0
 	s.finished++
+	sweepDuration.WithLabelValues(a.name).Set(s.ended.Sub(started).Seconds())
+	lastSweep.WithLabelValues(a.name).Set(float64(s.ended.UnixMilli()) / 1000)
 	if !s.wanted.After(started) {
 		s.wanted = time.Time{}
 	}
@@ -203,6 +206,7 @@ func (a *Account) readList(ctx context.Context, client *plivo.Client, class pliv
 		}
 		a.mu.Unlock()
 		offset += len(page.Subaccounts)
+		sweepProgress.WithLabelValues(a.name).Set(min(1, float64(offset)/float64(max(1, total))))
 		if len(page.Subaccounts) == 0 || offset >= total {
 			return !shrunk && len(seen) >= promised, nil
 		}
