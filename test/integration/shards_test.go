@@ -1,0 +1,62 @@
+package integration
+
+import (
+	"syscall"
+
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+	coordinationv1 "k8s.io/api/coordination/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/utils/ptr"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/subaccount-operator/subaccount-operator/api/v1alpha1"
+	"github.com/subaccount-operator/subaccount-operator/internal/plivo/plivosim"
+)
+
+var _ = Describe("Shards", func() {
+	It("lead side by side, each with its Accounts; an Account that changes shard costs its sweep", func() {
+		plain := newWorld()
+		_ = op.stop(syscall.SIGTERM)
+		one := startManager("--leader-elect", "--account-selector", "shard=one")
+		rest := startManager("--leader-elect", "--account-selector", "shard!=one")
+		defer func() {
+			Expect(one.stop(syscall.SIGTERM)).To(Succeed())
+			Expect(rest.stop(syscall.SIGTERM)).To(Succeed())
+			op = startManager()
+			plain.sweeps(1) // it works
+		}()
+		labelled := newWorld(func(a *v1alpha1.Account) { a.Labels = map[string]string{"shard": "one"} })
+		mine, theirs := labelled.apply("a"), plain.apply("b")
+		missing := plain.apply("of-no-account", func(s *v1alpha1.Subaccount) { s.Spec.AccountRef.Name = "none" })
+		expectReady(mine, theirs)
+		labelled.expectExact(mine)
+		plain.expectExact(theirs)
+		Eventually(reason(missing)).Should(Equal("False/AccountNotFound"))
+		Eventually(func() int {
+			var leases coordinationv1.LeaseList
+			Expect(k8s.List(ctx, &leases, client.InNamespace(operatorNamespace))).To(Succeed())
+			held := 0
+			for _, l := range leases.Items {
+				if ptr.Deref(l.Spec.HolderIdentity, "") != "" {
+					held++
+				}
+			}
+			return held
+		}).Should(Equal(2))
+
+		// Nobody serves the Account's Subaccounts but the shard that it is in.
+		Expect(one.stop(syscall.SIGTERM)).To(Succeed())
+		edit(mine, func(s *v1alpha1.Subaccount) { s.Spec.Name = ptr.To("Renamed") })
+		plain.sweeps(1)
+		Expect(labelled.names()).To(Equal([]string{"Name of a"}))
+		a := &v1alpha1.Account{ObjectMeta: metav1.ObjectMeta{Name: labelled.name}}
+		edit(a, func(a *v1alpha1.Account) { a.Labels = nil })
+		Eventually(labelled.names).Should(Equal([]string{"Renamed"}))
+		expectReady(mine)
+		labelled.expectExact(mine)
+		Expect(labelled.calls(plivosim.OpCreate)).To(Equal(1))
+		Expect(labelled.calls(plivosim.OpUpdate)).To(Equal(2))
+		Expect(labelled.calls(plivosim.OpGet)).To(BeZero())
+	})
+})
