@@ -1,0 +1,27 @@
+package subaccount_test
+
+import (
+	"testing"
+
+	"github.com/subaccount-operator/subaccount-operator/internal/subaccount"
+)
+
+// What every Subaccount costs after every sweep.
+func BenchmarkNeedsAttention(b *testing.B) {
+	o := ready()
+	o.Object.Status = summarize(o).Status
+	b.ReportAllocs()
+	for b.Loop() {
+		if subaccount.NeedsAttention(o) {
+			b.Fatal("there is nothing to do or to tell")
+		}
+	}
+}
+
+func BenchmarkDecide(b *testing.B) {
+	o := ready()
+	b.ReportAllocs()
+	for b.Loop() {
+		subaccount.Decide(o)
+	}
+}
