@@ -78,7 +78,7 @@ test-e2e: ## Run the end-to-end tests, about 8 minutes; E2E_SEED repeats a run, 
 
 # N, ACCOUNTS (that N is spread over), LATENCY (of Plivo's answers), RUNS and OUT (a folder) can be given.
 .PHONY: bench
-bench: ## Measure at N=100,1000,5000,10000 and write docs/benchmarks.md, 45 minutes; BENCHTIME=smoke: counts only, one minute.
+bench: ## Measure at N=100,1000,5000,10000 and write docs/benchmarks.md, about an hour; BENCHTIME=smoke: counts only, one minute.
 	@assets=$$($(ASSETS)) && export KUBEBUILDER_ASSETS="$$assets" CGO_ENABLED=0 && \
 		go run ./hack/bench
 

@@ -85,6 +85,7 @@ func (p *pass) reserve(ctx context.Context) (*plivo.Slot, error) {
 	}
 	slot := p.booked
 	p.booked, p.begun = nil, true
+	slot.Take()
 	return slot, nil
 }
 
@@ -110,7 +111,7 @@ func (r *SubaccountReconciler) granted(s *v1alpha1.Subaccount, b *booking, slot 
 	if !r.memory.give(b, slot) {
 		return // its pass is still there
 	}
-	go r.queue.add(client.ObjectKeyFromObject(s))
+	go r.queue.addHigh(client.ObjectKeyFromObject(s))
 	// Who does not come for it, because it is gone or another instance's, must
 	// not keep it.
 	time.AfterFunc(r.Timeout, func() {

@@ -25,20 +25,22 @@ func (q *queue) Start(_ context.Context, started workqueue.TypedRateLimitingInte
 
 // add does nothing before the controller has started: it then looks at every
 // object anyway.
-func (q *queue) add(key types.NamespacedName) {
-	if started := q.started.Load(); started != nil {
-		(*started).Add(reconcile.Request{NamespacedName: key})
-	}
-}
+func (q *queue) add(key types.NamespacedName) { q.addWith(0, key) }
 
 // addLow adds behind everything that a watch has brought.
-func (q *queue) addLow(key types.NamespacedName) {
+func (q *queue) addLow(key types.NamespacedName) { q.addWith(handler.LowPriority, key) }
+
+// addHigh adds before everything else: who has been given something must come
+// for it.
+func (q *queue) addHigh(key types.NamespacedName) { q.addWith(-handler.LowPriority, key) }
+
+func (q *queue) addWith(priority int, key types.NamespacedName) {
 	started := q.started.Load()
 	if started == nil {
 		return
 	}
 	if prioritized, ok := (*started).(priorityqueue.PriorityQueue[reconcile.Request]); ok {
-		prioritized.AddWithOpts(priorityqueue.AddOpts{Priority: ptr.To(handler.LowPriority)}, reconcile.Request{NamespacedName: key})
+		prioritized.AddWithOpts(priorityqueue.AddOpts{Priority: ptr.To(priority)}, reconcile.Request{NamespacedName: key})
 		return
 	}
 	(*started).Add(reconcile.Request{NamespacedName: key})

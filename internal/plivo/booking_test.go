@@ -90,3 +90,22 @@ func TestOneByOne(t *testing.T) {
 		second.Done()
 	})
 }
+
+func TestSlotsThatNobodyHasComeForLeaveRoomForWhatHasBegun(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := settled(10)
+		var given []*Slot
+		for range 10 {
+			b.Book(ClassInteractive, "", func(s *Slot) { given = append(given, s) })
+		}
+		if len(given) != 5 {
+			t.Fatalf("%d of 10 are given out at once", len(given))
+		}
+		acquire(t, b, ClassContinued, "").Done() // or the bubble is deadlocked
+		given[0].Take()
+		given[1].Cancel()
+		if len(given) != 7 {
+			t.Errorf("%d after one was taken up and one given back", len(given))
+		}
+	})
+}

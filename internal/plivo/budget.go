@@ -49,7 +49,16 @@ type Budget struct {
 	turns      []string             // the tenants that wait, next one first
 	background []*waiter
 	grants     int // to others since the last one to the background
+	promised   int // given to interactive ones and not yet taken up
 }
+
+// mayPromise bounds how many slots lie with those who have not come for them
+// yet, half of all at most: what has begun must find places, or who has a slot
+// and waits for a worker and who is a worker and waits for a slot would wait
+// for each other.
+func (b *Budget) mayPromise() bool { return b.promised < min(mostPromised, max(1, b.size/2)) }
+
+const mostPromised = 16
 
 type waiter struct {
 	class   Class
@@ -61,7 +70,20 @@ type waiter struct {
 // Slot is the right to send one request. Exactly one of Done and Cancel must
 // be called, once.
 type Slot struct {
-	budget *Budget
+	budget   *Budget
+	promised bool
+}
+
+// Take says that the slot is about to be used.
+func (s *Slot) Take() {
+	b := s.budget
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if s.promised {
+		s.promised = false
+		b.promised--
+		b.grant()
+	}
 }
 
 // NewBudget makes a budget of size requests per Window, paced at first.
@@ -121,6 +143,7 @@ func (b *Budget) Acquire(ctx context.Context, class Class, tenant string) (*Slot
 	cancel := b.Book(class, tenant, func(s *Slot) { got <- s })
 	select {
 	case s := <-got:
+		s.Take()
 		return s, nil
 	case <-ctx.Done():
 	}
@@ -201,6 +224,10 @@ func (s *Slot) release(used bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.inFlight--
+	if s.promised {
+		s.promised = false
+		b.promised--
+	}
 	if used {
 		spent.Inc()
 		b.answered = append(b.answered, time.Now().Add(Window))
@@ -229,12 +256,16 @@ func (b *Budget) grant() {
 	for b.inFlight+len(b.answered) < b.size && (b.inFlight == 0 || !b.oneByOne) {
 		w := b.next()
 		if w == nil {
-			return
+			break
 		}
 		b.inFlight++
 		waiting.WithLabelValues(w.class.String()).Dec()
 		waited.WithLabelValues(w.class.String()).Observe(now.Sub(w.since).Seconds())
-		w.granted(&Slot{b})
+		promised := w.class == ClassInteractive
+		if promised {
+			b.promised++
+		}
+		w.granted(&Slot{b, promised})
 	}
 	if len(b.answered) > 0 {
 		b.timer.Reset(b.answered[0].Sub(now))
@@ -243,7 +274,8 @@ func (b *Budget) grant() {
 
 // next takes the waiter whose turn it is off the queues, nil if nobody waits.
 func (b *Budget) next() *waiter {
-	others := len(b.continued)+len(b.turns) > 0
+	interactive := len(b.turns) > 0 && b.mayPromise()
+	others := len(b.continued) > 0 || interactive
 	if len(b.background) > 0 && (b.grants >= backgroundShare-1 || !others) {
 		w := b.background[0]
 		b.background = b.background[1:]

@@ -1,0 +1,187 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"syscall"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/watch"
+	"k8s.io/client-go/tools/cache"
+	watchtools "k8s.io/client-go/tools/watch"
+	"k8s.io/utils/ptr"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/subaccount-operator/subaccount-operator/api/v1alpha1"
+	"github.com/subaccount-operator/subaccount-operator/internal/plivo/plivosim"
+)
+
+func subaccount(namespace, name string, main int) *v1alpha1.Subaccount {
+	return &v1alpha1.Subaccount{
+		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name},
+		Spec: v1alpha1.SubaccountSpec{
+			Name: ptr.To(namespace + " " + name), Enabled: ptr.To(true), AccountRef: v1alpha1.AccountReference{Name: account(main)},
+		},
+	}
+}
+
+// fill makes N Subaccounts as fast as the API server takes them, and returns
+// the time from the first create call until the last one is Ready.
+func (w *world) fill(ctx context.Context) (time.Duration, error) {
+	events, err := w.watch(ctx)
+	if err != nil {
+		return 0, err
+	}
+	defer events.Stop()
+	const creators = 16
+	failed := make(chan error, w.load.n)
+	began := time.Now()
+	for c := range creators {
+		go func() {
+			for i := c; i < w.load.n; i += creators {
+				if err := w.k8s.Create(ctx, subaccount(namespace(i), fmt.Sprintf("s-%d", i), i%w.load.accounts)); err != nil {
+					failed <- err
+				}
+			}
+		}()
+	}
+	ready := map[string]bool{}
+	limit := time.After(2*time.Minute + 3*w.load.floor())
+	for len(ready) < w.load.n {
+		select {
+		case event, ok := <-events.ResultChan():
+			s, is := event.Object.(*v1alpha1.Subaccount)
+			if !ok || !is {
+				return 0, fmt.Errorf("the watch ended, %d are Ready: %v", len(ready), event.Object)
+			}
+			if meta.IsStatusConditionTrue(s.Status.Conditions, v1alpha1.ConditionReady) {
+				ready[s.Namespace+"/"+s.Name] = true
+			}
+		case err := <-failed:
+			return 0, err
+		case <-limit:
+			return 0, fmt.Errorf("only %d Ready after %s", len(ready), time.Since(began))
+		}
+	}
+	return time.Since(began), nil
+}
+
+// watch watches all Subaccounts. The API server ends the watch of one that is
+// slow to read, which happens where all share two cores: it then goes on.
+func (w *world) watch(ctx context.Context) (watch.Interface, error) {
+	var now v1alpha1.SubaccountList
+	if err := w.k8s.List(ctx, &now); err != nil {
+		return nil, err
+	}
+	return watchtools.NewRetryWatcherWithContext(ctx, now.ResourceVersion, &cache.ListWatch{
+		WatchFuncWithContext: func(ctx context.Context, o metav1.ListOptions) (watch.Interface, error) {
+			return w.k8s.Watch(ctx, &v1alpha1.SubaccountList{}, &client.ListOptions{Raw: &o})
+		},
+	})
+}
+
+// measureRestart ends the manager, starts it anew, and counts what it does
+// until it has looked at everything.
+func (w *world) measureRestart(ctx context.Context, r result) error {
+	_, peak, err := w.manager.memory()
+	if err != nil {
+		return err
+	}
+	if err := w.manager.Stop(syscall.SIGTERM); err != nil {
+		return fmt.Errorf("the manager's end: %w", err)
+	}
+	// Plivo's window is over then, and the calls are the new process's own.
+	time.Sleep(5 * time.Second)
+	stood, err := w.versions(ctx)
+	if err := errors.Join(err, w.plivo.forget(ctx), w.startManager(ctx)); err != nil {
+		return err
+	}
+	if err := w.until(ctx, "a pass over every Subaccount", 2*time.Minute, func() (bool, error) {
+		seen, err := w.activity(ctx)
+		return seen.subaccounts >= float64(w.load.n), err
+	}); err != nil {
+		return err
+	}
+	if err := w.untilSwept(ctx, 1); err != nil {
+		return err
+	}
+	seen, err1 := w.activity(ctx)
+	stand, err2 := w.versions(ctx)
+	calls, err3 := w.plivo.calls(ctx)
+	now, peakNow, err4 := w.manager.memory()
+	r["restartLists"] = float64(calls.ops(plivosim.OpList))
+	r["restartCalls"] = float64(len(calls) - calls.ops(plivosim.OpList))
+	r["restartWrites"] = max(seen.sent, float64(changed(stood, stand)))
+	r["memoryRestart"], r["peak"] = now, max(peak, peakNow)
+	say("  restart: %g lists, %g other calls, %g writes; %.0f MiB, at the peak %.0f before and %.0f after",
+		r["restartLists"], r["restartCalls"], r["restartWrites"], now, peak, peakNow)
+	return errors.Join(err1, err2, err3, err4)
+}
+
+// newcomersEach is how many come at each of the budgets.
+const newcomersEach = 50
+
+// measureNewcomers times what a person waits for while a long sweep runs: at
+// the full budget, where the answers' latency bounds the sweep, and at the
+// default one, which the sweep alone would spend.
+func (w *world) measureNewcomers(ctx context.Context, r result) error {
+	for _, at := range []struct {
+		budget int32
+		key    string
+	}{{budget, "newcomer"}, {150, "newcomer150"}} {
+		err := w.setAccounts(ctx, func(s *v1alpha1.AccountSpec) {
+			s.RequestBudget, s.SweepInterval.Duration = at.budget, 10*time.Second
+		})
+		if err := errors.Join(err, w.untilAccountsReady(ctx)); err != nil {
+			return err
+		}
+		var took []time.Duration
+		for i := range newcomersEach {
+			t, err := w.newcomer(ctx, fmt.Sprintf("s-%d-%d", at.budget, i))
+			if err != nil {
+				return err
+			}
+			took = append(took, t)
+		}
+		slices.Sort(took)
+		r[at.key+"Median"], r[at.key+"Worst"] = took[len(took)/2].Seconds(), took[len(took)-1].Seconds()
+		say("  a new one while a sweep runs, at budget %d: median %.2f s, worst %.2f s", at.budget, r[at.key+"Median"], r[at.key+"Worst"])
+	}
+	return nil
+}
+
+// newcomer makes a Subaccount somewhere in a sweep and returns the time until
+// its Secret is there.
+func (w *world) newcomer(ctx context.Context, name string) (time.Duration, error) {
+	err := w.plivo.forget(ctx)
+	if err := errors.Join(err, w.until(ctx, "a sweep to run", time.Minute, func() (bool, error) {
+		calls, err := w.plivo.calls(ctx)
+		return calls.amidSweep(w.load), err
+	})); err != nil {
+		return 0, err
+	}
+	time.Sleep(rand.N(200 * time.Millisecond))
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Minute)
+	defer cancel()
+	events, err := w.k8s.Watch(ctx, &corev1.SecretList{}, client.InNamespace(newcomers))
+	if err != nil {
+		return 0, err
+	}
+	defer events.Stop()
+	began := time.Now()
+	if err := w.k8s.Create(ctx, subaccount(newcomers, name, 0)); err != nil {
+		return 0, err
+	}
+	for event := range events.ResultChan() {
+		if secret, ok := event.Object.(*corev1.Secret); ok && secret.Name == name+"-plivo" {
+			return time.Since(began), nil
+		}
+	}
+	return 0, fmt.Errorf("%s has no Secret after %s", name, time.Since(began))
+}
