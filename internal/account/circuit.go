@@ -27,10 +27,12 @@ func (a *Account) learn(client *plivo.Client, op plivo.Operation, err error) {
 		return // an answer to credentials that are not in use any more
 	}
 	e := plivo.AsError(err)
-	if e == nil || e.Kind != plivo.KindUnknown {
-		a.failing = 0
-	} else {
+	switch unknown := e != nil && e.Kind == plivo.KindUnknown; {
+	case op == plivo.OperationList: // holds no worker, and may work where nothing else does
+	case unknown:
 		a.failing++
+	default:
+		a.failing = 0
 	}
 	a.budget.OneByOne(a.failing >= failingFrom)
 	switch {

@@ -37,7 +37,7 @@ var _ = Describe("A place in the budget", func() {
 		sim.Inject(plivosim.Fault{
 			Ops: []plivosim.Op{plivosim.OpCreate, plivosim.OpUpdate}, Account: broken.main, What: plivosim.Hang,
 		})
-		const many = 60
+		const many = 100
 		for i := range many {
 			broken.apply(fmt.Sprintf("s%d", i))
 		}
