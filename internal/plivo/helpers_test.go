@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/subaccount-operator/subaccount-operator/internal/plivo/plivosim"
+	"github.com/subaccount-operator/subaccount-operator/test/inprocess"
 )
 
 const (
@@ -39,35 +40,12 @@ func overHTTP(t *testing.T, h http.Handler) *Client {
 	return NewClient(base, httpClient, credentials, "test")
 }
 
-// inProcess carries requests to a handler with no socket in between, so that
-// time can be fake; a connection that the handler cuts is an error.
-type inProcess struct{ handler http.Handler }
-
-func (p inProcess) RoundTrip(r *http.Request) (resp *http.Response, err error) {
-	defer func() {
-		switch cut := recover(); cut {
-		case nil:
-		case http.ErrAbortHandler:
-			resp, err = nil, io.ErrUnexpectedEOF
-			if r.Context().Err() != nil {
-				err = r.Context().Err()
-			}
-		default:
-			panic(cut)
-		}
-	}()
-	served := r.Clone(r.Context())
-	if served.Body == nil {
-		served.Body = http.NoBody
-	}
-	recorder := httptest.NewRecorder()
-	p.handler.ServeHTTP(recorder, served)
-	return recorder.Result(), nil
-}
+// inProcess carries requests to a handler with no socket in between.
+type inProcess = inprocess.Transport
 
 func newInProcess(h http.Handler) *Client {
 	httpClient := NewHTTPClient()
-	httpClient.Transport = inProcess{h}
+	httpClient.Transport = inProcess{Handler: h}
 	return NewClient(&url.URL{Scheme: "https", Host: "plivo.test"}, httpClient, credentials, "test")
 }
 

@@ -7,7 +7,6 @@ import (
 	"hash/fnv"
 	"io"
 	"net/http"
-	"net/http/httptest"
 	"net/url"
 	"strings"
 	"sync/atomic"
@@ -217,24 +216,4 @@ func (p *process) sighted(ctx context.Context, path string) {
 	case <-time.After(time.Until(*until) + offset(p.name+path)):
 	case <-ctx.Done():
 	}
-}
-
-// serve answers a request by a handler in the same process; a connection that
-// the handler cuts is an error.
-func serve(h http.Handler, req *http.Request) (resp *http.Response, err error) {
-	if req = req.Clone(req.Context()); req.Body == nil {
-		req.Body = http.NoBody // as a server sees it
-	}
-	recorder := httptest.NewRecorder()
-	defer func() {
-		if r := recover(); r == nil {
-			resp = recorder.Result()
-		} else if r != http.ErrAbortHandler {
-			panic(r)
-		} else if err = req.Context().Err(); err == nil {
-			err = io.ErrUnexpectedEOF
-		}
-	}()
-	h.ServeHTTP(recorder, req)
-	return nil, nil
 }
