@@ -45,7 +45,7 @@ func (w *world) startManager(context.Context) error {
 	m := &manager{metrics: "http://" + metrics + "/metrics", pidFile: filepath.Join(w.dir, "manager.pid")}
 	m.Process, err = process.Start(log, []string{"KUBECONFIG=" + w.plane.Kubeconfig},
 		"sh", "-c", `echo $$ > "$0"; exec "$@"`, m.pidFile, w.programs.manager,
-		"--plivo-base-url", w.plivo.url, "--operator-namespace", operatorNamespace,
+		"--plivo-base-url", w.plivo.URL, "--operator-namespace", operatorNamespace,
 		"--health-probe-bind-address", "0", "--metrics-bind-address", metrics, "--metrics-secure=false")
 	if err == nil {
 		w.manager = m

@@ -2,11 +2,8 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"net/http"
-	"regexp"
-	"time"
 
 	"github.com/subaccount-operator/subaccount-operator/internal/plivo/plivosim"
 	"github.com/subaccount-operator/subaccount-operator/test/process"
@@ -14,64 +11,34 @@ import (
 
 // plivo is the simulated Plivo, a process.
 type plivo struct {
-	*process.Process
-	url, token string
+	*process.Plivo
+	token string
 }
 
 func mainID(account int) string { return fmt.Sprintf("MABENCH%013d", account) }
 
-var listening = regexp.MustCompile(`listening on (\S+)\n`)
-
 func startPlivo(program string, l load) (*plivo, error) {
-	p := &plivo{token: "a-token-of-forty-characters-for-the-bench"}
-	args := []string{"--listen", "127.0.0.1:0", "--rate-limit", fmt.Sprint(budget), "--latency", l.latency.String()}
+	token := "a-token-of-forty-characters-for-the-bench"
+	args := []string{"--rate-limit", fmt.Sprint(budget), "--latency", l.latency.String()}
 	for i := range l.accounts {
-		args = append(args, "--account", mainID(i)+":"+p.token)
+		args = append(args, "--account", mainID(i)+":"+token)
 	}
-	log := &process.Log{}
-	var err error
-	if p.Process, err = process.Start(log, nil, program, args...); err != nil {
+	p, err := process.StartPlivo(program, args...)
+	if err != nil {
 		return nil, err
 	}
-	for range 100 {
-		if m := listening.FindStringSubmatch(log.String()); m != nil {
-			p.url = m[1]
-			return p, nil
-		}
-		time.Sleep(50 * time.Millisecond)
-	}
-	return nil, fmt.Errorf("plivo-sim does not listen: %s", log)
-}
-
-// control speaks to the simulator's control endpoint.
-func (p *plivo) control(ctx context.Context, method, path string, into any) error {
-	req, err := http.NewRequestWithContext(ctx, method, p.url+"/_sim/"+path, http.NoBody)
-	if err != nil {
-		return err
-	}
-	resp, err := http.DefaultClient.Do(req)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = resp.Body.Close() }()
-	if resp.StatusCode >= 300 {
-		return fmt.Errorf("%s /_sim/%s: %s", method, path, resp.Status)
-	}
-	if into == nil {
-		return nil
-	}
-	return json.NewDecoder(resp.Body).Decode(into)
+	return &plivo{p, token}, nil
 }
 
 // forget begins a new count.
 func (p *plivo) forget(ctx context.Context) error {
-	return p.control(ctx, http.MethodDelete, "calls", nil)
+	return plivosim.Control(ctx, p.URL, http.MethodDelete, "calls", nil, nil)
 }
 
 // calls are those since forget.
 func (p *plivo) calls(ctx context.Context) (calls, error) {
 	var all calls
-	err := p.control(ctx, http.MethodGet, "calls", &all)
+	err := plivosim.Control(ctx, p.URL, http.MethodGet, "calls", nil, &all)
 	return all, err
 }
 

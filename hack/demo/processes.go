@@ -1,14 +1,10 @@
 package main
 
 import (
-	"bufio"
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
-	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -16,7 +12,9 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/subaccount-operator/subaccount-operator/internal/plivo/plivosim"
 	"github.com/subaccount-operator/subaccount-operator/test/devplane"
+	"github.com/subaccount-operator/subaccount-operator/test/process"
 )
 
 // demo is what the tour runs on.
@@ -24,27 +22,19 @@ type demo struct {
 	root, dir string
 	plane     *devplane.Plane
 	sim       string // URL of the simulated Plivo
-	children  []*exec.Cmd
+	children  []*process.Process
 }
 
 // start starts the simulator and the manager from bin/.
 func (d *demo) start(ctx context.Context) error {
 	say("Starting a simulated Plivo, with Plivo's own limit of 300 requests per 5 s, and the manager ...")
 	// The credentials are those of config/samples/credentials.yaml.
-	sim := exec.Command(filepath.Join(d.root, "bin", "plivo-sim"), "--listen", "127.0.0.1:0", "--rate-limit", "300",
+	sim, err := process.StartPlivo(filepath.Join(d.root, "bin", "plivo-sim"), "--rate-limit", "300",
 		"--latency", "20ms", "--account", mainAccount+":the-token-from-the-plivo-console")
-	out, err := sim.StdoutPipe()
 	if err != nil {
 		return err
 	}
-	if err := d.run(sim); err != nil {
-		return err
-	}
-	line, err := bufio.NewReader(out).ReadString('\n')
-	if err != nil {
-		return fmt.Errorf("plivo-sim: %w", err)
-	}
-	d.sim = strings.TrimSpace(strings.TrimPrefix(line, "plivo-sim listening on "))
+	d.sim, d.children = sim.URL, append(d.children, sim.Process)
 	if err := d.quietly(ctx, "apply", "-f", filepath.Join(d.root, "config", "crd", "bases")); err != nil {
 		return err
 	}
@@ -55,26 +45,20 @@ func (d *demo) start(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	manager := exec.Command(filepath.Join(d.root, "bin", "manager"), "--plivo-base-url", d.sim,
+	defer func() { _ = log.Close() }() // the manager has its own handle
+	manager, err := process.Start(log, []string{"KUBECONFIG=" + d.plane.Kubeconfig, "POD_NAMESPACE=subaccount-operator-system"},
+		filepath.Join(d.root, "bin", "manager"), "--plivo-base-url", d.sim,
 		"--health-probe-bind-address", "127.0.0.1:0", "--metrics-bind-address", "0")
-	manager.Env = append(os.Environ(), "KUBECONFIG="+d.plane.Kubeconfig, "POD_NAMESPACE=subaccount-operator-system")
-	manager.Stdout, manager.Stderr = log, log
-	return d.run(manager)
-}
-
-func (d *demo) run(cmd *exec.Cmd) error {
-	if err := cmd.Start(); err != nil {
-		return err
+	if err == nil {
+		d.children = append(d.children, manager)
 	}
-	d.children = append(d.children, cmd)
-	return nil
+	return err
 }
 
 // stop ends the children, the manager first.
 func (d *demo) stop() {
 	for i := len(d.children) - 1; i >= 0; i-- {
-		_ = d.children[i].Process.Signal(syscall.SIGTERM)
-		_ = d.children[i].Wait()
+		_ = d.children[i].Stop(syscall.SIGTERM)
 	}
 }
 
@@ -124,31 +108,7 @@ func (d *demo) show(ctx context.Context, args ...string) error {
 
 // atPlivo calls the simulator's control endpoint.
 func (d *demo) atPlivo(ctx context.Context, method, path string, body, out any) error {
-	var reader io.Reader
-	if body != nil {
-		data, err := json.Marshal(body)
-		if err != nil {
-			return err
-		}
-		reader = bytes.NewReader(data)
-	}
-	req, err := http.NewRequestWithContext(ctx, method, d.sim+"/_sim/"+path, reader)
-	if err != nil {
-		return err
-	}
-	resp, err := http.DefaultClient.Do(req)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = resp.Body.Close() }()
-	data, err := io.ReadAll(resp.Body)
-	if err != nil || resp.StatusCode >= 300 {
-		return errors.Join(err, fmt.Errorf("%s %s: HTTP %d: %s", method, path, resp.StatusCode, data))
-	}
-	if out == nil {
-		return nil
-	}
-	return json.Unmarshal(data, out)
+	return plivosim.Control(ctx, d.sim, method, path, body, out)
 }
 
 // until asks again and again until check is content, for a minute at most.

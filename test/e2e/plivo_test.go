@@ -3,13 +3,10 @@
 package e2e
 
 import (
-	"bytes"
+	"context"
 	"crypto/sha256"
-	"encoding/json"
 	"fmt"
-	"io"
 	"net/http"
-	"regexp"
 	"strings"
 	"syscall"
 	"time"
@@ -22,25 +19,16 @@ import (
 
 // plivo is the simulated Plivo, a process, and the one main account there.
 type plivo struct {
-	*process.Process
-	url, account, token string
-	http                http.Client
+	*process.Plivo
+	account, token string
 }
 
-var listening = regexp.MustCompile(`listening on (\S+)\n`)
-
 func startPlivo(seed uint64) *plivo {
-	p := &plivo{
-		account: "MAE2E000000000000000", token: fmt.Sprintf("%x", sha256.Sum256([]byte(fmt.Sprint(seed))))[:40],
-		http: http.Client{Timeout: 5 * time.Second},
-	}
-	log := &process.Log{}
+	p := &plivo{account: "MAE2E000000000000000", token: fmt.Sprintf("%x", sha256.Sum256([]byte(fmt.Sprint(seed))))[:40]}
 	var err error
-	p.Process, err = process.Start(log, nil, plivoBinary, "--listen", "127.0.0.1:0", "--account", p.account+":"+p.token,
+	p.Plivo, err = process.StartPlivo(plivoBinary, "--account", p.account+":"+p.token,
 		"--rate-limit", "300", "--latency", "20ms", "--seed", fmt.Sprint(seed))
 	Expect(err).NotTo(HaveOccurred())
-	Eventually(log.String).Should(MatchRegexp(listening.String()))
-	p.url = listening.FindStringSubmatch(log.String())[1]
 	return p
 }
 
@@ -51,30 +39,9 @@ func (p *plivo) thaw()   { p.Signal(syscall.SIGCONT) }
 
 // control speaks to the simulator's control endpoint.
 func (p *plivo) control(method, path string, in, out any) error {
-	body, err := json.Marshal(in)
-	if err != nil {
-		return err
-	}
-	req, err := http.NewRequestWithContext(ctx, method, p.url+"/_sim/"+path, bytes.NewReader(body))
-	if err != nil {
-		return err
-	}
-	resp, err := p.http.Do(req)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = resp.Body.Close() }()
-	answer, err := io.ReadAll(resp.Body)
-	if err != nil {
-		return err
-	}
-	if resp.StatusCode >= 300 {
-		return fmt.Errorf("%s /_sim/%s: %s: %s", method, path, resp.Status, answer)
-	}
-	if out == nil {
-		return nil
-	}
-	return json.Unmarshal(answer, out)
+	soon, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	return plivosim.Control(soon, p.URL, method, path, in, out)
 }
 
 func (p *plivo) inject(f plivosim.Fault) (id int, err error) {

@@ -155,7 +155,7 @@ func (w *world) startManager(args ...string) *manager {
 	Expect(err).NotTo(HaveOccurred())
 	defer func() { _ = log.Close() }() // the manager has its own handle
 	m.Process, err = process.Start(log, []string{"KUBECONFIG=" + w.plane.Kubeconfig}, managerBinary, append([]string{
-		"--plivo-base-url", w.plivo.url, "--plivo-timeout", plivoTimeout.String(), "--operator-namespace", operatorNamespace,
+		"--plivo-base-url", w.plivo.URL, "--plivo-timeout", plivoTimeout.String(), "--operator-namespace", operatorNamespace,
 		"--health-probe-bind-address", "0", "--metrics-bind-address", metrics, "--metrics-secure=false",
 		"--zap-log-level", "12", // everything: no token stands there either
 	}, args...)...)

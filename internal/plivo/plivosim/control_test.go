@@ -3,6 +3,7 @@ package plivosim
 import (
 	"encoding/json"
 	"fmt"
+	"strings"
 	"testing"
 )
 
@@ -130,5 +131,23 @@ func TestControlCallsAndLate(t *testing.T) {
 	control[any](r, 204, "DELETE", "calls", "")
 	if calls := control[[]Call](r, 200, "GET", "calls", ""); len(calls) != 0 {
 		t.Errorf("calls: %+v", calls)
+	}
+}
+
+func TestControlByItsClient(t *testing.T) {
+	r := start(t, Options{})
+	var made Subaccount
+	if err := Control(t.Context(), r.url, "POST", "subaccounts"+of1, map[string]any{"name": "by hand", "enabled": true}, &made); err != nil {
+		t.Fatal(err)
+	}
+	if got, ok := r.sim.Subaccount(mainID, made.AuthID); !ok || got != made || made.Name != "by hand" {
+		t.Errorf("added %+v, and there is %+v", made, got)
+	}
+	if err := Control(t.Context(), r.url, "DELETE", "subaccounts/"+made.AuthID, nil, nil); err != nil {
+		t.Error(err)
+	}
+	err := Control(t.Context(), r.url, "DELETE", "subaccounts/"+made.AuthID, nil, nil)
+	if err == nil || !strings.Contains(err.Error(), "404") || !strings.Contains(err.Error(), "no such subaccount") {
+		t.Errorf("a second time: %v", err)
 	}
 }
