@@ -25,7 +25,6 @@ const managerLog = "manager.log"
 type manager struct {
 	*process.Process
 	metrics string // URL
-	pidFile string
 }
 
 func (w *world) startManager(context.Context) error {
@@ -42,10 +41,9 @@ func (w *world) startManager(context.Context) error {
 		return err
 	}
 	defer func() { _ = log.Close() }() // the manager has its own handle
-	m := &manager{metrics: "http://" + metrics + "/metrics", pidFile: filepath.Join(w.dir, "manager.pid")}
+	m := &manager{metrics: "http://" + metrics + "/metrics"}
 	m.Process, err = process.Start(log, []string{"KUBECONFIG=" + w.plane.Kubeconfig},
-		"sh", "-c", `echo $$ > "$0"; exec "$@"`, m.pidFile, w.programs.manager,
-		"--plivo-base-url", w.plivo.URL, "--operator-namespace", operatorNamespace,
+		w.programs.manager, "--plivo-base-url", w.plivo.URL, "--operator-namespace", operatorNamespace,
 		"--health-probe-bind-address", "0", "--metrics-bind-address", metrics, "--metrics-secure=false")
 	if err == nil {
 		w.manager = m
@@ -55,11 +53,7 @@ func (w *world) startManager(context.Context) error {
 
 // proc reads a file of the manager's folder in /proc.
 func (m *manager) proc(name string) (string, error) {
-	pid, err := os.ReadFile(m.pidFile)
-	if err != nil {
-		return "", err
-	}
-	content, err := os.ReadFile("/proc/" + strings.TrimSpace(string(pid)) + "/" + name)
+	content, err := os.ReadFile(fmt.Sprintf("/proc/%d/%s", m.PID(), name))
 	return string(content), err
 }
 

@@ -58,6 +58,9 @@ func Start(out io.Writer, env []string, program string, args ...string) (*Proces
 	return p, nil
 }
 
+// PID is the process's ID.
+func (p *Process) PID() int { return p.cmd.Process.Pid }
+
 // Signal sends a signal; one that has ended gets none.
 func (p *Process) Signal(signal os.Signal) { _ = p.cmd.Process.Signal(signal) }
 
