@@ -147,12 +147,13 @@ func (a *Account) digest(t plivo.Token) plivo.Digest {
 
 // Book asks for a place in the budget for the first call of what is about to
 // begin for a tenant, named by any string; see plivo.Budget.Book.
-func (a *Account) Book(tenant string, granted func(*plivo.Slot)) (cancel func() bool, err error) {
+func (a *Account) Book(tenant string, granted func(*plivo.Slot)) error {
 	budget, err := a.open()
 	if err != nil {
-		return nil, err
+		return err
 	}
-	return budget.Book(plivo.ClassInteractive, tenant, granted), nil
+	budget.Book(plivo.ClassInteractive, tenant, granted)
+	return nil
 }
 
 // Reserve waits for a place in the budget for a further call of what has begun,

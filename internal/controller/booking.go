@@ -95,7 +95,7 @@ func (p *pass) book() error {
 	s := p.o.Object
 	b, asked := p.r.memory.booking(s)
 	if !asked {
-		if _, err := p.account.Book(s.Namespace, func(slot *plivo.Slot) { p.r.granted(s, b, slot) }); err != nil {
+		if err := p.account.Book(s.Namespace, func(slot *plivo.Slot) { p.r.granted(s, b, slot) }); err != nil {
 			p.r.memory.unbook(b)
 			return err
 		}

@@ -25,17 +25,11 @@ func (r *AccountReconciler) credentials(ctx context.Context, a *v1alpha1.Account
 		return c, "", "", err // passing: what was configured before stays in use
 	}
 	c.AuthID, c.Token = string(oneOf(secret.Data, "auth_id", "PLIVO_AUTH_ID")), plivo.NewToken(string(oneOf(secret.Data, "auth_token", "PLIVO_AUTH_TOKEN")))
-	reason, message = r.unusable(name, c)
-	return c, reason, message, nil
-}
-
-// unusable says what is wrong with the form of credentials.
-func (r *AccountReconciler) unusable(secret string, c plivo.Credentials) (reason, message string) {
 	if err := c.Validate(); err != nil {
-		return v1alpha1.ReasonCredentialsNotFound, "The Secret " + secret + " in the operator's namespace " + r.OperatorNamespace +
-			" holds no usable auth_id and auth_token: " + err.Error() + "."
+		return c, v1alpha1.ReasonCredentialsNotFound, "The Secret " + name + " in the operator's namespace " + r.OperatorNamespace +
+			" holds no usable auth_id and auth_token: " + err.Error() + ".", nil
 	}
-	return "", ""
+	return c, "", "", nil
 }
 
 func oneOf(data map[string][]byte, keys ...string) []byte {
