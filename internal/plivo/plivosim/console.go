@@ -58,17 +58,20 @@ func (s *Server) Edit(account, id string, change func(*Subaccount)) bool {
 	return true
 }
 
-// Remove deletes a subaccount and leaves its neighbours to the main account.
-// False: there is no such subaccount.
-func (s *Server) Remove(account, id string) bool {
+// Remove lets subaccounts go, all at once, as if somebody else had deleted them.
+// It returns whether all were there.
+func (s *Server) Remove(account string, ids ...string) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	a, ok := s.accounts[account]
-	if !ok || a.byID[id] == nil {
-		return false
+	a, all := s.accounts[account], true
+	for _, id := range ids {
+		if a == nil || a.byID[id] == nil {
+			all = false
+			continue
+		}
+		a.remove(id, false)
 	}
-	a.remove(id, false)
-	return true
+	return all
 }
 
 // AddAccount makes up a main account.
