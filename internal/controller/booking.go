@@ -57,7 +57,7 @@ func (p *pass) reserveSparingly(ctx context.Context) (*plivo.Slot, error) {
 
 // calls returns for how long a resource has to wait before its next call.
 func (m *memory) calls(s *v1alpha1.Subaccount, now time.Time) (wait time.Duration) {
-	m.with(s, func(e *entry) {
+	m.known(s, func(e *entry) {
 		e.calls = slices.DeleteFunc(e.calls, func(at time.Time) bool { return now.Sub(at) >= callWindow })
 		if len(e.calls) >= callBurst {
 			wait = e.calls[0].Add(callWindow).Sub(now)
@@ -143,7 +143,7 @@ func (m *memory) give(b *booking, slot *plivo.Slot) (parked bool) {
 // takeSlot takes the slot that a resource was given, and ends its booking. If
 // there is none it may park: the pass ends, and the slot brings it back.
 func (m *memory) takeSlot(s *v1alpha1.Subaccount, park bool) (slot *plivo.Slot) {
-	m.with(s, func(e *entry) {
+	m.known(s, func(e *entry) {
 		switch b := e.booking; {
 		case b == nil:
 		case b.slot != nil:
@@ -159,7 +159,7 @@ func (m *memory) takeSlot(s *v1alpha1.Subaccount, park bool) (slot *plivo.Slot) 
 // nothing else: whatever has happened meanwhile can wait too, but a change of
 // what is wanted.
 func (m *memory) parked(s *v1alpha1.Subaccount) (parked bool) {
-	m.with(s, func(e *entry) {
+	m.known(s, func(e *entry) {
 		b := e.booking
 		parked = b != nil && b.parked && b.slot == nil && b.at == s.Generation && e.held == nil
 	})

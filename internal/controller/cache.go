@@ -2,6 +2,8 @@ package controller
 
 import (
 	"context"
+	"slices"
+	"unique"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/labels"
@@ -11,6 +13,7 @@ import (
 
 	"github.com/subaccount-operator/subaccount-operator/api/v1alpha1"
 	"github.com/subaccount-operator/subaccount-operator/internal/plivo"
+	"github.com/subaccount-operator/subaccount-operator/internal/subaccount"
 )
 
 // CacheOptions restrict the manager's cache to what is ours: Subaccounts and
@@ -27,7 +30,7 @@ func CacheOptions(namespaces []string, digester *plivo.Digester) cache.Options {
 	return cache.Options{
 		DefaultTransform: cache.TransformStripManagedFields(),
 		ByObject: map[client.Object]cache.ByObject{
-			&v1alpha1.Subaccount{}: {Namespaces: limit},
+			&v1alpha1.Subaccount{}: {Namespaces: limit, Transform: stripSubaccount},
 			&corev1.Secret{}: {
 				Namespaces: limit,
 				Label:      labels.SelectorFromSet(labels.Set{v1alpha1.ManagedByLabel: v1alpha1.ManagedByValue}),
@@ -35,6 +38,34 @@ func CacheOptions(namespaces []string, digester *plivo.Digester) cache.Options {
 			},
 		},
 	}
+}
+
+// stripSubaccount is a cache transform: it strips what nobody here reads, and
+// what a tenant can make as large as a resource may be. What is patched is only
+// what differs, so that nothing of it is lost.
+func stripSubaccount(obj any) (any, error) {
+	s, ok := obj.(*v1alpha1.Subaccount)
+	if !ok {
+		return obj, nil
+	}
+	asked, ok := s.Annotations[v1alpha1.ReconcileRequestedAtAnnotation]
+	s.ManagedFields, s.Labels, s.Annotations = nil, nil, nil
+	if ok {
+		s.Annotations = map[string]string{v1alpha1.ReconcileRequestedAtAnnotation: asked}
+	}
+	// Thousands say the same.
+	once := func(text *string) { *text = unique.Make(*text).Value() }
+	once(&s.APIVersion)
+	once(&s.Kind)
+	s.Status.Conditions = slices.Clone(s.Status.Conditions)
+	for i := range s.Status.Conditions {
+		c := &s.Status.Conditions[i]
+		once(&c.Type)
+		once(&c.Reason)
+		once(&c.Message)
+		once((*string)(&c.Status))
+	}
+	return s, nil
 }
 
 // CredentialsCacheOptions are those of a second cache, for the Secrets of the
@@ -63,7 +94,9 @@ func addIndexes(ctx context.Context, indexer client.FieldIndexer) error {
 	return indexer.IndexField(ctx, &corev1.Secret{}, indexOwner, func(o client.Object) []string {
 		var uids []string
 		for _, owner := range o.GetOwnerReferences() {
-			if gv, err := schema.ParseGroupVersion(owner.APIVersion); err == nil && gv.Group == v1alpha1.Group && owner.Kind == "Subaccount" {
+			// One under its default name is found by that: nearly all need no entry.
+			if gv, err := schema.ParseGroupVersion(owner.APIVersion); err == nil && gv.Group == v1alpha1.Group && owner.Kind == "Subaccount" &&
+				o.GetName() != subaccount.DefaultSecretName(owner.Name) {
 				uids = append(uids, string(owner.UID))
 			}
 		}

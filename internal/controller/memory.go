@@ -1,6 +1,7 @@
 package controller
 
 import (
+	"slices"
 	"sync"
 	"time"
 
@@ -54,7 +55,7 @@ func newMemory() *memory {
 	return &memory{entries: map[types.UID]*entry{}, uids: map[types.NamespacedName][]types.UID{}}
 }
 
-// with calls do with the entry of a resource.
+// with calls do with the entry of a resource, a new one if it has none.
 func (m *memory) with(s *v1alpha1.Subaccount, do func(*entry)) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -68,20 +69,53 @@ func (m *memory) with(s *v1alpha1.Subaccount, do func(*entry)) {
 	do(e)
 }
 
+// known calls do with the entry of a resource, if it has one.
+func (m *memory) known(s *v1alpha1.Subaccount, do func(*entry)) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if e := m.entries[s.UID]; e != nil {
+		do(e)
+	}
+}
+
 // get returns a copy of a resource's entry, as of its status: the first sight
-// of a pending attempt is now, if it was not seen before.
+// of a pending attempt is now, if it was not seen before. An entry that says
+// nothing any more is dropped: most resources rest most of the time.
 func (m *memory) get(s *v1alpha1.Subaccount, now time.Time) entry {
 	var out entry
-	m.with(s, func(e *entry) {
-		if p := s.Status.PendingCreation; p != nil && p.Attempt != e.attempt {
-			e.attempt, e.firstSight = p.Attempt, now
-		}
+	if p := s.Status.PendingCreation; p != nil {
+		m.with(s, func(e *entry) {
+			if p.Attempt != e.attempt {
+				e.attempt, e.firstSight = p.Attempt, now
+			}
+		})
+	}
+	m.known(s, func(e *entry) {
 		if e.held != nil && e.held.AuthID == s.Status.AuthID {
 			e.held = nil
 		}
 		out = *e
+		if s.Status.PendingCreation == nil && e.rests(now) {
+			m.drop(s)
+		}
 	})
 	return out
+}
+
+// rests says whether the entry of a resource without a pending creation has
+// nothing to say.
+func (e *entry) rests(now time.Time) bool {
+	return e.held == nil && e.judged == "" && e.booking == nil && now.After(e.contestedUntil) &&
+		now.Sub(e.writtenAt) > staleFor && (len(e.calls) == 0 || now.Sub(e.calls[len(e.calls)-1]) > callWindow)
+}
+
+// drop forgets one resource. The memory is locked.
+func (m *memory) drop(s *v1alpha1.Subaccount) {
+	delete(m.entries, s.UID)
+	key := types.NamespacedName{Namespace: s.Namespace, Name: s.Name}
+	if m.uids[key] = slices.DeleteFunc(m.uids[key], func(uid types.UID) bool { return uid == s.UID }); len(m.uids[key]) == 0 {
+		delete(m.uids, key)
+	}
 }
 
 // wrote remembers our own last write.
@@ -92,7 +126,7 @@ func (m *memory) wrote(s *v1alpha1.Subaccount) {
 // stale says whether what the cache shows is older than our own last write.
 func (m *memory) stale(s *v1alpha1.Subaccount) bool {
 	stale := false
-	m.with(s, func(e *entry) {
+	m.known(s, func(e *entry) {
 		if e.written == "" || time.Since(e.writtenAt) > staleFor {
 			return
 		}

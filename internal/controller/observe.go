@@ -19,9 +19,9 @@ import (
 
 // Indexes of the caches.
 const (
-	indexAccount = "spec.accountRef.name" // of Subaccounts
-	indexAuthID  = "status.authID"        // of Subaccounts
-	indexOwner   = "metadata.ownerReferences.uid"
+	indexAccount = "spec.accountRef.name"         // of Subaccounts
+	indexAuthID  = "status.authID"                // of Subaccounts
+	indexOwner   = "metadata.ownerReferences.uid" // of Secrets that stand under another name than the default
 )
 
 // observe gathers what the caches and this process's memory tell of a
@@ -116,17 +116,20 @@ func grants(a *v1alpha1.Account, s *v1alpha1.Subaccount) bool {
 // observeSecrets folds in what the cache shows. A Secret that it does not show
 // may exist without our label, and so is Unknown.
 func (r *SubaccountReconciler) observeSecrets(ctx context.Context, o *subaccount.Observation) {
-	s, wanted := o.Object, subaccount.SecretName(o.Object)
+	s, wanted, usual := o.Object, subaccount.SecretName(o.Object), subaccount.DefaultSecretName(o.Object.Name)
 	secret := &corev1.Secret{}
 	if err := r.Client.Get(ctx, types.NamespacedName{Namespace: s.Namespace, Name: wanted}, secret); err == nil {
 		o.Secret = subaccount.Known(r.secretFacts(s, secret))
 	}
-	var owned corev1.SecretList
-	if err := r.Client.List(ctx, &owned, client.InNamespace(s.Namespace), client.MatchingFields{indexOwner: string(s.UID)}); err != nil {
+	if wanted != usual && r.Client.Get(ctx, types.NamespacedName{Namespace: s.Namespace, Name: usual}, secret) == nil && owns(s, secret) {
+		o.OldSecrets = append(o.OldSecrets, usual)
+	}
+	var others corev1.SecretList
+	if err := r.Client.List(ctx, &others, client.InNamespace(s.Namespace), client.MatchingFields{indexOwner: string(s.UID)}); err != nil {
 		return
 	}
-	for i := range owned.Items {
-		if name := owned.Items[i].Name; name != wanted && owns(s, &owned.Items[i]) {
+	for i := range others.Items {
+		if name := others.Items[i].Name; name != wanted && owns(s, &others.Items[i]) {
 			o.OldSecrets = append(o.OldSecrets, name)
 		}
 	}

@@ -27,6 +27,11 @@ const appliedAnnotation = v1alpha1.Group + "/applied"
 // answers with stringData.
 var digested = map[string]string{"": "digested"}
 
+// keysKept is how many keys a Secret may have for the cache to keep them. One
+// of ours has two; what has more is written anew in any case, and must not cost
+// more memory than it is worth.
+const keysKept = 16
+
 // digestSecret is a cache transform: it puts digests in place of the data of
 // Secrets and strips what nobody here reads. No token of a tenant is kept.
 func digestSecret(d *plivo.Digester) func(any) (any, error) {
@@ -36,6 +41,9 @@ func digestSecret(d *plivo.Digester) func(any) (any, error) {
 			return obj, nil
 		}
 		secret.ManagedFields, secret.StringData = nil, digested
+		if len(secret.Data) > keysKept {
+			secret.Data = nil
+		}
 		for key, value := range secret.Data {
 			digest := d.Digest(value)
 			secret.Data[key] = digest[:]

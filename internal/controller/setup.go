@@ -42,16 +42,20 @@ type Options struct {
 
 // Add adds both reconcilers to a manager. The sweeps end with the context.
 func Add(ctx context.Context, mgr ctrl.Manager, o Options) error {
+	events, err := newRecorder(mgr)
+	if err != nil {
+		return err
+	}
 	accounts := &AccountReconciler{
 		Client: mgr.GetClient(), Credentials: o.Credentials, OperatorNamespace: o.OperatorNamespace,
-		Events: mgr.GetEventRecorder("subaccount-operator"), Selector: o.Selector,
+		Events: events, Selector: o.Selector,
 	}
 	accounts.Accounts = account.NewRegistry(ctx, account.Options{
 		NewClient: o.NewClient, Timeout: o.Timeout, Digester: o.Digester,
 		Recorded: accounts.Recorded, Notify: accounts.Notify,
 	})
 	accounts.Subaccounts = &SubaccountReconciler{
-		Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Events: accounts.Events, Accounts: accounts.Accounts,
+		Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Events: events, Accounts: accounts.Accounts,
 		Digester: o.Digester, ClusterUID: o.ClusterUID, Namespaces: o.Namespaces, Selector: o.Selector,
 		Timeout: o.Timeout, Settle: o.Timeout + settleMargin, MaxConcurrent: o.MaxConcurrent,
 	}

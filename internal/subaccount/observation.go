@@ -251,5 +251,8 @@ func SecretName(s *v1alpha1.Subaccount) string {
 	if s.Spec.Secret.Name != "" {
 		return s.Spec.Secret.Name
 	}
-	return s.Name + "-plivo"
+	return DefaultSecretName(s.Name)
 }
+
+// DefaultSecretName is that of the Secret of a Subaccount that names none.
+func DefaultSecretName(subaccount string) string { return subaccount + "-plivo" }

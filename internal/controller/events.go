@@ -1,0 +1,91 @@
+package controller
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"k8s.io/apimachinery/pkg/runtime"
+	eventsclient "k8s.io/client-go/kubernetes/typed/events/v1"
+	"k8s.io/client-go/tools/events"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/log"
+)
+
+// recorder is client-go's recorder of events, bounded. That one keeps every
+// event for up to 12 minutes, so that equal ones become a series: while
+// thousands of subaccounts are made, that is as much memory as all of them
+// take. So it is made anew after so many events, and a series may then begin
+// anew, too.
+type recorder struct {
+	sink   events.EventSink
+	scheme *runtime.Scheme
+
+	mu      sync.Mutex
+	current *broadcaster
+}
+
+const (
+	eventsKept = 1000
+	// eventsDelay is more than what has been told needs on its way to the sink.
+	eventsDelay = 10 * time.Second
+)
+
+// broadcaster is one that is used for so many events.
+type broadcaster struct {
+	events.EventRecorder
+	told int
+	end  func()
+}
+
+func newRecorder(mgr ctrl.Manager) (*recorder, error) {
+	client, err := eventsclient.NewForConfigAndClient(mgr.GetConfig(), mgr.GetHTTPClient())
+	if err != nil {
+		return nil, err
+	}
+	r := &recorder{sink: &events.EventSinkImpl{Interface: client}, scheme: mgr.GetScheme()}
+	return r, mgr.Add(r)
+}
+
+// Eventf implements events.EventRecorder.
+func (r *recorder) Eventf(regarding, related runtime.Object, kind, reason, action, note string, args ...any) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if b := r.current; b != nil && b.told >= eventsKept {
+		time.AfterFunc(eventsDelay, b.end)
+		r.current = nil
+	}
+	if r.current == nil {
+		r.current = r.begin()
+	}
+	r.current.told++
+	r.current.Eventf(regarding, related, kind, reason, action, note, args...)
+}
+
+func (r *recorder) begin() *broadcaster {
+	ctx, cancel := context.WithCancel(log.IntoContext(context.Background(), ctrl.Log.WithName("events")))
+	b := events.NewBroadcaster(r.sink)
+	if err := b.StartRecordingToSinkWithContext(ctx); err != nil {
+		ctrl.Log.Error(err, "events cannot be told")
+	}
+	return &broadcaster{
+		EventRecorder: b.NewRecorder(r.scheme, "subaccount-operator"),
+		end:           func() { b.Shutdown(); cancel() },
+	}
+}
+
+// Start implements manager.Runnable: it ends after the reconcilers, which may
+// have something to tell until then.
+func (r *recorder) Start(ctx context.Context) error {
+	<-ctx.Done()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.current != nil {
+		r.current.end()
+		r.current = nil
+	}
+	return nil
+}
+
+// NeedLeaderElection implements manager.LeaderElectionRunnable.
+func (r *recorder) NeedLeaderElection() bool { return false }

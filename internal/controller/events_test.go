@@ -1,0 +1,64 @@
+package controller
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	eventsv1 "k8s.io/api/events/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+)
+
+// sink takes events.
+type sink struct {
+	mu   sync.Mutex
+	told map[string]int // by note
+}
+
+func (s *sink) Create(_ context.Context, e *eventsv1.Event) (*eventsv1.Event, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.told[e.Note]++
+	return e, nil
+}
+func (s *sink) Update(_ context.Context, e *eventsv1.Event) (*eventsv1.Event, error) { return e, nil }
+func (s *sink) Patch(_ context.Context, e *eventsv1.Event, _ []byte) (*eventsv1.Event, error) {
+	return e, nil
+}
+
+func TestEveryEventIsToldOnceThoughTheRecorderIsMadeAnewInBetween(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		scheme := runtime.NewScheme()
+		if err := corev1.AddToScheme(scheme); err != nil {
+			t.Fatal(err)
+		}
+		s := &sink{told: map[string]int{}}
+		r := &recorder{sink: s, scheme: scheme}
+		ctx, stop := context.WithCancel(t.Context())
+		ended := make(chan error)
+		go func() { ended <- r.Start(ctx) }()
+		const n = 5*eventsKept + 1
+		used := map[*broadcaster]bool{}
+		for i := range n {
+			about := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: fmt.Sprint(i)}}
+			r.Eventf(about, nil, corev1.EventTypeNormal, "Reason", "Action", "%d", i)
+			used[r.current] = true
+			synctest.Wait() // or client-go's queue drops some
+		}
+		time.Sleep(2 * eventsDelay)
+		stop()
+		if err := <-ended; err != nil || len(used) != 6 {
+			t.Errorf("%v, %d recorders", err, len(used))
+		}
+		for i := range n {
+			if s.told[fmt.Sprint(i)] != 1 {
+				t.Fatalf("event %d was told %d times", i, s.told[fmt.Sprint(i)])
+			}
+		}
+	})
+}

@@ -1,0 +1,85 @@
+package integration
+
+import (
+	"crypto/tls"
+	"net"
+	"net/http"
+	"syscall"
+
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+	authenticationv1 "k8s.io/api/authentication/v1"
+	corev1 "k8s.io/api/core/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+)
+
+var _ = Describe("The metrics endpoint", func() {
+	It("serves https, to those whom the API server knows and lets, until that is withdrawn", func() {
+		listener, err := net.Listen("tcp", "127.0.0.1:0")
+		Expect(err).NotTo(HaveOccurred())
+		address := listener.Addr().String()
+		Expect(listener.Close()).To(Succeed())
+		m := startManager("--metrics-bind-address", address, "--account-selector", "serves=nobody")
+		DeferCleanup(func() { Expect(m.stop(syscall.SIGTERM)).To(Succeed()) })
+
+		insecure := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}}
+		status := func(method, path, authorization string) func() int {
+			return func() int {
+				req, err := http.NewRequestWithContext(ctx, method, "https://"+address+path, http.NoBody)
+				Expect(err).NotTo(HaveOccurred())
+				if authorization != "" {
+					req.Header.Set("Authorization", authorization)
+				}
+				resp, err := insecure.Do(req)
+				if err != nil {
+					return 0 // not up yet
+				}
+				defer func() { _ = resp.Body.Close() }()
+				return resp.StatusCode
+			}
+		}
+		Eventually(status("GET", "/metrics", "")).Should(Equal(http.StatusUnauthorized))
+		plain, err := http.NewRequestWithContext(ctx, "GET", "http://"+address+"/metrics", http.NoBody)
+		Expect(err).NotTo(HaveOccurred())
+		resp, err := http.DefaultClient.Do(plain)
+		Expect(err).NotTo(HaveOccurred())
+		Expect(resp.Body.Close()).To(Succeed())
+		Expect(resp.StatusCode).To(Equal(http.StatusBadRequest), "plain http")
+
+		stranger, reader := serviceAccount("stranger"), serviceAccount("prometheus")
+		role := &rbacv1.ClusterRole{
+			ObjectMeta: metav1.ObjectMeta{Name: "metrics-reader"},
+			Rules:      []rbacv1.PolicyRule{{NonResourceURLs: []string{"/metrics"}, Verbs: []string{"get"}}},
+		}
+		binding := &rbacv1.ClusterRoleBinding{
+			ObjectMeta: metav1.ObjectMeta{Name: "metrics-reader"},
+			RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: role.Name},
+			Subjects:   []rbacv1.Subject{{Kind: "ServiceAccount", Namespace: operatorNamespace, Name: "prometheus"}},
+		}
+		for _, obj := range []client.Object{role, binding} {
+			Expect(k8s.Create(ctx, obj)).To(Succeed())
+		}
+		for _, who := range []string{"Bearer", "Bearer ", "Bearer no-token", "Basic " + reader, reader} {
+			Expect(status("GET", "/metrics", who)()).To(Equal(http.StatusUnauthorized), who)
+		}
+		Expect(status("GET", "/metrics", "Bearer "+stranger)()).To(Equal(http.StatusForbidden))
+		Eventually(status("GET", "/metrics", "Bearer "+reader)).Should(Equal(http.StatusOK))
+		Expect(status("GET", "/metrics", "bearer "+reader)()).To(Equal(http.StatusOK), "the scheme's case does not matter")
+		Expect(status("POST", "/metrics", "Bearer "+reader)()).To(Equal(http.StatusForbidden), "another verb")
+		Expect(k8s.Delete(ctx, binding)).To(Succeed())
+		Eventually(status("GET", "/metrics", "Bearer "+reader)).Should(Equal(http.StatusForbidden))
+		Expect(k8s.Delete(ctx, role)).To(Succeed())
+	})
+})
+
+// serviceAccount makes one in the operator's namespace, and a token for it.
+func serviceAccount(name string) (token string) {
+	account := &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Namespace: operatorNamespace, Name: name}}
+	Expect(k8s.Create(ctx, account)).To(Succeed())
+	request := &authenticationv1.TokenRequest{}
+	Expect(k8s.SubResource("token").Create(ctx, account, request)).To(Succeed())
+	tokens = append(tokens, request.Status.Token)
+	return request.Status.Token
+}
