@@ -20,7 +20,10 @@ type result map[string]float64
 
 // sampledFrom is from how many Subaccounts of one main account on a sweep takes
 // long enough to look at what comes while it runs.
-const sampledFrom = 5000
+const sampledFrom = 10000
+
+// bulkAt is the size at which large Secrets are tried.
+const bulkAt = 1000
 
 // measure makes one run in a world of its own.
 func measure(ctx context.Context, l load, p programs, dir string) (r result, err error) {
@@ -31,6 +34,9 @@ func measure(ctx context.Context, l load, p programs, dir string) (r result, err
 	defer func() { err = errors.Join(err, w.end()) }()
 	r = result{}
 	phases := []func(context.Context, result) error{w.measureFilling, w.measureQuiet, w.measureRestart}
+	if l.n == bulkAt {
+		phases = append(phases, w.measureBulk)
+	}
 	if l.of(0) >= sampledFrom {
 		phases = append(phases, w.measureNewcomers)
 	}

@@ -86,20 +86,15 @@ func (w *world) watch(ctx context.Context) (watch.Interface, error) {
 	})
 }
 
-// measureRestart ends the manager, starts it anew, and counts what it does
-// until it has looked at everything.
-func (w *world) measureRestart(ctx context.Context, r result) error {
-	_, peak, err := w.manager.memory()
-	if err != nil {
-		return err
-	}
+// restart ends the manager, starts it anew, and waits until it has looked at
+// everything.
+func (w *world) restart(ctx context.Context) error {
 	if err := w.manager.Stop(syscall.SIGTERM); err != nil {
 		return fmt.Errorf("the manager's end: %w", err)
 	}
 	// Plivo's window is over then, and the calls are the new process's own.
 	time.Sleep(5 * time.Second)
-	stood, err := w.versions(ctx)
-	if err := errors.Join(err, w.plivo.forget(ctx), w.startManager(ctx)); err != nil {
+	if err := errors.Join(w.plivo.forget(ctx), w.startManager(ctx)); err != nil {
 		return err
 	}
 	if err := w.until(ctx, "a pass over every Subaccount", 2*time.Minute, func() (bool, error) {
@@ -108,7 +103,14 @@ func (w *world) measureRestart(ctx context.Context, r result) error {
 	}); err != nil {
 		return err
 	}
-	if err := w.untilSwept(ctx, 1); err != nil {
+	return w.untilSwept(ctx, 1)
+}
+
+// measureRestart counts what a restart costs.
+func (w *world) measureRestart(ctx context.Context, r result) error {
+	_, peak, err1 := w.manager.memory()
+	stood, err2 := w.versions(ctx)
+	if err := errors.Join(err1, err2, w.restart(ctx)); err != nil {
 		return err
 	}
 	seen, err1 := w.activity(ctx)
@@ -122,6 +124,32 @@ func (w *world) measureRestart(ctx context.Context, r result) error {
 	say("  restart: %g lists, %g other calls, %g writes; %.0f MiB, at the peak %.0f before and %.0f after",
 		r["restartLists"], r["restartCalls"], r["restartWrites"], now, peak, peakNow)
 	return errors.Join(err1, err2, err3, err4)
+}
+
+// bulk is how many Secrets of 1 MiB a tenant has labelled as ours.
+const bulk = 64
+
+// measureBulk looks at the memory that they cost, when they come and after a
+// restart, which reads them all at once.
+func (w *world) measureBulk(ctx context.Context, r result) error {
+	for i := range bulk {
+		if err := w.k8s.Create(ctx, &corev1.Secret{
+			ObjectMeta: metav1.ObjectMeta{
+				Namespace: namespace(i), Name: fmt.Sprintf("bulk-%d", i),
+				Labels: map[string]string{v1alpha1.ManagedByLabel: v1alpha1.ManagedByValue},
+			},
+			Data: map[string][]byte{"bulk": make([]byte, corev1.MaxSecretSize-1024)},
+		}); err != nil {
+			return err
+		}
+	}
+	if err := w.restart(ctx); err != nil {
+		return err
+	}
+	now, peak, err := w.manager.memory()
+	r["bulk"], r["bulkPeak"] = now, peak
+	say("  %d labelled Secrets of 1 MiB, and a restart: %.0f MiB, at the peak %.0f", bulk, now, peak)
+	return err
 }
 
 // newcomersEach is how many come at each of the budgets.

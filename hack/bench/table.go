@@ -40,6 +40,8 @@ var figures = []figure{
 	{what: "resident memory, at rest", key: "memory", unit: "MiB", most: load.memory},
 	{what: "resident memory, after the restart", key: "memoryRestart", unit: "MiB", most: load.memory},
 	{what: "resident memory, the peak of all that", key: "peak", unit: "MiB", most: never},
+	{what: "resident memory, after a restart beside 64 Secrets of 1 MiB that bear our label", key: "bulk", unit: "MiB", most: load.memory},
+	{what: "the peak of that", key: "bulkPeak", unit: "MiB", most: never},
 	{what: "new while a sweep runs, until its Secret: median", key: "newcomerMedian", unit: "s", digits: 2, most: always(2)},
 	{what: "the same: worst", key: "newcomerWorst", unit: "s", digits: 2, most: always(5)},
 	{what: "the same at the default budget of 150: median", key: "newcomer150Median", unit: "s", digits: 2, most: always(2)},
