@@ -26,8 +26,9 @@ func (r *AccountReconciler) credentials(ctx context.Context, a *v1alpha1.Account
 	}
 	c.AuthID, c.Token = string(oneOf(secret.Data, "auth_id", "PLIVO_AUTH_ID")), plivo.NewToken(string(oneOf(secret.Data, "auth_token", "PLIVO_AUTH_TOKEN")))
 	if err := c.Validate(); err != nil {
+		//nolint:nilerr // told as a reason: trying again would not help
 		return c, v1alpha1.ReasonCredentialsNotFound, "The Secret " + name + " in the operator's namespace " + r.OperatorNamespace +
-			" holds no usable auth_id and auth_token: " + err.Error() + ".", nil //nolint:nilerr // told as a reason: trying again would not help
+			" holds no usable auth_id and auth_token: " + err.Error() + ".", nil
 	}
 	return c, "", "", nil
 }
