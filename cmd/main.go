@@ -184,9 +184,9 @@ func newManager(o options, namespaces []string, digester *plivo.Digester) (ctrl.
 	if err != nil {
 		return nil, err
 	}
-	// Plivo's budget is the bound on what is done; the API server has its own
-	// fairness.
-	config.QPS, config.Burst = 200, 400
+	// Plivo's budgets and the number of passes at once bound what is done; the
+	// API server has its own fairness.
+	config.QPS = -1
 	config.UserAgent = "subaccount-operator/" + version.String()
 	serving := metricsserver.Options{BindAddress: o.metricsAddress, SecureServing: o.metricsSecure}
 	if o.metricsSecure {
