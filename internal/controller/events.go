@@ -23,6 +23,7 @@ type recorder struct {
 
 	mu      sync.Mutex
 	current *broadcaster
+	ended   bool // a pass that outlasts its time has nobody left to tell
 }
 
 const (
@@ -51,6 +52,9 @@ func newRecorder(mgr ctrl.Manager) (*recorder, error) {
 func (r *recorder) Eventf(regarding, related runtime.Object, kind, reason, action, note string, args ...any) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if r.ended {
+		return
+	}
 	if b := r.current; b != nil && b.told >= eventsKept {
 		time.AfterFunc(eventsDelay, b.end)
 		r.current = nil
@@ -80,9 +84,8 @@ func (r *recorder) Start(ctx context.Context) error {
 	<-ctx.Done()
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.current != nil {
+	if r.ended = true; r.current != nil {
 		r.current.end()
-		r.current = nil
 	}
 	return nil
 }
