@@ -150,15 +150,17 @@ func run(ctx context.Context, o options) error {
 	registerMetrics()
 
 	httpClient := plivo.NewHTTPClient()
-	if err := controller.Add(ctx, mgr, controller.Options{
+	endEvents, err := controller.Add(ctx, mgr, controller.Options{
 		NewClient: func(c plivo.Credentials) *plivo.Client {
 			return plivo.NewClient(base, httpClient, c, "subaccount-operator/"+version.String())
 		},
 		Timeout: o.timeout, Digester: digester, Credentials: credentials, OperatorNamespace: o.operatorNamespace,
 		ClusterUID: cluster, Namespaces: namespaces, Selector: selector, MaxConcurrent: o.maxConcurrent,
-	}); err != nil {
+	})
+	if err != nil {
 		return err
 	}
+	defer endEvents()
 	ctrl.Log.Info("starting", "version", version.String(), "operatorNamespace", o.operatorNamespace, "plivo", base.String())
 	return mgr.Start(ctx)
 }

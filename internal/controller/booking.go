@@ -108,12 +108,17 @@ func (p *pass) book() error {
 
 // granted is called with the budget locked.
 func (r *SubaccountReconciler) granted(s *v1alpha1.Subaccount, b *booking, slot *plivo.Slot) {
-	if !r.memory.give(b, slot) {
+	wanted, parked := r.memory.give(b, slot)
+	switch {
+	case !wanted:
+		go slot.Cancel()
+		return
+	case !parked:
 		return // its pass is still there
 	}
 	go r.queue.addHigh(client.ObjectKeyFromObject(s))
-	// Who does not come for it, because it is gone or another instance's, must
-	// not keep it.
+	// Who does not come for it, because it is another instance's by now, must not
+	// keep it.
 	time.AfterFunc(r.Timeout, func() {
 		if slot := r.memory.unbook(b); slot != nil {
 			slot.Cancel()
@@ -125,19 +130,24 @@ func (r *SubaccountReconciler) granted(s *v1alpha1.Subaccount, b *booking, slot 
 func (m *memory) booking(s *v1alpha1.Subaccount) (b *booking, asked bool) {
 	m.with(s, func(e *entry) {
 		if asked = e.booking != nil; !asked {
-			e.booking = &booking{uid: s.UID, at: s.Generation}
+			e.booking = &booking{uid: s.UID}
 		}
 		b = e.booking
+		b.at = s.Generation
 	})
 	return b, asked
 }
 
-// give hands a slot over, and says whether somebody has to be told.
-func (m *memory) give(b *booking, slot *plivo.Slot) (parked bool) {
+// give hands a slot over. It is not wanted where the resource is gone; else
+// parked says whether somebody has to be told.
+func (m *memory) give(b *booking, slot *plivo.Slot) (wanted, parked bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	if e := m.entries[b.uid]; e == nil || e.booking != b {
+		return false, false
+	}
 	b.slot = slot
-	return b.parked
+	return true, b.parked
 }
 
 // takeSlot takes the slot that a resource was given, and ends its booking. If

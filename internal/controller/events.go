@@ -44,8 +44,7 @@ func newRecorder(mgr ctrl.Manager) (*recorder, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &recorder{sink: &events.EventSinkImpl{Interface: client}, scheme: mgr.GetScheme()}
-	return r, mgr.Add(r)
+	return &recorder{sink: &events.EventSinkImpl{Interface: client}, scheme: mgr.GetScheme()}, nil
 }
 
 // Eventf implements events.EventRecorder.
@@ -78,17 +77,11 @@ func (r *recorder) begin() *broadcaster {
 	}
 }
 
-// Start implements manager.Runnable: it ends after the reconcilers, which may
-// have something to tell until then.
-func (r *recorder) Start(ctx context.Context) error {
-	<-ctx.Done()
+// end tells what has been told so far, and nothing more.
+func (r *recorder) end() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.ended = true; r.current != nil {
 		r.current.end()
 	}
-	return nil
 }
-
-// NeedLeaderElection implements manager.LeaderElectionRunnable.
-func (r *recorder) NeedLeaderElection() bool { return false }

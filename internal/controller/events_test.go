@@ -39,9 +39,6 @@ func TestEveryEventIsToldOnceThoughTheRecorderIsMadeAnewInBetween(t *testing.T) 
 		}
 		s := &sink{told: map[string]int{}}
 		r := &recorder{sink: s, scheme: scheme}
-		ctx, stop := context.WithCancel(t.Context())
-		ended := make(chan error)
-		go func() { ended <- r.Start(ctx) }()
 		const n = 5*eventsKept + 1
 		used := map[*broadcaster]bool{}
 		for i := range n {
@@ -51,9 +48,11 @@ func TestEveryEventIsToldOnceThoughTheRecorderIsMadeAnewInBetween(t *testing.T) 
 			synctest.Wait() // or client-go's queue drops some
 		}
 		time.Sleep(2 * eventsDelay)
-		stop()
-		if err := <-ended; err != nil || len(used) != 6 {
-			t.Errorf("%v, %d recorders", err, len(used))
+		r.end()
+		r.Eventf(&corev1.Secret{}, nil, corev1.EventTypeNormal, "Reason", "Action", "late")
+		synctest.Wait()
+		if len(used) != 6 || s.told["late"] != 0 {
+			t.Errorf("%d recorders, %d told after the end", len(used), s.told["late"])
 		}
 		for i := range n {
 			if s.told[fmt.Sprint(i)] != 1 {

@@ -7,6 +7,7 @@ import (
 
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/resourceversion"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/subaccount-operator/subaccount-operator/api/v1alpha1"
 	"github.com/subaccount-operator/subaccount-operator/internal/plivo"
@@ -61,7 +62,7 @@ func (m *memory) with(s *v1alpha1.Subaccount, do func(*entry)) {
 	defer m.mu.Unlock()
 	e := m.entries[s.UID]
 	if e == nil {
-		key := types.NamespacedName{Namespace: s.Namespace, Name: s.Name}
+		key := client.ObjectKeyFromObject(s)
 		m.uids[key] = append(m.uids[key], s.UID)
 		e = &entry{}
 		m.entries[s.UID] = e
@@ -96,7 +97,7 @@ func (m *memory) get(s *v1alpha1.Subaccount, now time.Time) entry {
 		}
 		out = *e
 		if s.Status.PendingCreation == nil && e.rests(now) {
-			m.drop(s)
+			m.drop(client.ObjectKeyFromObject(s), s.UID)
 		}
 	})
 	return out
@@ -107,15 +108,6 @@ func (m *memory) get(s *v1alpha1.Subaccount, now time.Time) entry {
 func (e *entry) rests(now time.Time) bool {
 	return e.held == nil && e.judged == "" && e.booking == nil && now.After(e.contestedUntil) &&
 		now.Sub(e.writtenAt) > staleFor && (len(e.calls) == 0 || now.Sub(e.calls[len(e.calls)-1]) > callWindow)
-}
-
-// drop forgets one resource. The memory is locked.
-func (m *memory) drop(s *v1alpha1.Subaccount) {
-	delete(m.entries, s.UID)
-	key := types.NamespacedName{Namespace: s.Namespace, Name: s.Name}
-	if m.uids[key] = slices.DeleteFunc(m.uids[key], func(uid types.UID) bool { return uid == s.UID }); len(m.uids[key]) == 0 {
-		delete(m.uids, key)
-	}
 }
 
 // wrote remembers our own last write.
@@ -136,12 +128,23 @@ func (m *memory) stale(s *v1alpha1.Subaccount) bool {
 	return stale
 }
 
-// forget drops what is known of the resources of a name that is gone.
-func (m *memory) forget(key types.NamespacedName) {
+// forget drops what is known of the resources that a name had, but for the one
+// that has it now.
+func (m *memory) forget(key types.NamespacedName, now types.UID) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	for _, uid := range m.uids[key] {
-		delete(m.entries, uid)
+	for _, uid := range slices.Clone(m.uids[key]) {
+		if uid != now {
+			m.drop(key, uid)
+		}
 	}
-	delete(m.uids, key)
+}
+
+// drop forgets one resource. The memory is locked.
+func (m *memory) drop(key types.NamespacedName, uid types.UID) {
+	delete(m.entries, uid)
+	left := slices.DeleteFunc(m.uids[key], func(u types.UID) bool { return u == uid })
+	if m.uids[key] = left; len(left) == 0 {
+		delete(m.uids, key)
+	}
 }

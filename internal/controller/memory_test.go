@@ -4,7 +4,10 @@ import (
 	"testing"
 	"time"
 
+	"k8s.io/apimachinery/pkg/types"
+
 	"github.com/subaccount-operator/subaccount-operator/api/v1alpha1"
+	"github.com/subaccount-operator/subaccount-operator/internal/plivo"
 	"github.com/subaccount-operator/subaccount-operator/internal/subaccount"
 )
 
@@ -44,5 +47,29 @@ func TestWhatSaysNothingAnyMoreIsForgottenAndNothingElse(t *testing.T) {
 				t.Errorf("kept: %v, %d names", kept, len(m.uids))
 			}
 		})
+	}
+}
+
+func TestOfANameOnlyTheResourceThatHasItNowIsRemembered(t *testing.T) {
+	m, key := newMemory(), types.NamespacedName{Namespace: "ns", Name: "a"}
+	var bookings []*booking
+	for _, uid := range []types.UID{"old", "older", "now"} {
+		s := &v1alpha1.Subaccount{}
+		s.Namespace, s.Name, s.UID = key.Namespace, key.Name, uid
+		b, _ := m.booking(s)
+		bookings = append(bookings, b)
+	}
+	m.forget(key, "now")
+	for i, want := range []bool{false, false, true} {
+		if wanted, _ := m.give(bookings[i], &plivo.Slot{}); wanted != want {
+			t.Errorf("a slot for resource %d is wanted: %v", i, wanted)
+		}
+	}
+	if len(m.entries) != 1 || len(m.uids[key]) != 1 {
+		t.Errorf("%d entries, %v", len(m.entries), m.uids)
+	}
+	m.forget(key, "")
+	if len(m.entries)+len(m.uids) != 0 {
+		t.Errorf("%v, %v", m.entries, m.uids)
 	}
 }

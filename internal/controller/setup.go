@@ -40,11 +40,13 @@ type Options struct {
 	MaxConcurrent int
 }
 
-// Add adds both reconcilers to a manager. The sweeps end with the context.
-func Add(ctx context.Context, mgr ctrl.Manager, o Options) error {
+// Add adds both reconcilers to a manager. The sweeps end with the context;
+// events end with the function returned, to be called after the manager's end:
+// until then passes may have something to tell.
+func Add(ctx context.Context, mgr ctrl.Manager, o Options) (endEvents func(), err error) {
 	events, err := newRecorder(mgr)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	accounts := &AccountReconciler{
 		Client: mgr.GetClient(), Credentials: o.Credentials, OperatorNamespace: o.OperatorNamespace,
@@ -60,7 +62,7 @@ func Add(ctx context.Context, mgr ctrl.Manager, o Options) error {
 		Timeout: o.Timeout, Settle: o.Timeout + settleMargin, MaxConcurrent: o.MaxConcurrent,
 	}
 	if err := accounts.Subaccounts.SetupWithManager(ctx, mgr); err != nil {
-		return err
+		return nil, err
 	}
-	return accounts.SetupWithManager(mgr)
+	return events.end, accounts.SetupWithManager(mgr)
 }

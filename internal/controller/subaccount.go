@@ -73,11 +73,12 @@ type SubaccountReconciler struct {
 func (r *SubaccountReconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Result, error) {
 	s := &v1alpha1.Subaccount{}
 	if err := r.Client.Get(ctx, req.NamespacedName, s); apierrors.IsNotFound(err) {
-		r.memory.forget(req.NamespacedName)
+		r.memory.forget(req.NamespacedName, "")
 		return ctrl.Result{}, nil
 	} else if err != nil {
 		return ctrl.Result{}, err
 	}
+	r.memory.forget(req.NamespacedName, s.UID)
 	if served, err := r.serves(ctx, s); !served || err != nil {
 		return ctrl.Result{}, err
 	}

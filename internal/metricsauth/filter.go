@@ -1,7 +1,7 @@
 // Package metricsauth lets those read the metrics whom the API server knows and
 // lets. It does what controller-runtime's filter does, by the two reviews alone
 // and without k8s.io/apiserver, which is a third of a binary and a fifth of a
-// small process's memory: docs/decisions/006-metrics-filter.md.
+// small process's memory: docs/decisions/006-what-memory-buys.md.
 package metricsauth
 
 import (

@@ -99,16 +99,18 @@ func startProcess(w *world) *process {
 	must(mgr.Add(credentials))
 	must(mgr.Add(manager.RunnableFunc(func(context.Context) error { close(p.up); return nil })))
 	httpClient := &http.Client{Transport: roundTripper(p.plivo), CheckRedirect: plivo.NewHTTPClient().CheckRedirect}
-	must(controller.Add(ctx, mgr, controller.Options{
+	endEvents, err := controller.Add(ctx, mgr, controller.Options{
 		NewClient: func(c plivo.Credentials) *plivo.Client { return plivo.NewClient(baseURL, httpClient, c, "walk") },
 		Timeout:   plivoTimeout, Digester: digester, Credentials: credentials, OperatorNamespace: operatorNamespace,
 		ClusterUID: clusterUID, Selector: labels.Everything(), MaxConcurrent: 1,
-	}))
+	})
+	must(err)
 	go func() {
 		defer close(p.done)
 		if err := mgr.Start(ctx); err != nil && ctx.Err() == nil {
 			panic(err)
 		}
+		endEvents()
 		p.dead.Store(true) // the program ends, whatever still runs
 	}()
 	return p
