@@ -1,6 +1,7 @@
 package account
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -201,6 +202,22 @@ func TestTheListIsTakenIn(t *testing.T) {
 		time.Sleep(time.Second)
 		if remote, _, gone := a.Remote(stray.AuthID); !remote.IsAbsent() || gone || len(a.Bearing(marker)) != 0 {
 			t.Error("what a complete sweep lacks stays")
+		}
+	})
+}
+
+func TestAListThatClaimsMoreThanAnyCanHoldIsNotReadOn(t *testing.T) {
+	bubble(t, func(t *testing.T, r *rig) {
+		r.add(100)
+		r.sim.Inject(plivosim.Fault{Ops: []plivosim.Op{plivosim.OpList}, Total: 1_000_000_000})
+		a := r.configure()
+		time.Sleep(500 * time.Millisecond)
+		status := a.Status()
+		if status.Outcome != OutcomeFailed || !strings.Contains(status.Message, "longer than any list") || status.Complete != 0 {
+			t.Errorf("%+v", status)
+		}
+		if calls := r.sim.Calls(); len(calls) != 1 { // of the list's five pages
+			t.Errorf("%v", calls)
 		}
 	})
 }

@@ -1,12 +1,37 @@
 package plivo
 
 import (
+	"crypto/tls"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 )
+
+func TestNothingOlderThanTLS12IsSpoken(t *testing.T) {
+	for version, want := range map[uint16]bool{tls.VersionTLS11: false, tls.VersionTLS12: true, tls.VersionTLS13: true} {
+		server := httptest.NewUnstartedServer(http.NotFoundHandler())
+		server.TLS = &tls.Config{MinVersion: tls.VersionTLS10, MaxVersion: version}
+		server.StartTLS()
+		client := NewHTTPClient()
+		transport := client.Transport.(*http.Transport)
+		transport.TLSClientConfig.RootCAs = server.Client().Transport.(*http.Transport).TLSClientConfig.RootCAs
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, server.URL, http.NoBody)
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp, err := client.Do(req)
+		if spoken := err == nil; spoken != want {
+			t.Errorf("%s: %v", tls.VersionName(version), err)
+		}
+		if resp != nil {
+			_ = resp.Body.Close()
+		}
+		server.Close()
+	}
+}
 
 func TestParseBaseURL(t *testing.T) {
 	cases := []struct{ in, want string }{ // want "": refused
