@@ -1,0 +1,29 @@
+#!/usr/bin/env bash
+# Builds what is committed twice, in two folders and with two build caches, and compares the programs, and where buildah is
+# there, the images' digests: the same commit gives the same bytes.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+tmp=$(mktemp -d)
+trap 'chmod -R u+w "$tmp"; rm -rf "$tmp"' EXIT
+build() { # in a clone of its own, at a path of its own
+	git clone -q . "$1" && (
+		cd "$1"
+		[ -z "${2-}" ] || export GOCACHE=$2
+		make --no-print-directory build
+		mkdir -p bin/image/linux/amd64 && cp bin/manager bin/image/linux/amd64/manager
+		if command -v buildah >/dev/null; then
+			buildah bud -q --isolation chroot --timestamp 0 --build-arg TARGETOS=linux --build-arg TARGETARCH=amd64 \
+				-t "localhost/reproducible:$(basename "$1")" . >/dev/null
+			buildah inspect --type image --format '{{.FromImageDigest}}' "localhost/reproducible:$(basename "$1")" >bin/digest
+		fi
+	) >"$tmp/log" 2>&1 || { cat "$tmp/log" >&2; return 1; }
+	(cd "$1/bin" && find . -type f | sort | xargs sha256sum) >"$tmp/sums-$(basename "$1")"
+}
+echo "==> building twice; the second time without a cache, some minutes"
+build "$tmp/one"
+build "$tmp/a/longer/path/two" "$tmp/cache"
+diff "$tmp/sums-one" "$tmp/sums-two" || { echo "reproducible: two builds of one commit differ" >&2; exit 1; }
+cat "$tmp/sums-one"
+command -v buildah >/dev/null || echo "no buildah here: the image was not built"
+echo "reproducible: both builds are the same"
