@@ -21,13 +21,16 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	utilruntime "k8s.io/apimachinery/pkg/util/runtime"
 	"k8s.io/apimachinery/pkg/util/wait"
+	authorizationclient "k8s.io/client-go/kubernetes/typed/authorization/v1"
 	_ "k8s.io/client-go/plugin/pkg/client/auth" // every way of authentication that a kubeconfig can name
+	"k8s.io/client-go/rest"
 	"k8s.io/klog/v2"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/healthz"
 	"sigs.k8s.io/controller-runtime/pkg/log/zap"
+	"sigs.k8s.io/controller-runtime/pkg/manager"
 	"sigs.k8s.io/controller-runtime/pkg/metrics"
 	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
@@ -124,7 +127,6 @@ func run(ctx context.Context, o options) error {
 	if o.leaderElectionID == "" {
 		o.leaderElectionID = leaseOf(selector)
 	}
-	namespaces := splitList(o.namespaces)
 	o.operatorNamespace = operatorNamespace(o.operatorNamespace)
 
 	// The key of the digests lives and dies with the process.
@@ -132,7 +134,12 @@ func run(ctx context.Context, o options) error {
 	_, _ = rand.Read(key) // never fails
 	digester := plivo.NewDigester(key)
 
-	mgr, err := newManager(o, namespaces, digester)
+	config, err := restConfig()
+	if err != nil {
+		return err
+	}
+	namespaces := splitList(o.namespaces)
+	mgr, err := newManager(ctx, config, o, namespaces, digester)
 	if err != nil {
 		return err
 	}
@@ -178,10 +185,7 @@ func leaseOf(selector labels.Selector) string {
 	return fmt.Sprintf("%s-%08x", leaseName, h.Sum32())
 }
 
-func newManager(o options, namespaces []string, digester *plivo.Digester) (ctrl.Manager, error) {
-	scheme := runtime.NewScheme()
-	utilruntime.Must(corev1.AddToScheme(scheme))
-	utilruntime.Must(v1alpha1.AddToScheme(scheme))
+func restConfig() (*rest.Config, error) {
 	config, err := ctrl.GetConfig()
 	if err != nil {
 		return nil, err
@@ -190,13 +194,43 @@ func newManager(o options, namespaces []string, digester *plivo.Digester) (ctrl.
 	// API server has its own fairness.
 	config.QPS = -1
 	config.UserAgent = "subaccount-operator/" + version.String()
+	return config, nil
+}
+
+// secretsIn leaves out the namespaces where this process may not watch Secrets,
+// and returns what waits for that to change, if there are any.
+func secretsIn(ctx context.Context, config *rest.Config, o options, namespaces []string) (watched []string, waiting manager.Runnable, err error) {
+	client, err := authorizationclient.NewForConfig(config)
+	if err != nil {
+		return nil, nil, err
+	}
+	reviews := client.SelfSubjectAccessReviews()
+	watched, others, err := controller.SecretsWatchable(ctx, reviews, namespaces)
+	if err != nil || len(others) == 0 {
+		return watched, nil, err
+	}
+	ctrl.Log.Error(nil, "no right to watch Secrets in some of --namespaces; it is asked for again", "namespaces", others)
+	if len(watched) == 0 {
+		watched = []string{o.operatorNamespace} // none would mean all
+	}
+	return watched, controller.UntilSecretsWatchable(reviews, others), nil
+}
+
+func newManager(ctx context.Context, config *rest.Config, o options, namespaces []string, digester *plivo.Digester) (ctrl.Manager, error) {
+	watched, waiting, err := secretsIn(ctx, config, o, namespaces)
+	if err != nil {
+		return nil, err
+	}
+	scheme := runtime.NewScheme()
+	utilruntime.Must(corev1.AddToScheme(scheme))
+	utilruntime.Must(v1alpha1.AddToScheme(scheme))
 	serving := metricsserver.Options{BindAddress: o.metricsAddress, SecureServing: o.metricsSecure}
 	if o.metricsSecure {
 		serving.FilterProvider = metricsauth.Filter
 	}
 	mgr, err := ctrl.NewManager(config, ctrl.Options{
 		Scheme: scheme, Metrics: serving, HealthProbeBindAddress: o.probeAddress,
-		Cache:          controller.CacheOptions(namespaces, digester),
+		Cache:          controller.CacheOptions(namespaces, watched, digester),
 		LeaderElection: o.leaderElect, LeaderElectionID: o.leaderElectionID,
 		LeaderElectionNamespace: o.operatorNamespace,
 		// Main ends right after the manager, so the lease can be given up.
@@ -206,6 +240,11 @@ func newManager(o options, namespaces []string, digester *plivo.Digester) (ctrl.
 	})
 	if err != nil {
 		return nil, err
+	}
+	if waiting != nil {
+		if err := mgr.Add(waiting); err != nil {
+			return nil, err
+		}
 	}
 	if err := mgr.AddHealthzCheck("healthz", healthz.Ping); err != nil {
 		return nil, err

@@ -53,7 +53,7 @@ type AccountReconciler struct {
 	strays strays
 }
 
-// +kubebuilder:rbac:groups=plivo.subaccount-operator.dev,resources=accounts,verbs=get;list;watch;patch
+// +kubebuilder:rbac:groups=plivo.subaccount-operator.dev,resources=accounts,verbs=list;watch;patch
 // +kubebuilder:rbac:groups=plivo.subaccount-operator.dev,resources=accounts/status,verbs=patch
 
 // Notify brings an Account and its Subaccounts back, those of them for which

@@ -16,28 +16,32 @@ import (
 	"github.com/subaccount-operator/subaccount-operator/internal/subaccount"
 )
 
-// CacheOptions restrict the manager's cache to what is ours: Subaccounts and
-// our own Secrets, these with digests in place of data, in the given
-// namespaces (none: all).
-func CacheOptions(namespaces []string, digester *plivo.Digester) cache.Options {
-	var limit map[string]cache.Config
-	for _, ns := range namespaces {
-		if limit == nil {
-			limit = map[string]cache.Config{}
-		}
-		limit[ns] = cache.Config{}
-	}
+// CacheOptions restrict the manager's cache to what is ours: Subaccounts in the
+// given namespaces (none: all) and our own Secrets in secretsIn (none: all),
+// these with digests in place of data.
+func CacheOptions(namespaces, secretsIn []string, digester *plivo.Digester) cache.Options {
 	return cache.Options{
 		DefaultTransform: cache.TransformStripManagedFields(),
 		ByObject: map[client.Object]cache.ByObject{
-			&v1alpha1.Subaccount{}: {Namespaces: limit, Transform: stripSubaccount},
+			&v1alpha1.Subaccount{}: {Namespaces: limit(namespaces), Transform: stripSubaccount},
 			&corev1.Secret{}: {
-				Namespaces: limit,
+				Namespaces: limit(secretsIn),
 				Label:      labels.SelectorFromSet(labels.Set{v1alpha1.ManagedByLabel: v1alpha1.ManagedByValue}),
 				Transform:  digestSecret(digester),
 			},
 		},
 	}
+}
+
+func limit(namespaces []string) map[string]cache.Config {
+	if len(namespaces) == 0 {
+		return nil
+	}
+	all := map[string]cache.Config{}
+	for _, ns := range namespaces {
+		all[ns] = cache.Config{}
+	}
+	return all
 }
 
 // stripSubaccount is a cache transform: it strips what nobody here reads, and

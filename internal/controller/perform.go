@@ -206,6 +206,8 @@ func failure(step subaccount.Step, err error) *subaccount.Failure {
 		f.Kind, f.Message = plivoFailure(e)
 	case apierrors.IsConflict(err), apierrors.IsAlreadyExists(err), apierrors.IsNotFound(err) && step != subaccount.StepReadCRD:
 		f.Kind = subaccount.FailureConflict
+	case apierrors.IsForbidden(err) && step == subaccount.StepReadSecret:
+		f.Kind = subaccount.FailureForbidden
 	case step == subaccount.StepWriteSecret:
 		// A webhook may put anything into its words, the Secret's data among it.
 		f.Message = "the API server answers " + string(apierrors.ReasonForError(err))

@@ -62,8 +62,7 @@ type SubaccountReconciler struct {
 // +kubebuilder:rbac:groups=plivo.subaccount-operator.dev,resources=subaccounts,verbs=get;list;watch;patch
 // +kubebuilder:rbac:groups=plivo.subaccount-operator.dev,resources=subaccounts/status,verbs=patch
 // +kubebuilder:rbac:groups=plivo.subaccount-operator.dev,resources=subaccounts/finalizers,verbs=update
-// +kubebuilder:rbac:groups=plivo.subaccount-operator.dev,resources=accounts,verbs=get;list;watch
-// +kubebuilder:rbac:groups="",resources=secrets,verbs=get;list;watch;create;update;delete
+// +kubebuilder:rbac:groups=plivo.subaccount-operator.dev,resources=accounts,verbs=list;watch
 // +kubebuilder:rbac:groups="",resources=namespaces,verbs=get;list;watch
 // +kubebuilder:rbac:groups=events.k8s.io,resources=events,verbs=create;patch
 // +kubebuilder:rbac:groups=apiextensions.k8s.io,resources=customresourcedefinitions,resourceNames=subaccounts.plivo.subaccount-operator.dev,verbs=get

@@ -91,6 +91,7 @@ func TestFailuresAreTold(t *testing.T) {
 		{"not sent", f(subaccount.StepUpdate, subaccount.FailureNotSent), retry("")},
 		{"conflict", f(subaccount.StepWriteSecret, subaccount.FailureConflict), retry("")},
 		{"kubernetes", f(subaccount.StepReadSecret, subaccount.FailureKubernetes), retry("")},
+		{"a Secret that may not be read", f(subaccount.StepReadSecret, subaccount.FailureForbidden), retry(v1alpha1.ReasonNamespaceNotAllowed)},
 		{"a Secret that cannot be written", f(subaccount.StepWriteSecret, subaccount.FailureKubernetes), retry(v1alpha1.ReasonUpdating)},
 		{"404 to a create says nothing of the spec", f(subaccount.StepCreate, subaccount.FailureNotFound), retry(v1alpha1.ReasonUnavailable)},
 		{"404 to an update is no refusal", f(subaccount.StepUpdate, subaccount.FailureNotFound), retry(v1alpha1.ReasonUnavailable)},

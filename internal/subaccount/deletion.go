@@ -53,8 +53,12 @@ func (o *Observation) deletionOfPending(attempt string) *Decision {
 }
 
 // deleted: the credentials are dead, and so every Secret that holds them goes
-// too, even where nothing collects garbage.
+// too, even where nothing collects garbage. A terminating namespace takes its
+// Secrets with it, and perhaps the Role that lets us see them.
 func (o *Observation) deleted() *Decision {
+	if namespace, _ := o.Namespace.Get(); namespace.Terminating {
+		return step(StepRelease)
+	}
 	if secret, ok := o.Secret.Get(); ok && secret.Owned {
 		return &Decision{Step: StepRemoveSecret, Secret: SecretName(o.Object)}
 	}

@@ -26,6 +26,9 @@ func TestDeletion(t *testing.T) {
 		{"no Account", gone(noAccount), tell(v1alpha1.ReasonAccountNotFound)},
 		{"other main account", gone(account(func(a *subaccount.Account) { a.ID = otherMain })), tell(v1alpha1.ReasonAccountChanged)},
 		{"204, Secret stands", gone(deleted), decision{Step: subaccount.StepRemoveSecret, Secret: "a-plivo"}},
+		{"204, Secret stands, terminating namespace", gone(deleted, func(o *observation) {
+			o.Namespace = subaccount.Known(subaccount.Namespace{Terminating: true})
+		}), release},
 		{"204, old Secret stands", gone(deleted, func(o *observation) {
 			o.Secret, o.OldSecrets = subaccount.Absent[subaccount.Secret](), []string{"old"}
 		}), decision{Step: subaccount.StepRemoveSecret, Secret: "old"}},

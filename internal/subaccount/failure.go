@@ -36,6 +36,8 @@ func failedStep(o *Observation) *Decision {
 		return wait(v1alpha1.ReasonRateLimited, f.Message).backoff()
 	case kind == FailureUnknown:
 		return wait(v1alpha1.ReasonUnavailable, f.Message).backoff()
+	case kind == FailureForbidden:
+		return wait(v1alpha1.ReasonNamespaceNotAllowed, "The operator has no right to Secrets in this namespace: give it the Role of config/tenant.").backoff()
 	case kind == FailureKubernetes && f.Step == StepWriteSecret:
 		return wait(v1alpha1.ReasonUpdating, "The Secret "+SecretName(o.Object)+" cannot be written: "+f.Message+". This is tried again by itself.").backoff()
 	default:

@@ -175,6 +175,8 @@ const (
 	// FailureConflict: a write to Kubernetes met a newer object; a newer look
 	// will show it.
 	FailureConflict
+	// FailureForbidden: the operator has no right to the Secrets there.
+	FailureForbidden
 	// FailureKubernetes: a call to Kubernetes failed otherwise.
 	FailureKubernetes
 )

@@ -86,7 +86,7 @@ func startProcess(w *world) *process {
 		ctrl.Options{
 			Scheme: scheme, Metrics: metricsserver.Options{BindAddress: "0"},
 			MapperProvider: func(*rest.Config, *http.Client) (meta.RESTMapper, error) { return mapper, nil },
-			Cache:          controller.CacheOptions(nil, digester),
+			Cache:          controller.CacheOptions(nil, nil, digester),
 			Controller:     config.Controller{SkipNameValidation: new(true), RecoverPanic: new(false)},
 			// As in cmd/main.go.
 			GracefulShutdownTimeout: new(plivoTimeout + controller.RecordTimeout + 15*time.Second),
