@@ -1,12 +1,10 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -72,17 +70,7 @@ func (d *demo) logTail() string {
 
 // kubectl runs the control plane's kubectl and returns what it prints.
 func (d *demo) kubectl(ctx context.Context, stdin string, args ...string) (string, error) {
-	cmd := exec.CommandContext(ctx, d.plane.Kubectl, args...)
-	cmd.Env = append(os.Environ(), "KUBECONFIG="+d.plane.Kubeconfig)
-	if stdin != "" {
-		cmd.Stdin = strings.NewReader(stdin)
-	}
-	var out, errs bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &out, &errs
-	if err := cmd.Run(); err != nil {
-		return out.String(), fmt.Errorf("kubectl %s: %w: %s", strings.Join(args, " "), err, errs.String())
-	}
-	return out.String(), nil
+	return d.plane.RunKubectl(ctx, stdin, args...)
 }
 
 func (d *demo) quietly(ctx context.Context, args ...string) error {

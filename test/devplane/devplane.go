@@ -38,6 +38,9 @@ type Options struct {
 	// Log gets what the programs print; several write at once, as an *os.File
 	// allows. Nil means that only a start that fails tells it.
 	Log io.Writer
+	// AuditUser is somebody whose requests are written to Plane.AuditLog, as
+	// metadata.
+	AuditUser string
 	// Dir is where the plane makes its own folder; default: os.TempDir().
 	Dir string
 }
@@ -53,6 +56,8 @@ type Plane struct {
 	Kubectl string
 	// Assets is the folder that the programs come from.
 	Assets string
+	// AuditLog is the path of the API server's log of what Options.AuditUser did.
+	AuditLog string
 	// Env is what runs underneath, for AddUser and the like.
 	Env *envtest.Environment
 
@@ -109,7 +114,7 @@ func Start(opts Options) (_ *Plane, err error) {
 		}
 		p.log = p.logFile
 	}
-	if err := p.startServers(opts.CRDs); err != nil {
+	if err := p.startServers(opts); err != nil {
 		return nil, err
 	}
 	if opts.ControllerManager {
@@ -202,11 +207,11 @@ func hasAll(dir string, names []string) bool {
 }
 
 // startServers starts etcd and kube-apiserver, with the CRDs served.
-func (p *Plane) startServers(crds []string) error {
+func (p *Plane) startServers(opts Options) error {
 	p.Env = &envtest.Environment{
 		// Without this a variable in the environment could send tests to a real cluster.
 		UseExistingCluster:       new(false),
-		CRDDirectoryPaths:        crds,
+		CRDDirectoryPaths:        opts.CRDs,
 		ErrorIfCRDPathMissing:    true,
 		ControlPlaneStartTimeout: startTimeout,
 	}
@@ -220,6 +225,14 @@ func (p *Plane) startServers(crds []string) error {
 	// Makes a stop wait 2 s for clients that still watch, and not 60.
 	server.Configure().Set("shutdown-send-retry-after", "true")
 	plane.Etcd.Configure().Set("unsafe-no-fsync", "true")
+	// Many clusters have it: who sets an owner reference that blocks a deletion
+	// needs a right on the owner's finalizers.
+	server.Configure().Append("enable-admission-plugins", "OwnerReferencesPermissionEnforcement")
+	if opts.AuditUser != "" {
+		if err := p.audit(server, opts.AuditUser); err != nil {
+			return err
+		}
+	}
 	for _, dir := range []string{plane.Etcd.DataDir, server.CertDir} {
 		if err := os.Mkdir(dir, 0o700); err != nil {
 			return err

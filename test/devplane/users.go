@@ -1,0 +1,65 @@
+package devplane
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+
+	"k8s.io/client-go/tools/clientcmd"
+	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
+	"sigs.k8s.io/controller-runtime/pkg/envtest"
+)
+
+// RunKubectl runs kubectl as the administrator and returns what it prints.
+func (p *Plane) RunKubectl(ctx context.Context, stdin string, args ...string) (string, error) {
+	cmd := exec.CommandContext(ctx, p.Kubectl, args...)
+	cmd.Env = append(os.Environ(), "KUBECONFIG="+p.Kubeconfig)
+	if stdin != "" {
+		cmd.Stdin = strings.NewReader(stdin)
+	}
+	var out, errs bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &errs
+	if err := cmd.Run(); err != nil {
+		return out.String(), fmt.Errorf("kubectl %s: %w: %s", strings.Join(args, " "), err, errs.String())
+	}
+	return out.String(), nil
+}
+
+// ServiceAccount returns the path of a kubeconfig file with a token of a
+// ServiceAccount that exists.
+func (p *Plane) ServiceAccount(ctx context.Context, namespace, name string) (kubeconfig string, err error) {
+	token, err := p.RunKubectl(ctx, "", "create", "token", "-n", namespace, name, "--duration=24h")
+	if err != nil {
+		return "", err
+	}
+	config := clientcmdapi.NewConfig()
+	config.Clusters["devplane"] = &clientcmdapi.Cluster{Server: p.Config.Host, CertificateAuthorityData: p.Config.CAData}
+	config.AuthInfos[name] = &clientcmdapi.AuthInfo{Token: strings.TrimSpace(token)}
+	config.Contexts[name] = &clientcmdapi.Context{Cluster: "devplane", AuthInfo: name, Namespace: namespace}
+	config.CurrentContext = name
+	kubeconfig = filepath.Join(p.dir, name+".kubeconfig")
+	return kubeconfig, clientcmd.WriteToFile(*config, kubeconfig)
+}
+
+const auditPolicy = `
+apiVersion: audit.k8s.io/v1
+kind: Policy
+omitStages: [RequestReceived]
+rules:
+- level: Metadata
+  users: [%q]
+- level: None
+`
+
+// audit has the API server write down what a user does.
+func (p *Plane) audit(server *envtest.APIServer, user string) error {
+	p.AuditLog = filepath.Join(p.dir, "audit.log")
+	policy := filepath.Join(p.dir, "audit-policy.yaml")
+	server.Configure().Set("audit-policy-file", policy).Set("audit-log-path", p.AuditLog).
+		Set("audit-log-maxsize", "2000") // MB: no rotation
+	return os.WriteFile(policy, fmt.Appendf(nil, auditPolicy, user), 0o600)
+}
