@@ -12,7 +12,6 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
 var _ = Describe("The metrics endpoint", func() {
@@ -49,18 +48,12 @@ var _ = Describe("The metrics endpoint", func() {
 		Expect(resp.StatusCode).To(Equal(http.StatusBadRequest), "plain http")
 
 		stranger, reader := serviceAccount("stranger"), serviceAccount("prometheus")
-		role := &rbacv1.ClusterRole{
-			ObjectMeta: metav1.ObjectMeta{Name: "metrics-reader"},
-			Rules:      []rbacv1.PolicyRule{{NonResourceURLs: []string{"/metrics"}, Verbs: []string{"get"}}},
-		}
 		binding := &rbacv1.ClusterRoleBinding{
 			ObjectMeta: metav1.ObjectMeta{Name: "metrics-reader"},
-			RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: role.Name},
+			RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: "subaccount-operator-metrics-reader"},
 			Subjects:   []rbacv1.Subject{{Kind: "ServiceAccount", Namespace: operatorNamespace, Name: "prometheus"}},
 		}
-		for _, obj := range []client.Object{role, binding} {
-			Expect(k8s.Create(ctx, obj)).To(Succeed())
-		}
+		Expect(k8s.Create(ctx, binding)).To(Succeed())
 		for _, who := range []string{"Bearer", "Bearer ", "Bearer no-token", "Basic " + reader, reader} {
 			Expect(status("GET", "/metrics", who)()).To(Equal(http.StatusUnauthorized), who)
 		}
@@ -68,9 +61,22 @@ var _ = Describe("The metrics endpoint", func() {
 		Eventually(status("GET", "/metrics", "Bearer "+reader)).Should(Equal(http.StatusOK))
 		Expect(status("GET", "/metrics", "bearer "+reader)()).To(Equal(http.StatusOK), "the scheme's case does not matter")
 		Expect(status("POST", "/metrics", "Bearer "+reader)()).To(Equal(http.StatusForbidden), "another verb")
+
+		By("no way to a heap dump, for nobody")
+		nosy := serviceAccount("nosy")
+		everything := &rbacv1.ClusterRoleBinding{
+			ObjectMeta: metav1.ObjectMeta{Name: "nosy"},
+			RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: "cluster-admin"},
+			Subjects:   []rbacv1.Subject{{Kind: "ServiceAccount", Namespace: operatorNamespace, Name: "nosy"}},
+		}
+		Expect(k8s.Create(ctx, everything)).To(Succeed())
+		Eventually(status("GET", "/metrics", "Bearer "+nosy)).Should(Equal(http.StatusOK))
+		for _, path := range []string{"/debug/pprof/", "/debug/pprof/heap", "/debug/vars", "/"} {
+			Expect(status("GET", path, "Bearer "+nosy)()).To(Equal(http.StatusNotFound), path)
+		}
+		Expect(k8s.Delete(ctx, everything)).To(Succeed())
 		Expect(k8s.Delete(ctx, binding)).To(Succeed())
 		Eventually(status("GET", "/metrics", "Bearer "+reader)).Should(Equal(http.StatusForbidden))
-		Expect(k8s.Delete(ctx, role)).To(Succeed())
 	})
 })
 

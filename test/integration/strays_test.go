@@ -110,8 +110,9 @@ func editStatus(s *v1alpha1.Subaccount, change func(*v1alpha1.SubaccountStatus))
 		if err := k8s.Get(ctx, client.ObjectKeyFromObject(s), s); err != nil {
 			return err
 		}
+		before := s.DeepCopy()
 		change(&s.Status)
-		return k8s.Status().Update(ctx, s)
+		return forger.Status().Patch(ctx, s, client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{}))
 	}).Should(Succeed())
 }
 

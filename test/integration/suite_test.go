@@ -7,9 +7,10 @@ package integration
 import (
 	"context"
 	"encoding/base64"
-	"fmt"
+	"encoding/json"
 	"net/http/httptest"
 	"os"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
@@ -18,9 +19,10 @@ import (
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 	corev1 "k8s.io/api/core/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
+	"k8s.io/client-go/rest"
+	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/subaccount-operator/subaccount-operator/api/v1alpha1"
@@ -29,7 +31,11 @@ import (
 	"github.com/subaccount-operator/subaccount-operator/test/process"
 )
 
-const operatorNamespace = "subaccount-operator-system"
+const (
+	operatorNamespace  = "subaccount-operator-system"
+	serviceAccountName = "subaccount-operator-manager"
+	serviceAccountUser = "system:serviceaccount:" + operatorNamespace + ":" + serviceAccountName
+)
 
 // plivoTimeout is the manager's: short, because the settle time is it and 30 s.
 const plivoTimeout = 2 * time.Second
@@ -42,6 +48,11 @@ var (
 	k8s    client.Client
 	binary string
 	op     *manager
+
+	kubeconfig string // of the shipped ServiceAccount, with the shipped Roles
+
+	// forger can what only the operator may: an administrator who impersonates it.
+	forger client.Client
 )
 
 func TestIntegration(t *testing.T) {
@@ -57,13 +68,24 @@ var _ = BeforeSuite(func() {
 	binary, err = process.Build("./cmd", GinkgoT().TempDir(), "manager")
 	Expect(err).NotTo(HaveOccurred())
 
-	plane, err = devplane.Start(devplane.Options{ControllerManager: true})
+	plane, err = devplane.Start(devplane.Options{
+		CRDs:              []string{}, // config/default has them
+		ControllerManager: true, Controllers: []string{"clusterrole-aggregation-controller", "resourcequota-controller"},
+		AuditUser: serviceAccountUser,
+	})
 	Expect(err).NotTo(HaveOccurred())
 	DeferCleanup(func() { Expect(plane.Stop()).To(Succeed()) })
+	install("config/default")
 	scheme := runtime.NewScheme()
 	Expect(clientgoscheme.AddToScheme(scheme)).To(Succeed())
 	Expect(v1alpha1.AddToScheme(scheme)).To(Succeed())
+	ctrl.SetLogger(GinkgoLogr) // the clients', which warn of a logger that is missing
 	k8s, err = client.New(plane.Config, client.Options{Scheme: scheme})
+	Expect(err).NotTo(HaveOccurred())
+
+	config := rest.CopyConfig(plane.Config)
+	config.Impersonate.UserName = serviceAccountUser
+	forger, err = client.New(config, client.Options{Scheme: scheme})
 	Expect(err).NotTo(HaveOccurred())
 
 	sim = plivosim.New(plivosim.Options{RateLimit: 300, Latency: 5 * time.Millisecond})
@@ -71,16 +93,38 @@ var _ = BeforeSuite(func() {
 	DeferCleanup(server.CloseClientConnections)
 	simURL = server.URL
 
-	Expect(k8s.Create(ctx, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: operatorNamespace}})).To(Succeed())
+	kubeconfig, err = plane.ServiceAccount(ctx, operatorNamespace, serviceAccountName)
+	Expect(err).NotTo(HaveOccurred())
 	op = startManager()
-	DeferCleanup(func() { Expect(op.stop(syscall.SIGTERM)).To(Succeed()) })
 })
+
+// install applies a folder of manifests, as the README says.
+func install(folder string) {
+	GinkgoHelper()
+	manifests(folder, "apply", "--server-side")
+	_, err := plane.RunKubectl(ctx, "", "wait", "--for=condition=Established", "crd", "--all")
+	Expect(err).NotTo(HaveOccurred())
+}
+
+func uninstall(folder string) {
+	GinkgoHelper()
+	manifests(folder, "delete")
+}
+
+func manifests(folder string, do ...string) {
+	GinkgoHelper()
+	root, err := devplane.Root()
+	Expect(err).NotTo(HaveOccurred())
+	_, err = plane.RunKubectl(ctx, "", append(do, "-k", filepath.Join(root, folder))...)
+	Expect(err).NotTo(HaveOccurred())
+}
 
 // Whatever the specs have done: no token of the run stands where people read.
 var _ = AfterSuite(func() {
 	if op == nil {
 		return
 	}
+	Expect(op.stop(syscall.SIGTERM)).To(Succeed())
 	shown := logs.String()
 	var events corev1.EventList
 	Expect(k8s.List(ctx, &events)).To(Succeed())
@@ -89,11 +133,16 @@ var _ = AfterSuite(func() {
 	}
 	var all v1alpha1.SubaccountList
 	Expect(k8s.List(ctx, &all)).To(Succeed())
-	for _, s := range all.Items {
-		shown += fmt.Sprint(s)
-	}
+	var accounts v1alpha1.AccountList
+	Expect(k8s.List(ctx, &accounts)).To(Succeed())
+	told, err := json.Marshal([]any{all.Items, accounts.Items})
+	Expect(err).NotTo(HaveOccurred())
+	shown += string(told)
 	Expect(shown).To(ContainSubstring("starting"))
 	Expect(strings.Contains(shown, "Request Body")).To(BeFalse(), "client-go logs bodies, Secrets among them, some of them in hex")
+	if suite, _ := GinkgoConfiguration(); len(suite.FocusStrings) == 0 {
+		expectRightsUsed()
+	}
 	for _, token := range tokens {
 		for _, form := range []string{token, base64.StdEncoding.EncodeToString([]byte(token))} {
 			Expect(strings.Contains(shown, form)).To(BeFalse(), "a token is shown in a log, event or condition")
@@ -114,7 +163,7 @@ func startManager(args ...string) *manager {
 		"--plivo-base-url", simURL, "--plivo-timeout", plivoTimeout.String(), "--operator-namespace", operatorNamespace,
 		"--health-probe-bind-address", "0", "--zap-log-level", "12", // everything: no token stands there either
 	}, args...)
-	p, err := process.Start(logs, []string{"KUBECONFIG=" + plane.Kubeconfig}, binary, args...)
+	p, err := process.Start(logs, []string{"KUBECONFIG=" + kubeconfig}, binary, args...)
 	Expect(err).NotTo(HaveOccurred())
 	return &manager{p}
 }

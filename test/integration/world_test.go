@@ -73,15 +73,20 @@ func (w *world) credentials(id, token string) {
 	Expect(k8s.Update(ctx, secret)).To(Succeed())
 }
 
-// apply creates a Subaccount, enabled and named after itself.
-func (w *world) apply(name string, change ...func(*v1alpha1.Subaccount)) *v1alpha1.Subaccount {
-	s := &v1alpha1.Subaccount{
+// unsaved is a Subaccount, enabled and named after itself.
+func (w *world) unsaved(name string) *v1alpha1.Subaccount {
+	return &v1alpha1.Subaccount{
 		ObjectMeta: metav1.ObjectMeta{Namespace: w.name, Name: name},
 		Spec: v1alpha1.SubaccountSpec{
 			Name: ptr.To("Name of " + name), Enabled: ptr.To(true),
 			AccountRef: v1alpha1.AccountReference{Name: w.name},
 		},
 	}
+}
+
+// apply creates one.
+func (w *world) apply(name string, change ...func(*v1alpha1.Subaccount)) *v1alpha1.Subaccount {
+	s := w.unsaved(name)
 	for _, c := range change {
 		c(s)
 	}

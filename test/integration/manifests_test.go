@@ -1,0 +1,61 @@
+package integration
+
+import (
+	"path/filepath"
+	"strings"
+
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/utils/ptr"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/yaml"
+
+	"github.com/subaccount-operator/subaccount-operator/test/devplane"
+)
+
+var _ = Describe("What is installed", func() {
+	It("runs under pod security restricted, with a read-only root and one token, its own", func() {
+		d := &appsv1.Deployment{}
+		Expect(k8s.Get(ctx, client.ObjectKey{Namespace: operatorNamespace, Name: "subaccount-operator-controller-manager"}, d)).To(Succeed())
+		pod := &corev1.Pod{
+			ObjectMeta: metav1.ObjectMeta{Namespace: operatorNamespace, Name: "manager", Labels: d.Spec.Template.Labels},
+			Spec:       d.Spec.Template.Spec,
+		}
+		Expect(k8s.Create(ctx, pod.DeepCopy(), client.DryRunAll)).To(Succeed())
+		container := &pod.Spec.Containers[0]
+		Expect(container.SecurityContext.ReadOnlyRootFilesystem).To(HaveValue(BeTrue()))
+		Expect(container.VolumeMounts).To(BeEmpty())
+		account := &corev1.ServiceAccount{}
+		Expect(k8s.Get(ctx, client.ObjectKey{Namespace: operatorNamespace, Name: serviceAccountName}, account)).To(Succeed())
+		Expect(account.AutomountServiceAccountToken).To(HaveValue(BeFalse()), "for whatever else runs as it")
+		Expect(pod.Spec.AutomountServiceAccountToken).To(HaveValue(BeTrue()))
+
+		container.SecurityContext.AllowPrivilegeEscalation = ptr.To(true)
+		Expect(k8s.Create(ctx, pod, client.DryRunAll)).To(beForbidden(), "pod security is in force")
+	})
+
+	It("from config/namespaced has no right on Secrets but in given namespaces", func() {
+		root, err := devplane.Root()
+		Expect(err).NotTo(HaveOccurred())
+		out, err := plane.RunKubectl(ctx, "", "kustomize", filepath.Join(root, "config", "namespaced"))
+		Expect(err).NotTo(HaveOccurred())
+		roles := 0
+		for text := range strings.SplitSeq(out, "\n---\n") {
+			role := &rbacv1.ClusterRole{}
+			Expect(yaml.Unmarshal([]byte(text), role)).To(Succeed())
+			if role.Kind != "ClusterRole" {
+				continue
+			}
+			roles++
+			for _, rule := range role.Rules {
+				Expect(rule.Resources).NotTo(ContainElement(Or(HavePrefix("secrets"), HavePrefix("*"))), role.Name)
+			}
+		}
+		Expect(roles).To(BeNumerically(">", 5))
+		Expect(out).To(ContainSubstring("--namespaces="))
+	})
+})
