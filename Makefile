@@ -72,13 +72,13 @@ fuzz: ## Run each fuzz target for FUZZTIME (30s).
 	$(FUZZ) -fuzz '^FuzzAnswers$$' ./internal/plivo
 
 .PHONY: test-e2e
-test-e2e: ## Run the end-to-end tests, about 8 minutes; E2E_SEED repeats a run, E2E_FOCUS picks specs by a regexp.
+test-e2e: ## Run the end-to-end tests, about 9 minutes; E2E_SEED repeats a run, E2E_FOCUS picks specs by a regexp, E2E_NAMESPACED=1 installs config/namespaced.
 	@assets=$$($(ASSETS)) && export KUBEBUILDER_ASSETS="$$assets" && \
 		go test -vet=off -tags e2e -timeout 30m -v ./test/e2e -ginkgo.v -ginkgo.focus '$(E2E_FOCUS)'
 
 # N, ACCOUNTS (that N is spread over), LATENCY (of Plivo's answers), RUNS and OUT (a folder) can be given.
 .PHONY: bench
-bench: ## Measure at N=100,1000,5000,10000 and write docs/benchmarks.md, about an hour; BENCHTIME=smoke: counts only, one minute.
+bench: ## Measure at N=100,1000,5000,10000 and write docs/benchmarks.md, an hour and a quarter; BENCHTIME=smoke: counts only, one minute.
 	@assets=$$($(ASSETS)) && export KUBEBUILDER_ASSETS="$$assets" CGO_ENABLED=0 && \
 		go run ./hack/bench
 
@@ -91,6 +91,19 @@ lint: ## Run golangci-lint with kube-api-linter (built once, about 4 minutes).
 .PHONY: verify
 verify: ## Check that generated files, formatting and go.mod files are current; changes nothing.
 	@./hack/verify.sh
+
+.PHONY: vuln
+vuln: ## Look the dependencies up in Go's vulnerability database, which must be reachable: https://vuln.go.dev.
+	go -C hack/supplychain tool govulncheck -C $(CURDIR) ./...
+
+.PHONY: sbom
+sbom: build ## Write dist/sbom.json, the CycloneDX bill of materials of the manager, which is all that the image holds.
+	@mkdir -p dist
+	go -C hack/supplychain tool cyclonedx-gomod bin -json -version '$(VERSION)' -output $(CURDIR)/dist/sbom.json $(CURDIR)/bin/manager
+
+.PHONY: reproducible
+reproducible: ## Build the commit twice, from nothing, and compare.
+	@./hack/reproducible.sh
 
 .PHONY: demo
 demo: build ## Show it: a control plane, the simulated Plivo and the manager on this machine. ONCE=1 ends by itself.

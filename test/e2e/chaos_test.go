@@ -33,7 +33,7 @@ const (
 
 var _ = Describe("Chaos", func() {
 	It("ends exact: users at work, Plivo at fault, and everything killed again and again", func() {
-		w := newWorld()
+		w := newWorld(append(tenantNames(), doomed)...)
 		lives := w.planLives()
 		var users, processes sync.WaitGroup
 		accidents := w.planAccidents(&users)
@@ -78,11 +78,17 @@ var _ = Describe("Chaos", func() {
 	})
 })
 
+func tenantNames() []string {
+	var names []string
+	for t := range tenants {
+		names = append(names, fmt.Sprint("tenant-", t))
+	}
+	return names
+}
+
 func (w *world) planLives() []life {
 	var lives []life
-	for t := range tenants {
-		namespace := fmt.Sprint("tenant-", t)
-		w.namespace(namespace)
+	for _, namespace := range tenantNames() {
 		for i := range perTenant {
 			key := types.NamespacedName{Namespace: namespace, Name: fmt.Sprintf("s%d", i)}
 			lives = append(lives, planLife(w.rng, key, chaosTime))
@@ -161,6 +167,8 @@ func (w *world) planFaults(between func(from, to int) time.Duration, thaw time.D
 		{Status: 500},
 		{When: plivosim.After, Status: 503},
 		{Status: 429, RetryAfter: w.rng.IntN(2)},
+		{Status: 502, Text: w.plivo.reflected()},
+		{Status: 302, Text: w.plivo.reflected(), Location: "http://" + w.plivo.account + ":" + w.plivo.token + "@127.0.0.1:1/"},
 		{Ops: changes, When: plivosim.Late, What: plivosim.Cut, Delay: between(1, 6)},
 		{When: plivosim.After, Body: plivosim.BodyHTML, Probability: faultChance / 2},
 		{When: plivosim.After, Body: plivosim.BodyTruncated, Probability: faultChance / 2},

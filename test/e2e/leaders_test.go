@@ -25,8 +25,7 @@ const leaseDuration = 15 * time.Second
 
 var _ = Describe("Of two managers", func() {
 	It("one works; another takes over at once from one that ends, and after the lease from one that is killed", func() {
-		w := newWorld()
-		w.namespace("tenant")
+		w := newWorld("tenant")
 		first := w.startLeader()
 		second := w.startStandby()
 		all, stopUsers := w.users()
@@ -62,8 +61,7 @@ var _ = Describe("Of two managers", func() {
 	})
 
 	It("the leader that freezes amid its creates, and wakes when another leads, ends and does no harm", func() {
-		w := newWorld()
-		w.namespace("tenant")
+		w := newWorld("tenant")
 		all := wanted{}
 		first := w.startLeader()
 		second := w.startStandby()

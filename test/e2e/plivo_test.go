@@ -5,6 +5,7 @@ package e2e
 import (
 	"context"
 	"crypto/sha256"
+	"encoding/base64"
 	"fmt"
 	"net/http"
 	"strings"
@@ -36,6 +37,12 @@ func startPlivo(seed uint64) *plivo {
 // carried out after the thaw, long after its sender has given up.
 func (p *plivo) freeze() { p.Signal(syscall.SIGSTOP) }
 func (p *plivo) thaw()   { p.Signal(syscall.SIGCONT) }
+
+// reflected is what a server answers that gives back what it was sent.
+func (p *plivo) reflected() string {
+	basic := base64.StdEncoding.EncodeToString([]byte(p.account + ":" + p.token))
+	return fmt.Sprintf(`{"error":{"credentials":%q},"message":"Authorization: Basic %s"}`, p.token, basic)
+}
 
 // control speaks to the simulator's control endpoint.
 func (p *plivo) control(method, path string, in, out any) error {

@@ -21,9 +21,8 @@ import (
 
 var _ = Describe("A restore", func() {
 	It("of an older etcd goes on with what the copy knows, and leaves the rest at Plivo alone", func() {
-		w := newWorld()
+		w := newWorld("tenant")
 		m := w.startManager()
-		w.namespace("tenant")
 		all := wanted{}
 		w.apply(all, "tenant", "s", 20)
 		w.expectExact(all, time.Minute)

@@ -19,9 +19,8 @@ import (
 
 var _ = Describe("Uninstall", func() {
 	It("releases all Subaccounts, those that are being made too, and deletes nothing at Plivo", func() {
-		w := newWorld()
+		w := newWorld("tenant")
 		w.startManager()
-		w.namespace("tenant")
 		all := wanted{}
 		w.apply(all, "tenant", "old", 24)
 		w.expectExact(all, time.Minute)

@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -51,6 +52,9 @@ type world struct {
 
 	mu       sync.Mutex
 	managers []*manager // all of them, the dead too
+
+	kubeconfig string   // of the shipped ServiceAccount
+	served     []string // namespaces, where it serves only these
 }
 
 type manager struct {
@@ -68,7 +72,8 @@ func (m *manager) runs() bool {
 	}
 }
 
-func newWorld() *world {
+// newWorld makes a world with these namespaces of tenants.
+func newWorld(namespaces ...string) *world {
 	// Its own dice, whichever specs run besides.
 	hash := fnv.New64()
 	_, _ = hash.Write([]byte(CurrentSpecReport().LeafNodeText))
@@ -76,7 +81,7 @@ func newWorld() *world {
 	var err error
 	w.dir, err = os.MkdirTemp("", "subaccount-operator-e2e-")
 	Expect(err).NotTo(HaveOccurred())
-	w.plane, err = devplane.Start(devplane.Options{ControllerManager: true})
+	w.plane, err = devplane.Start(devplane.Options{CRDs: []string{}, ControllerManager: true})
 	Expect(err).NotTo(HaveOccurred())
 	DeferCleanup(func() { Expect(w.plane.Stop()).To(Succeed()) })
 	w.plivo = startPlivo(seed)
@@ -92,8 +97,43 @@ func newWorld() *world {
 
 	w.witness = newWitness(w)
 	DeferCleanup(w.end)
+	w.install(namespaces)
 	w.furnish()
 	return w
+}
+
+// install installs what users install: config/default, or with E2E_NAMESPACED
+// what serves a few namespaces only, which are made here.
+func (w *world) install(namespaces []string) {
+	folder := "config/default"
+	if os.Getenv("E2E_NAMESPACED") != "" {
+		folder, w.served = "config/namespaced", namespaces
+	}
+	w.manifests("apply", "--server-side", "-k", folder)
+	w.manifests("wait", "--for=condition=Established", "crd", "--all")
+	for _, name := range namespaces {
+		w.namespace(name)
+		if w.served != nil {
+			w.manifests("apply", "-n", name, "-k", "config/tenant")
+		}
+	}
+	var err error
+	w.kubeconfig, err = w.plane.ServiceAccount(ctx, operatorNamespace, "subaccount-operator-manager")
+	Expect(err).NotTo(HaveOccurred())
+}
+
+// manifests runs kubectl where the manifests are.
+func (w *world) manifests(args ...string) {
+	GinkgoHelper()
+	root, err := devplane.Root()
+	Expect(err).NotTo(HaveOccurred())
+	for i, arg := range args {
+		if strings.HasPrefix(arg, "config/") {
+			args[i] = filepath.Join(root, arg)
+		}
+	}
+	_, err = w.plane.RunKubectl(ctx, "", args...)
+	Expect(err).NotTo(HaveOccurred())
 }
 
 // furnish makes what every spec begins with.
@@ -104,7 +144,6 @@ func (w *world) furnish() {
 		w.plivo.add("k8s-00000000-01234567-89ab-cdef-0123-456789abcdef", false), // another cluster's
 		w.plivo.add(w.marker("01234567-89ab-cdef-0123-456789abcdef")+"-mine", true),
 	}
-	w.namespace(operatorNamespace)
 	Expect(w.k8s.Create(ctx, &corev1.Secret{
 		ObjectMeta: metav1.ObjectMeta{Namespace: operatorNamespace, Name: "plivo"},
 		StringData: map[string]string{"auth_id": w.plivo.account, "auth_token": w.plivo.token},
@@ -154,10 +193,11 @@ func (w *world) startManager(args ...string) *manager {
 	log, err := os.Create(m.log)
 	Expect(err).NotTo(HaveOccurred())
 	defer func() { _ = log.Close() }() // the manager has its own handle
-	m.Process, err = process.Start(log, []string{"KUBECONFIG=" + w.plane.Kubeconfig}, managerBinary, append([]string{
+	m.Process, err = process.Start(log, []string{"KUBECONFIG=" + w.kubeconfig}, managerBinary, append([]string{
 		"--plivo-base-url", w.plivo.URL, "--plivo-timeout", plivoTimeout.String(), "--operator-namespace", operatorNamespace,
 		"--health-probe-bind-address", "0", "--metrics-bind-address", metrics, "--metrics-secure=false",
 		"--zap-log-level", "12", // everything: no token stands there either
+		"--namespaces", strings.Join(w.served, ","),
 	}, args...)...)
 	Expect(err).NotTo(HaveOccurred())
 	w.managers = append(w.managers, m)
