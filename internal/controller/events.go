@@ -3,9 +3,12 @@ package controller
 import (
 	"context"
 	"sync"
+	"sync/atomic"
 	"time"
 
+	eventsv1 "k8s.io/api/events/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/util/wait"
 	eventsclient "k8s.io/client-go/kubernetes/typed/events/v1"
 	"k8s.io/client-go/tools/events"
 	ctrl "sigs.k8s.io/controller-runtime"
@@ -18,7 +21,7 @@ import (
 // take. So it is made anew after so many events, and a series may then begin
 // anew, too.
 type recorder struct {
-	sink   events.EventSink
+	sink   *countingSink
 	scheme *runtime.Scheme
 
 	mu      sync.Mutex
@@ -28,9 +31,41 @@ type recorder struct {
 
 const (
 	eventsKept = 1000
-	// eventsDelay is more than what has been told needs on its way to the sink.
+	// eventsDelay is more than what has been told needs on its way to the sink
+	// and through it.
 	eventsDelay = 10 * time.Second
+	// eventsQuiet is more than it needs on its way to the sink.
+	eventsQuiet = 200 * time.Millisecond
 )
+
+// countingSink counts the writes that have begun, and those that have ended.
+type countingSink struct {
+	events.EventSink
+	begun, ended atomic.Int64
+}
+
+func (s *countingSink) Create(ctx context.Context, e *eventsv1.Event) (*eventsv1.Event, error) {
+	s.begun.Add(1)
+	defer s.ended.Add(1)
+	return s.EventSink.Create(ctx, e)
+}
+
+func (s *countingSink) Patch(ctx context.Context, e *eventsv1.Event, patch []byte) (*eventsv1.Event, error) {
+	s.begun.Add(1)
+	defer s.ended.Add(1)
+	return s.EventSink.Patch(ctx, e, patch)
+}
+
+// awaitQuiet returns when every write has ended and none has begun for
+// eventsQuiet, or after eventsDelay: client-go has nothing to wait for.
+func (s *countingSink) awaitQuiet() {
+	begun := s.begun.Load()
+	_ = wait.PollUntilContextTimeout(context.Background(), eventsQuiet, eventsDelay, false, func(context.Context) (bool, error) {
+		before := begun
+		begun = s.begun.Load()
+		return begun == before && s.ended.Load() == begun, nil
+	})
+}
 
 // broadcaster is one that is used for so many events.
 type broadcaster struct {
@@ -44,7 +79,7 @@ func newRecorder(mgr ctrl.Manager) (*recorder, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &recorder{sink: &events.EventSinkImpl{Interface: client}, scheme: mgr.GetScheme()}, nil
+	return &recorder{sink: &countingSink{EventSink: &events.EventSinkImpl{Interface: client}}, scheme: mgr.GetScheme()}, nil
 }
 
 // Eventf implements events.EventRecorder.
@@ -82,6 +117,7 @@ func (r *recorder) end() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.ended = true; r.current != nil {
+		r.sink.awaitQuiet()
 		r.current.end()
 	}
 }

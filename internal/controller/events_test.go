@@ -18,9 +18,15 @@ import (
 type sink struct {
 	mu   sync.Mutex
 	told map[string]int // by note
+	slow time.Duration
 }
 
-func (s *sink) Create(_ context.Context, e *eventsv1.Event) (*eventsv1.Event, error) {
+func (s *sink) Create(ctx context.Context, e *eventsv1.Event) (*eventsv1.Event, error) {
+	select {
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	case <-time.After(s.slow):
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.told[e.Note]++
@@ -38,7 +44,7 @@ func TestEveryEventIsToldOnceThoughTheRecorderIsMadeAnewInBetween(t *testing.T) 
 			t.Fatal(err)
 		}
 		s := &sink{told: map[string]int{}}
-		r := &recorder{sink: s, scheme: scheme}
+		r := &recorder{sink: &countingSink{EventSink: s}, scheme: scheme}
 		const n = 5*eventsKept + 1
 		used := map[*broadcaster]bool{}
 		for i := range n {
@@ -59,5 +65,23 @@ func TestEveryEventIsToldOnceThoughTheRecorderIsMadeAnewInBetween(t *testing.T) 
 				t.Fatalf("event %d was told %d times", i, s.told[fmt.Sprint(i)])
 			}
 		}
+	})
+}
+
+func TestTheEndWaitsForWhatIsBeingTold(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		scheme := runtime.NewScheme()
+		if err := corev1.AddToScheme(scheme); err != nil {
+			t.Fatal(err)
+		}
+		s := &sink{told: map[string]int{}, slow: 3 * time.Second}
+		r := &recorder{sink: &countingSink{EventSink: s}, scheme: scheme}
+		about := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: "name"}}
+		r.Eventf(about, nil, corev1.EventTypeNormal, "Reason", "Action", "last")
+		r.end()
+		if s.told["last"] != 1 {
+			t.Error("what was told just before the end was lost")
+		}
+		synctest.Wait()
 	})
 }
