@@ -84,7 +84,7 @@ bench: ## Measure at N=100,1000,5000,10000 and write docs/benchmarks.md, an hour
 
 .PHONY: lint
 lint: ## Run golangci-lint with kube-api-linter (built once, about 4 minutes).
-	@linter=$$(./hack/tools/golangci-lint.sh) && \
+	@linter=$$(./hack/tools/tool.sh golangci-lint) && \
 		echo "==> golangci-lint: a minute or two without a cache" && \
 		"$$linter" run
 
