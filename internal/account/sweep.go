@@ -9,9 +9,13 @@ import (
 	"github.com/subaccount-operator/subaccount-operator/internal/plivo"
 )
 
-// maxSubaccounts bounds what a sweep reads: a list that claims more, or pages
-// on for ever, is not believed.
+// maxSubaccounts bounds what a sweep reads: a list that claims more is not
+// believed.
 const maxSubaccounts = 2_000_000
+
+// maxGrowth bounds how much a list may grow while it is read: to twice what its
+// first page promised and this many more. One that pages on for ever ends there.
+const maxGrowth = 1000
 
 // sweeper is when the next sweep is due and how the last one ended.
 type sweeper struct {
@@ -194,8 +198,11 @@ func (a *Account) readList(ctx context.Context, client *plivo.Client, class pliv
 		if promised < 0 {
 			promised = page.Total
 		}
-		if page.Total > maxSubaccounts || offset > maxSubaccounts {
+		if page.Total > maxSubaccounts {
 			return false, &plivo.Error{Kind: plivo.KindUnknown, Operation: plivo.OperationList, Message: "the list claims to be longer than any list can be"}
+		}
+		if offset > 2*promised+maxGrowth {
+			return false, &plivo.Error{Kind: plivo.KindUnknown, Operation: plivo.OperationList, Message: "the list grows as fast as it is read"}
 		}
 		shrunk = shrunk || page.Total < total
 		total = page.Total

@@ -222,6 +222,19 @@ func TestAListThatClaimsMoreThanAnyCanHoldIsNotReadOn(t *testing.T) {
 	})
 }
 
+func TestAListThatGrowsAsFastAsItIsReadEnds(t *testing.T) {
+	bubble(t, func(t *testing.T, r *rig) {
+		r.add(100)
+		r.before = func(int) { r.add(plivo.MaxPageSize) }
+		a := r.configure()
+		time.Sleep(30 * time.Second)
+		status := a.Status()
+		if status.Outcome != OutcomeFailed || !strings.Contains(status.Message, "grows as fast") || status.Complete != 0 {
+			t.Errorf("%+v", status)
+		}
+	})
+}
+
 func TestSweepsAreCountedUntilTheAccountIsRemoved(t *testing.T) {
 	bubble(t, func(t *testing.T, r *rig) {
 		sweeps.Reset()
