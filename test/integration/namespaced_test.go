@@ -20,6 +20,7 @@ var _ = Describe("With --namespaces", func() {
 			w.namespace(w.name + "-" + name)
 		}
 		without := w.name + "-without"
+		withoutRole[without] = true
 		Expect(op.stop(syscall.SIGTERM)).To(Succeed())
 		everywhere := &rbacv1.ClusterRoleBinding{ObjectMeta: metav1.ObjectMeta{Name: "subaccount-operator-secrets-rolebinding"}}
 		Expect(k8s.Delete(ctx, everywhere)).To(Succeed())

@@ -25,6 +25,9 @@ var exempt = map[right]bool{
 	{"", v1alpha1.Group, "subaccounts", "get"}: true,
 }
 
+// withoutRole are the namespaces that a spec has kept the Role on Secrets from.
+var withoutRole = map[string]bool{}
+
 // expectRightsUsed holds what the API server let the manager do in the whole
 // run against what its Roles give it: nothing was refused, and nothing is
 // given that was not needed.
@@ -60,11 +63,14 @@ func rightsUsed() map[right]bool {
 			Annotations map[string]string `json:"annotations"`
 		}
 		Expect(json.Unmarshal(lines.Bytes(), &e)).To(Succeed())
+		o := e.ObjectRef
+		if o != nil && o.Resource == "secrets" && withoutRole[o.Namespace] {
+			continue
+		}
 		Expect(e.Annotations["authorization.k8s.io/decision"]).To(Equal("allow"), lines.Text())
-		if e.ObjectRef == nil {
+		if o == nil {
 			continue // discovery
 		}
-		o := e.ObjectRef
 		resource := strings.TrimSuffix(o.Resource+"/"+o.Subresource, "/")
 		used[right{"", o.APIGroup, resource, e.Verb}] = true
 		used[right{o.Namespace, o.APIGroup, resource, e.Verb}] = true
