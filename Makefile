@@ -9,10 +9,13 @@ KUBECTL ?= kubectl
 # What builds the image (docker, podman, buildah), and for which platforms.
 CONTAINER_TOOL ?= docker
 PLATFORMS ?= linux/$(shell go env GOARCH)
+# buildah needs neither a daemon nor a registry, and gives the same commit the same digest.
+IMAGE_FLAGS := $(if $(filter buildah,$(CONTAINER_TOOL)),--isolation chroot --timestamp 0 --manifest,-t)
 comma := ,
 
 GO_BUILD := CGO_ENABLED=0 go build -trimpath -ldflags "-s -w -X $(MODULE)/internal/version.version=$(VERSION)"
 ASSETS   := ./hack/devplane/assets.sh
+SET_IMAGE = sed 's|image: ghcr.io/subaccount-operator/subaccount-operator:.*|image: $(IMG)|'
 
 .PHONY: help
 help: ## This list.
@@ -34,6 +37,18 @@ manifests: ## Write the CRDs and the manager's ClusterRole from the markers in t
 		echo "go tool controller-gen rbac:roleName=manager-role paths=./internal/controller/..."; \
 		go tool controller-gen rbac:roleName=manager-role paths=./internal/controller/... output:rbac:artifacts:config=config/rbac; \
 	fi
+
+# Rules and dashboard are copied once they exist.
+CHART := charts/subaccount-operator
+.PHONY: chart
+chart: ## Copy into the Helm chart what it takes from config/.
+	rm -rf $(CHART)/files
+	mkdir -p $(CHART)/files/crds $(CHART)/files/rbac $(CHART)/files/admission $(CHART)/files/monitoring
+	cp config/crd/bases/*.yaml $(CHART)/files/crds
+	cp config/rbac/*role*.yaml $(CHART)/files/rbac
+	cp config/admission/status_writers.yaml config/adoption-policy/authid_namespaces.yaml $(CHART)/files/admission
+	cp config/network-policy/manager.yaml $(CHART)/files/networkpolicy.yaml
+	cp $(wildcard config/prometheus/monitor.yaml config/prometheus/rules.yaml config/grafana/dashboard.json) $(CHART)/files/monitoring
 
 .PHONY: fmt
 fmt: ## Format the code.
@@ -76,6 +91,11 @@ test-e2e: ## Run the end-to-end tests, about 9 minutes; E2E_SEED repeats a run, 
 	@assets=$$($(ASSETS)) && export KUBEBUILDER_ASSETS="$$assets" && \
 		go test -vet=off -tags e2e -timeout 30m -v ./test/e2e -ginkgo.v -ginkgo.focus '$(E2E_FOCUS)'
 
+.PHONY: test-image
+test-image: ## Build the image for two platforms and run it; needs buildah.
+	@assets=$$($(ASSETS)) && export KUBEBUILDER_ASSETS="$$assets" && \
+		go test -vet=off -tags image -count=1 -v ./test/image
+
 # N, ACCOUNTS (that N is spread over), LATENCY (of Plivo's answers), RUNS and OUT (a folder) can be given.
 .PHONY: bench
 bench: ## Measure at N=100,1000,5000,10000 and write docs/benchmarks.md, an hour and a quarter; BENCHTIME=smoke: counts only, one minute.
@@ -111,6 +131,14 @@ demo: build ## Show it: a control plane, the simulated Plivo and the manager on 
 	@assets=$$($(ASSETS)) && export KUBEBUILDER_ASSETS="$$assets" && \
 		ONCE='$(ONCE)' go run ./hack/demo
 
+DIST ?= dist
+.PHONY: dist
+dist: ## Write crds.yaml and install.yaml, which has no CRD in it and the image IMG, into DIST (dist).
+	@mkdir -p $(DIST)
+	@kubectl=$$($(ASSETS) kubectl)/kubectl && \
+		"$$kubectl" kustomize config/crd >$(DIST)/crds.yaml && \
+		"$$kubectl" kustomize config/install | $(SET_IMAGE) >$(DIST)/install.yaml
+
 .PHONY: clean
 clean: ## Remove bin/. The cache folder outside the clone stays.
 	rm -rf bin
@@ -127,7 +155,7 @@ uninstall: ## Remove the CRDs; the manager, which must be running, lets the reso
 
 .PHONY: deploy
 deploy: ## Install everything, with the image IMG.
-	$(KUBECTL) kustomize config/default | sed 's|image: ghcr.io/subaccount-operator/subaccount-operator:.*|image: $(IMG)|' | \
+	$(KUBECTL) kustomize config/default | $(SET_IMAGE) | \
 		$(KUBECTL) apply --server-side -f -
 
 .PHONY: undeploy
@@ -136,10 +164,12 @@ undeploy: ## Remove the CRDs first, so that the manager releases what is left, t
 	$(KUBECTL) delete --ignore-not-found -k config/default
 
 .PHONY: docker-build
-docker-build: ## Build the image IMG, for PLATFORMS (linux/amd64,linux/arm64).
+docker-build: ## Build the image IMG, for PLATFORMS (linux/amd64,linux/arm64), with CONTAINER_TOOL, on BASE (scratch).
 	rm -rf bin/image
 	@set -e; for platform in $(subst $(comma), ,$(PLATFORMS)); do \
 		echo "building bin/image/$$platform/manager"; \
 		GOOS=$${platform%/*} GOARCH=$${platform#*/} $(GO_BUILD) -o bin/image/$$platform/manager ./cmd; \
 	done
-	$(CONTAINER_TOOL) build --platform $(PLATFORMS) --build-arg VERSION=$(VERSION) -t $(IMG) .
+	@# buildah adds to a list of platforms that is there.
+	@$(if $(filter buildah,$(CONTAINER_TOOL)),buildah rmi -f $(IMG) >/dev/null 2>&1 || true)
+	$(CONTAINER_TOOL) build --platform $(PLATFORMS) --build-arg VERSION=$(VERSION) $(if $(BASE),--build-arg BASE=$(BASE)) $(IMAGE_FLAGS) $(IMG) .

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Builds what is committed twice, in two folders and with two build caches, and compares the programs, and where buildah is
-# there, the images' digests: the same commit gives the same bytes.
+# there, the image's digests: the same commit gives the same bytes.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -11,11 +11,11 @@ build() { # in a clone of its own, at a path of its own
 		cd "$1"
 		[ -z "${2-}" ] || export GOCACHE=$2
 		make --no-print-directory build
-		mkdir -p bin/image/linux/amd64 && cp bin/manager bin/image/linux/amd64/manager
 		if command -v buildah >/dev/null; then
-			buildah bud -q --isolation chroot --timestamp 0 --build-arg TARGETOS=linux --build-arg TARGETARCH=amd64 \
-				-t "localhost/reproducible:$(basename "$1")" . >/dev/null
-			buildah inspect --type image --format '{{.FromImageDigest}}' "localhost/reproducible:$(basename "$1")" >bin/digest
+			img=localhost/reproducible:$(basename "$1")
+			make --no-print-directory docker-build CONTAINER_TOOL=buildah PLATFORMS=linux/amd64,linux/arm64 "IMG=$img"
+			buildah manifest inspect "$img" | grep "\"digest\"" | sort >bin/digests
+			buildah rmi -f "$img" >/dev/null
 		fi
 	) >"$tmp/log" 2>&1 || { cat "$tmp/log" >&2; return 1; }
 	(cd "$1/bin" && find . -type f | sort | xargs sha256sum) >"$tmp/sums-$(basename "$1")"
