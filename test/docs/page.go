@@ -1,0 +1,84 @@
+// Package docs runs what the documents tell their readers to run.
+package docs
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+)
+
+// A page's blocks are run in order, as one shell script, in a copy of the
+// project. What stands before a block, on a line of its own, says otherwise:
+//
+//	<!-- apply -->          a manifest is applied; else it is a dry run at the server
+//	<!-- not run: why -->   it needs something that no test has
+//
+// and what stands at the top of a page says what its reader has done before:
+//
+//	<!-- after: getting-started.md -->
+//
+// Blocks of ```sh and ```yaml are run; ```console shows what may be printed.
+var (
+	fence  = regexp.MustCompile("^```([a-z]*)$")
+	after  = regexp.MustCompile(`^<!-- after: (\S+) -->$`)
+	notRun = regexp.MustCompile(`^<!-- not run: (.+) -->$`)
+	shown  = map[string]bool{"": true, "console": true, "text": true, "lua": true, "json": true, "go": true, "mermaid": true}
+)
+
+// script is what a page's reader does, and what they have done before.
+func script(path string) (string, error) {
+	content, err := os.ReadFile(path) //nolint:gosec // a page of the project
+	if err != nil {
+		return "", err
+	}
+	var b strings.Builder
+	lines := strings.Split(string(content), "\n")
+	previous := ""
+	for i := 0; i < len(lines); i++ {
+		if m := after.FindStringSubmatch(lines[i]); m != nil {
+			before, err := script(filepath.Join(filepath.Dir(path), m[1]))
+			if err != nil {
+				return "", err
+			}
+			b.WriteString(before)
+		}
+		if m := fence.FindStringSubmatch(lines[i]); m != nil {
+			start := i + 1
+			for i++; i < len(lines) && lines[i] != "```"; i++ {
+			}
+			if i == len(lines) {
+				return "", fmt.Errorf("%s:%d: a block without an end", path, start)
+			}
+			step, err := command(m[1], previous, lines[start:i])
+			if err != nil {
+				return "", fmt.Errorf("%s:%d: %w", path, start, err)
+			}
+			if step != "" {
+				fmt.Fprintf(&b, "echo '### %s:%d' >&2\n%s\n", path, start, step)
+			}
+		}
+		if strings.TrimSpace(lines[i]) != "" {
+			previous = lines[i]
+		}
+	}
+	return b.String(), nil
+}
+
+// command is what a block has its reader do; previous is the line before it.
+func command(language, previous string, block []string) (string, error) {
+	text := strings.Join(block, "\n")
+	switch {
+	case shown[language], notRun.MatchString(previous):
+		return "", nil
+	case language == "sh":
+		return text, nil
+	case language == "yaml" && previous == "<!-- apply -->":
+		return "kubectl apply --server-side -f - <<'END'\n" + text + "\nEND", nil
+	case language == "yaml":
+		return "kubectl apply --server-side --dry-run=server -f - <<'END'\n" + text + "\nEND", nil
+	default:
+		return "", fmt.Errorf("nobody knows how to run %q", language)
+	}
+}
