@@ -39,6 +39,8 @@ func (p *Plane) startControllerManager(more []string) error {
 		"--secure-port="+port,
 		"--cert-dir="+p.dir,
 		"--kube-api-qps=200", "--kube-api-burst=400",
+		// A quota on a kind that was new when it was made is counted by then.
+		"--resource-quota-sync-period=5s",
 		// For the controllers of service account tokens and of the root CA's
 		// ConfigMap, when they are asked for.
 		"--root-ca-file="+ca,

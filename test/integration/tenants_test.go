@@ -300,9 +300,9 @@ var _ = Describe("A tenant", func() {
 		Expect(k8s.Create(ctx, quota)).To(Succeed())
 		Eventually(func() corev1.ResourceList {
 			Expect(k8s.Get(ctx, client.ObjectKeyFromObject(quota), quota)).To(Succeed())
-			return quota.Status.Hard
-		}).Should(HaveLen(1), "the quota is in force")
-		// The API server hears of it a moment later, and refuses everything until then.
+			return quota.Status.Used
+		}, "90s").Should(HaveLen(1), "counted: the kind's discovery takes up to 30 s")
+		// The API server's admission hears of that a moment later, and refuses everything until then.
 		Eventually(func() error { return k8s.Create(ctx, w.unsaved("one")) }).Should(Succeed())
 		two := w.apply("two")
 		Expect(k8s.Create(ctx, w.unsaved("three"))).To(MatchError(ContainSubstring("exceeded quota")))
