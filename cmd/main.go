@@ -10,7 +10,6 @@ import (
 	"hash/fnv"
 	"os"
 	"runtime/debug"
-	"slices"
 	"strings"
 	"time"
 
@@ -35,7 +34,6 @@ import (
 	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
 	"github.com/subaccount-operator/subaccount-operator/api/v1alpha1"
-	"github.com/subaccount-operator/subaccount-operator/internal/account"
 	"github.com/subaccount-operator/subaccount-operator/internal/controller"
 	"github.com/subaccount-operator/subaccount-operator/internal/metricsauth"
 	"github.com/subaccount-operator/subaccount-operator/internal/plivo"
@@ -154,7 +152,7 @@ func run(ctx context.Context, o options) error {
 	if err := mgr.Add(credentials); err != nil {
 		return err
 	}
-	registerMetrics()
+	metrics.Registry.MustRegister(plivo.Collectors()...)
 
 	httpClient := plivo.NewHTTPClient()
 	endEvents, err := controller.Add(ctx, mgr, controller.Options{
@@ -163,6 +161,7 @@ func run(ctx context.Context, o options) error {
 		},
 		Timeout: o.timeout, Digester: digester, Credentials: credentials, OperatorNamespace: o.operatorNamespace,
 		ClusterUID: cluster, Namespaces: namespaces, Selector: selector, MaxConcurrent: o.maxConcurrent,
+		Metrics: metrics.Registry,
 	})
 	if err != nil {
 		return err
@@ -255,10 +254,6 @@ func newManager(ctx context.Context, config *rest.Config, o options, namespaces 
 func withScheme(o cache.Options, mgr ctrl.Manager) cache.Options {
 	o.Scheme, o.Mapper, o.HTTPClient = mgr.GetScheme(), mgr.GetRESTMapper(), mgr.GetHTTPClient()
 	return o
-}
-
-func registerMetrics() {
-	metrics.Registry.MustRegister(slices.Concat(plivo.Collectors(), account.Collectors(), controller.Collectors())...)
 }
 
 // clusterUID is the UID of the namespace kube-system, which markers bear.

@@ -9,13 +9,13 @@ import (
 	"bytes"
 	"compress/gzip"
 	"crypto/sha256"
+	"errors"
 	"flag"
 	"fmt"
 	"io"
 	"os"
 	"path/filepath"
 	"strings"
-	"text/template"
 )
 
 const (
@@ -54,7 +54,7 @@ func run(version, binaries, dist string) error {
 		if err != nil {
 			return err
 		}
-		if err := os.WriteFile(filepath.Join(dist, name+suffix), archive, 0o644); err != nil { //nolint:gosec // to be published
+		if err := os.WriteFile(filepath.Join(dist, name+suffix), archive, 0o644); err != nil {
 			return err
 		}
 		sums[platform.Name()] = fmt.Sprintf("%x", sha256.Sum256(archive))
@@ -136,15 +136,19 @@ func zipped(files []file) ([]byte, error) {
 
 // krew fills in the template beside this file.
 func krew(version string, sums map[string]string, path string) error {
-	manifest, err := template.New("krew.yaml").Option("missingkey=error").ParseFiles("hack/release/krew.yaml")
+	template, err := os.ReadFile("hack/release/krew.yaml")
 	if err != nil {
 		return err
 	}
-	var b bytes.Buffer
-	if err := manifest.Execute(&b, map[string]any{"version": version, "sha256": sums}); err != nil {
-		return err
+	values := []string{"{{version}}", version}
+	for platform, sum := range sums {
+		values = append(values, "{{sha256_"+platform+"}}", sum)
 	}
-	return os.WriteFile(path, b.Bytes(), 0o644) //nolint:gosec // to be published
+	_, manifest, _ := strings.Cut(strings.NewReplacer(values...).Replace(string(template)), "\napiVersion:")
+	if manifest = "apiVersion:" + manifest; strings.Contains(manifest, "{{") {
+		return errors.New("hack/release/krew.yaml names a platform that was not built")
+	}
+	return os.WriteFile(path, []byte(manifest), 0o644)
 }
 
 // sumUp writes the checksums of all the files in a folder, as sha256sum does.
@@ -164,7 +168,7 @@ func sumUp(dist string) error {
 		}
 		fmt.Fprintf(&b, "%s  %s\n", sum, e.Name())
 	}
-	return os.WriteFile(filepath.Join(dist, checksums), []byte(b.String()), 0o644) //nolint:gosec // to be published
+	return os.WriteFile(filepath.Join(dist, checksums), []byte(b.String()), 0o644)
 }
 
 func sha256sum(path string) (string, error) {

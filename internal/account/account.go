@@ -29,10 +29,11 @@ type Account struct {
 	sweeper   sweeper
 	proved    time.Time // when an answer last proved the credentials good
 	failing   int       // calls in a row whose outcome is unknown
+	counts    counts
 }
 
 func newAccount(name string, options *Options) *Account {
-	return &Account{name: name, options: options, inventory: newInventory(), sweeper: sweeper{wake: make(chan struct{}, 1)}}
+	return &Account{name: name, options: options, inventory: newInventory(), sweeper: sweeper{wake: make(chan struct{}, 1), completed: time.Now()}}
 }
 
 func (a *Account) configure(ctx context.Context, c plivo.Credentials, budget *plivo.Budget, interval time.Duration) {

@@ -23,10 +23,11 @@ const failingFrom = 5
 func (a *Account) learn(client *plivo.Client, op plivo.Operation, err error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	e := plivo.AsError(err)
+	a.counts.called(op, e)
 	if client != a.client {
 		return // an answer to credentials that are not in use any more
 	}
-	e := plivo.AsError(err)
 	switch unknown := e != nil && e.Kind == plivo.KindUnknown; {
 	case op == plivo.OperationList: // holds no worker, and may work where nothing else does
 	case unknown:

@@ -88,7 +88,6 @@ func (r *Registry) Remove(name string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.remove(name)
-	forgetMetrics(name)
 }
 
 func (r *Registry) remove(name string) {
@@ -118,13 +117,17 @@ func (r *Registry) budget(name, mainID string, size int) *plivo.Budget {
 }
 
 func (s *sharedBudget) resize() {
+	if smallest := s.smallest(); smallest > 0 {
+		s.budget.Resize(smallest)
+	}
+}
+
+func (s *sharedBudget) smallest() int {
 	smallest := 0
 	for _, size := range s.sizes {
 		if smallest == 0 || size < smallest {
 			smallest = size
 		}
 	}
-	if smallest > 0 {
-		s.budget.Resize(smallest)
-	}
+	return smallest
 }

@@ -9,14 +9,6 @@ import (
 	"github.com/subaccount-operator/subaccount-operator/internal/plivo"
 )
 
-// maxSubaccounts bounds what a sweep reads: a list that claims more is not
-// believed.
-const maxSubaccounts = 2_000_000
-
-// maxGrowth bounds how much a list may grow while it is read: to twice what its
-// first page promised and this many more. One that pages on for ever ends there.
-const maxGrowth = 1000
-
 // sweeper is when the next sweep is due and how the last one ended.
 type sweeper struct {
 	wake     chan struct{}
@@ -27,6 +19,10 @@ type sweeper struct {
 	outcome  Outcome
 	message  string
 	finished int // complete ones
+
+	completed time.Time     // end of the last complete one; before that, when the account was new
+	took      time.Duration // that one
+	progress  float64       // of the one under way: how much of the list is read
 }
 
 // Outcome is how the last sweep ended.
@@ -46,6 +42,7 @@ const (
 	OutcomeRateLimited
 	// OutcomeFailed: anything else.
 	OutcomeFailed
+	outcomes
 )
 
 // RequestSweep asks for a sweep that starts at or after a time, before the
@@ -135,10 +132,10 @@ func (a *Account) sweep(ctx context.Context) {
 		return
 	}
 	whole, err := a.readList(ctx, client, class)
-	sweepProgress.WithLabelValues(a.name).Set(0)
 
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	a.sweeper.progress = 0
 	if client != a.client {
 		return // other credentials meanwhile: the next sweep is due at once
 	}
@@ -150,15 +147,14 @@ func (a *Account) sweep(ctx context.Context) {
 		// Without them nobody can tell whether the list is plausible.
 		s.outcome, s.message = OutcomeFailed, "what is recorded cannot be read"
 	}
-	sweeps.WithLabelValues(a.name, s.outcome.String()).Inc()
+	a.counts.sweeps[s.outcome]++
 	if s.outcome != OutcomeComplete {
 		s.failures++
 		return
 	}
 	s.failures = 0
 	s.finished++
-	sweepDuration.WithLabelValues(a.name).Set(s.ended.Sub(started).Seconds())
-	lastSweep.WithLabelValues(a.name).Set(float64(s.ended.UnixMilli()) / 1000)
+	s.completed, s.took = s.ended, s.ended.Sub(started)
 	if !s.wanted.After(started) {
 		s.wanted = time.Time{}
 	}
@@ -184,40 +180,21 @@ func outcome(whole bool, err error) (Outcome, string) {
 	}
 }
 
-// readList reads page after page into the inventory. The reading is whole if
-// the list never got shorter meanwhile and showed at least as many subaccounts
-// as its first page promised: paging by offset can miss what moves.
+// readList reads page after page into the inventory.
 func (a *Account) readList(ctx context.Context, client *plivo.Client, class plivo.Class) (whole bool, err error) {
-	seen := map[string]struct{}{}
-	promised, total, shrunk := -1, 0, false
-	for offset := 0; ; {
+	return plivo.ReadList(func(offset int) (plivo.Page, error) {
 		page, asked, err := a.readPage(ctx, client, class, offset)
 		if err != nil {
-			return false, err
+			return page, err
 		}
-		if promised < 0 {
-			promised = page.Total
-		}
-		if page.Total > maxSubaccounts {
-			return false, &plivo.Error{Kind: plivo.KindUnknown, Operation: plivo.OperationList, Message: "the list claims to be longer than any list can be"}
-		}
-		if offset > 2*promised+maxGrowth {
-			return false, &plivo.Error{Kind: plivo.KindUnknown, Operation: plivo.OperationList, Message: "the list grows as fast as it is read"}
-		}
-		shrunk = shrunk || page.Total < total
-		total = page.Total
 		a.mu.Lock()
+		defer a.mu.Unlock()
 		for _, s := range page.Subaccounts {
-			seen[s.AuthID] = struct{}{}
 			a.inventory.read(s.AuthID, row{name: s.Name, enabled: s.Enabled, digest: a.digest(s.Token)}, asked)
 		}
-		a.mu.Unlock()
-		offset += len(page.Subaccounts)
-		sweepProgress.WithLabelValues(a.name).Set(min(1, float64(offset)/float64(max(1, total))))
-		if len(page.Subaccounts) == 0 || offset >= total {
-			return !shrunk && len(seen) >= promised, nil
-		}
-	}
+		a.sweeper.progress = min(1, float64(offset+len(page.Subaccounts))/float64(max(1, page.Total)))
+		return page, nil
+	})
 }
 
 func (a *Account) readPage(ctx context.Context, client *plivo.Client, class plivo.Class, offset int) (plivo.Page, time.Time, error) {

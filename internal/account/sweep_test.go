@@ -5,8 +5,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus/testutil"
-
 	"github.com/subaccount-operator/subaccount-operator/internal/plivo"
 	"github.com/subaccount-operator/subaccount-operator/internal/plivo/plivosim"
 )
@@ -231,24 +229,6 @@ func TestAListThatGrowsAsFastAsItIsReadEnds(t *testing.T) {
 		status := a.Status()
 		if status.Outcome != OutcomeFailed || !strings.Contains(status.Message, "grows as fast") || status.Complete != 0 {
 			t.Errorf("%+v", status)
-		}
-	})
-}
-
-func TestSweepsAreCountedUntilTheAccountIsRemoved(t *testing.T) {
-	bubble(t, func(t *testing.T, r *rig) {
-		sweeps.Reset()
-		r.swept()
-		if n := testutil.ToFloat64(sweeps.WithLabelValues("a", "complete")); n != 1 {
-			t.Errorf("%v complete sweeps", n)
-		}
-		r.registry.Remove("a")
-		if n := testutil.CollectAndCount(sweeps); n != 0 {
-			t.Errorf("%d series of a removed account", n)
-		}
-		time.Sleep(time.Hour)
-		if n := len(r.sim.Calls()); n != 0 {
-			t.Errorf("%d requests after the removal", n)
 		}
 	})
 }

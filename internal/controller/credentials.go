@@ -24,22 +24,12 @@ func (r *AccountReconciler) credentials(ctx context.Context, a *v1alpha1.Account
 	if err != nil {
 		return c, "", "", err // passing: what was configured before stays in use
 	}
-	c.AuthID, c.Token = string(oneOf(secret.Data, "auth_id", "PLIVO_AUTH_ID")), plivo.NewToken(string(oneOf(secret.Data, "auth_token", "PLIVO_AUTH_TOKEN")))
-	if err := c.Validate(); err != nil {
+	if c, err = plivo.CredentialsOf(secret.Data); err != nil {
 		//nolint:nilerr // told as a reason: trying again would not help
 		return c, v1alpha1.ReasonCredentialsNotFound, "The Secret " + name + " in the operator's namespace " + r.OperatorNamespace +
 			" holds no usable auth_id and auth_token: " + err.Error() + ".", nil
 	}
 	return c, "", "", nil
-}
-
-func oneOf(data map[string][]byte, keys ...string) []byte {
-	for _, key := range keys {
-		if value, ok := data[key]; ok {
-			return value
-		}
-	}
-	return nil
 }
 
 // accountChanged refuses credentials of another main account than any of the

@@ -8,6 +8,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -158,7 +159,19 @@ func (p *pass) update(ctx context.Context, d subaccount.Decision) error {
 	if err != nil {
 		return err
 	}
-	return p.forgive404(p.account.Update(ctx, slot, p.o.Object.Status.AccountID, d.AuthID, d.Name, d.Enabled))
+	err = p.account.Update(ctx, slot, p.o.Object.Status.AccountID, d.AuthID, d.Name, d.Enabled)
+	if err == nil && p.wasReady() {
+		p.account.Count(account.EventDriftRepaired)
+	}
+	return p.forgive404(err)
+}
+
+// wasReady says whether the status tells that all was as the spec, as it is
+// now, wants it: what has to be put right was then changed at Plivo.
+func (p *pass) wasReady() bool {
+	s := p.o.Object
+	ready := meta.FindStatusCondition(s.Status.Conditions, v1alpha1.ConditionReady)
+	return ready != nil && ready.Status == metav1.ConditionTrue && ready.ObservedGeneration == s.Generation
 }
 
 func (p *pass) delete(ctx context.Context, d subaccount.Decision) error {

@@ -12,6 +12,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/subaccount-operator/subaccount-operator/api/v1alpha1"
+	"github.com/subaccount-operator/subaccount-operator/internal/account"
 	"github.com/subaccount-operator/subaccount-operator/internal/plivo"
 	"github.com/subaccount-operator/subaccount-operator/internal/subaccount"
 )
@@ -37,7 +38,7 @@ func (p *pass) declareIntent(ctx context.Context) error {
 		return err
 	}
 	if recreating {
-		recreations.WithLabelValues(s.Spec.AccountRef.Name).Inc()
+		p.account.Count(account.EventRecreated)
 	}
 	p.slot, p.deadline = slot, deadline
 	p.o.Recreating = p.o.Recreating || recreating

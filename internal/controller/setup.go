@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/types"
 	ctrl "sigs.k8s.io/controller-runtime"
@@ -38,6 +39,9 @@ type Options struct {
 	Selector labels.Selector
 	// MaxConcurrent passes over Subaccounts.
 	MaxConcurrent int
+	// Metrics is where what the resources and the Accounts tell is registered;
+	// none: nowhere.
+	Metrics prometheus.Registerer
 }
 
 // Add adds both reconcilers to a manager. The sweeps end with the context;
@@ -64,5 +68,11 @@ func Add(ctx context.Context, mgr ctrl.Manager, o Options) (endEvents func(), er
 	if err := accounts.Subaccounts.SetupWithManager(ctx, mgr); err != nil {
 		return nil, err
 	}
-	return events.end, accounts.SetupWithManager(mgr)
+	if err := accounts.SetupWithManager(mgr); err != nil {
+		return nil, err
+	}
+	if o.Metrics != nil {
+		o.Metrics.MustRegister(accounts.Accounts, &resources{mgr.GetCache(), o.Selector, mgr.Elected()})
+	}
+	return events.end, nil
 }

@@ -9,25 +9,10 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"sigs.k8s.io/controller-runtime/pkg/log"
 
-	"github.com/prometheus/client_golang/prometheus"
-
 	"github.com/subaccount-operator/subaccount-operator/api/v1alpha1"
 	"github.com/subaccount-operator/subaccount-operator/internal/account"
 	"github.com/subaccount-operator/subaccount-operator/internal/subaccount"
 )
-
-var straysRemoved = prometheus.NewCounterVec(prometheus.CounterOpts{
-	Name: "subaccount_operator_strays_removed_total",
-	Help: "Subaccounts that bore a marker of this cluster, were nobody's, and were deleted.",
-}, []string{"account"})
-
-var recreations = prometheus.NewCounterVec(prometheus.CounterOpts{
-	Name: "subaccount_operator_recreations_total",
-	Help: "Subaccounts that were gone at Plivo and are made anew, with new credentials.",
-}, []string{"account"})
-
-// Collectors are this package's metrics, for the process's registry.
-func Collectors() []prometheus.Collector { return []prometheus.Collector{straysRemoved, recreations} }
 
 // strays remembers since when each stray has been seen, by Account.
 type strays struct {
@@ -91,7 +76,7 @@ func (r *AccountReconciler) removeStrays(ctx context.Context, a *v1alpha1.Accoun
 			since[authID] = first
 			continue
 		}
-		straysRemoved.WithLabelValues(a.Name).Inc()
+		acct.Count(account.EventStrayRemoved)
 		r.Events.Eventf(a, nil, corev1.EventTypeWarning, "StrayRemoved", "Sweep",
 			"Deleted the subaccount %s: an unfinished creation of this cluster that no Subaccount claims.", authID)
 	}

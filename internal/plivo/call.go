@@ -32,7 +32,7 @@ func (c *Client) call(ctx context.Context, r request, out any) error {
 	}
 	started := time.Now()
 	err := c.send(ctx, r, out)
-	observe(r.op, err, time.Since(started))
+	durations.WithLabelValues(string(r.op)).Observe(time.Since(started).Seconds())
 	if err == nil {
 		return nil // and not a nil *Error in an error
 	}

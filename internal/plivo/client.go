@@ -42,6 +42,21 @@ type Credentials struct {
 	Token  Token
 }
 
+// CredentialsOf reads the data of a main account's Secret, and says what is
+// wrong with it without showing it.
+func CredentialsOf(data map[string][]byte) (Credentials, error) {
+	oneOf := func(keys ...string) string {
+		for _, key := range keys {
+			if value, ok := data[key]; ok {
+				return string(value)
+			}
+		}
+		return ""
+	}
+	c := Credentials{AuthID: oneOf("auth_id", "PLIVO_AUTH_ID"), Token: NewToken(oneOf("auth_token", "PLIVO_AUTH_TOKEN"))}
+	return c, c.Validate()
+}
+
 // Validate says what is wrong with the form of the credentials, without showing them.
 func (c Credentials) Validate() error {
 	if !mainAuthID.MatchString(c.AuthID) {

@@ -1,17 +1,8 @@
 package plivo
 
-import (
-	"time"
-
-	"github.com/prometheus/client_golang/prometheus"
-)
+import "github.com/prometheus/client_golang/prometheus"
 
 var (
-	requests = prometheus.NewCounterVec(prometheus.CounterOpts{
-		Name: "subaccount_operator_plivo_requests_total",
-		Help: "Requests sent to Plivo, by operation and outcome (success, or the kind of error).",
-	}, []string{"operation", "outcome"})
-
 	durations = prometheus.NewHistogramVec(prometheus.HistogramOpts{
 		Name:    "subaccount_operator_plivo_request_duration_seconds",
 		Help:    "Time from sending a request to Plivo to the end of its answer, by operation.",
@@ -42,14 +33,9 @@ func (c Class) String() string {
 
 // Collectors are this package's metrics, for the process's registry.
 func Collectors() []prometheus.Collector {
-	return []prometheus.Collector{requests, durations, spent, waiting, waited}
-}
-
-func observe(op Operation, err *Error, took time.Duration) {
-	outcome := "success"
-	if err != nil {
-		outcome = err.Kind.String()
+	for class := ClassInteractive; class <= ClassContinued; class++ {
+		waiting.WithLabelValues(class.String()) // shown, and 0, from the beginning
+		waited.WithLabelValues(class.String())
 	}
-	requests.WithLabelValues(string(op), outcome).Inc()
-	durations.WithLabelValues(string(op)).Observe(took.Seconds())
+	return []prometheus.Collector{durations, spent, waiting, waited}
 }

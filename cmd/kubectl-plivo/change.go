@@ -1,0 +1,219 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/types"
+	utilerrors "k8s.io/apimachinery/pkg/util/errors"
+	"k8s.io/apimachinery/pkg/util/wait"
+	"k8s.io/cli-runtime/pkg/genericclioptions"
+	cmdutil "k8s.io/kubectl/pkg/cmd/util"
+	"k8s.io/utils/ptr"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/subaccount-operator/subaccount-operator/api/v1alpha1"
+)
+
+// change is one change that is made to some Subaccounts.
+type change struct {
+	*options
+	print         *genericclioptions.PrintFlags
+	all           bool
+	allNamespaces bool
+	selector      string
+
+	// patch is a merge patch.
+	patch map[string]any
+	// after is called with what was patched; nil: nothing more is done.
+	after func(context.Context, client.Client, []*v1alpha1.Subaccount) error
+}
+
+func newSuspend(o *options) *cobra.Command {
+	c := &change{options: o, patch: suspended(true)}
+	return c.command("suspend", "suspended", "Stop the operator's work on Subaccounts: nothing is called at Plivo, deletion included")
+}
+
+func newResume(o *options) *cobra.Command {
+	c := &change{options: o, patch: suspended(nil)}
+	return c.command("resume", "resumed", "Let the operator work on suspended Subaccounts again")
+}
+
+// suspended with nil takes the field away, so that it is nobody's who applies
+// the resource.
+func suspended(value any) map[string]any {
+	return map[string]any{"spec": map[string]any{"suspend": value}}
+}
+
+func newReconcile(o *options) *cobra.Command {
+	at := time.Now().Format(time.RFC3339Nano)
+	c := &change{options: o, patch: map[string]any{"metadata": map[string]any{
+		"annotations": map[string]any{v1alpha1.ReconcileRequestedAtAnnotation: at},
+	}}}
+	cmd := c.command("reconcile", "reconcile requested", "Have the operator look at Subaccounts' remote side now")
+	waits := cmd.Flags().Bool("wait", false, "Wait until the operator has looked at all of them.")
+	timeout := cmd.Flags().Duration("timeout", time.Minute, "How long to wait.")
+	c.after = func(ctx context.Context, k8s client.Client, patched []*v1alpha1.Subaccount) error {
+		ctx, cancel := context.WithTimeout(ctx, *timeout)
+		defer cancel()
+		for _, s := range patched {
+			if ptr.Deref(s.Spec.Suspend, false) {
+				_, _ = fmt.Fprintf(o.ErrOut, "Warning: subaccount %s is suspended: nothing is looked at until it is resumed\n", s.Name)
+				continue
+			}
+			if !*waits {
+				continue
+			}
+			if err := handled(ctx, k8s, s, at); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	return cmd
+}
+
+// handled waits until the operator has looked at what was asked for.
+func handled(ctx context.Context, k8s client.Client, s *v1alpha1.Subaccount, at string) error {
+	err := wait.PollUntilContextCancel(ctx, 500*time.Millisecond, true, func(ctx context.Context) (bool, error) {
+		err := k8s.Get(ctx, client.ObjectKeyFromObject(s), s)
+		return s.Status.LastHandledReconcileAt == at, err
+	})
+	if ctx.Err() != nil {
+		return fmt.Errorf("timed out waiting for the condition on subaccounts/%s", s.Name)
+	}
+	return err
+}
+
+func (c *change) command(verb, done, short string) *cobra.Command {
+	c.print = genericclioptions.NewPrintFlags(done).WithTypeSetter(scheme)
+	cmd := &cobra.Command{
+		Use: verb + " (NAME ... | -l SELECTOR | --all)", Short: short,
+		Example: fmt.Sprintf("  kubectl plivo %[1]s team-a team-b -n tenants\n  kubectl plivo %[1]s -l team=a --all-namespaces", verb),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return c.run(cmd, args)
+		},
+		ValidArgsFunction: c.completeNames,
+	}
+	cmd.Flags().BoolVar(&c.all, "all", false, "Select all Subaccounts in the namespace.")
+	cmd.Flags().BoolVarP(&c.allNamespaces, "all-namespaces", "A", false, "Select in all namespaces.")
+	cmdutil.AddLabelSelectorFlagVar(cmd, &c.selector)
+	c.print.AddFlags(cmd)
+	completeFlag(cmd, "output", c.print.AllowedFormats())
+	return cmd
+}
+
+func (c *change) run(cmd *cobra.Command, args []string) error {
+	printer, err := c.print.ToPrinter()
+	if err != nil {
+		return err
+	}
+	if err := c.validate(cmd, args); err != nil {
+		return err
+	}
+	patch, err := json.Marshal(c.patch)
+	if err != nil {
+		return err
+	}
+	k8s, err := c.client()
+	if err != nil {
+		return err
+	}
+	ctx := cmd.Context()
+	chosen, err := c.chosen(ctx, k8s, args)
+	if err != nil {
+		return err
+	}
+	var patched []*v1alpha1.Subaccount
+	var failures []error
+	for _, key := range chosen {
+		s := &v1alpha1.Subaccount{}
+		s.Namespace, s.Name = key.Namespace, key.Name
+		if err := k8s.Patch(ctx, s, client.RawPatch(types.MergePatchType, patch)); err != nil {
+			failures = append(failures, asKubectlTells(err))
+			continue
+		}
+		patched = append(patched, s)
+		if err := printer.PrintObj(s, c.Out); err != nil {
+			return err
+		}
+	}
+	if c.after != nil {
+		if err := c.after(ctx, k8s, patched); err != nil {
+			failures = append(failures, asKubectlTells(err))
+		}
+	}
+	return utilerrors.NewAggregate(failures)
+}
+
+func (c *change) validate(cmd *cobra.Command, args []string) error {
+	switch {
+	case len(args) == 0 && !c.all && c.selector == "":
+		return cmdutil.UsageErrorf(cmd, "which Subaccounts? Name them, or use --selector or --all")
+	case len(args) > 0 && (c.all || c.selector != ""):
+		return errors.New("name cannot be provided when a selector is specified")
+	case c.all && c.selector != "":
+		return errors.New("setting 'all' parameter but found a non empty selector")
+	case len(args) > 0 && c.allNamespaces:
+		return errors.New("a resource cannot be retrieved by name across all namespaces")
+	}
+	return nil
+}
+
+// chosen are the Subaccounts that names, or the flags, select.
+func (c *change) chosen(ctx context.Context, k8s client.Client, args []string) ([]types.NamespacedName, error) {
+	namespace, err := c.namespace()
+	if err != nil {
+		return nil, err
+	}
+	var chosen []types.NamespacedName
+	for _, arg := range args {
+		name, err := nameOf(arg)
+		if err != nil {
+			return nil, err
+		}
+		chosen = append(chosen, types.NamespacedName{Namespace: namespace, Name: name})
+	}
+	if len(args) > 0 {
+		return chosen, nil
+	}
+	selector, err := labels.Parse(c.selector)
+	if err != nil {
+		return nil, err
+	}
+	where := " in " + namespace + " namespace."
+	if c.allNamespaces {
+		namespace, where = "", ""
+	}
+	list := &v1alpha1.SubaccountList{}
+	if err := k8s.List(ctx, list, client.InNamespace(namespace), client.MatchingLabelsSelector{Selector: selector}); err != nil {
+		return nil, err
+	}
+	for i := range list.Items {
+		chosen = append(chosen, client.ObjectKeyFromObject(&list.Items[i]))
+	}
+	if len(chosen) == 0 {
+		_, _ = fmt.Fprintln(c.ErrOut, "No resources found"+where)
+	}
+	return chosen, nil
+}
+
+// nameOf takes a name, also in the form in which kubectl's -o name prints it.
+func nameOf(arg string) (string, error) {
+	kind, name, ok := strings.Cut(arg, "/")
+	if !ok {
+		return arg, nil
+	}
+	switch strings.TrimSuffix(kind, "."+v1alpha1.Group) {
+	case "subaccount", "subaccounts", "plivosub":
+		return name, nil
+	default:
+		return "", fmt.Errorf("there is no need to specify a resource type as a separate argument, and %q is not a Subaccount's", kind)
+	}
+}

@@ -1,0 +1,152 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/url"
+	"os"
+
+	"github.com/spf13/cobra"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
+	utilruntime "k8s.io/apimachinery/pkg/util/runtime"
+	"k8s.io/cli-runtime/pkg/genericclioptions"
+	"k8s.io/cli-runtime/pkg/genericiooptions"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/subaccount-operator/subaccount-operator/api/v1alpha1"
+	"github.com/subaccount-operator/subaccount-operator/internal/plivo"
+	"github.com/subaccount-operator/subaccount-operator/internal/plugin"
+)
+
+var scheme = runtime.NewScheme()
+
+func init() {
+	utilruntime.Must(corev1.AddToScheme(scheme))
+	utilruntime.Must(v1alpha1.AddToScheme(scheme))
+}
+
+// options are what the commands share.
+type options struct {
+	*genericclioptions.ConfigFlags
+	genericiooptions.IOStreams
+
+	account, operatorNamespace, baseURL string
+}
+
+// bind adds the flags of the commands that read Plivo.
+func (o *options) bind(cmd *cobra.Command) {
+	cmd.Flags().StringVar(&o.account, "account", v1alpha1.DefaultAccountName, "The Account whose main account is read.")
+	cmd.Flags().StringVar(&o.operatorNamespace, "operator-namespace", "subaccount-operator-system", "Namespace of the Accounts' credentials Secrets.")
+	cmd.Flags().StringVar(&o.baseURL, "plivo-base-url", plivo.DefaultBaseURL, "Base URL of Plivo's API; plain http for loopback addresses only.")
+}
+
+func (o *options) client() (client.Client, error) {
+	config, err := o.ToRESTConfig()
+	if err != nil {
+		return nil, err
+	}
+	mapper, err := o.ToRESTMapper()
+	if err != nil {
+		return nil, err
+	}
+	return client.New(config, client.Options{Scheme: scheme, Mapper: mapper, FieldOwner: "kubectl-plivo"})
+}
+
+func (o *options) namespace() (string, error) {
+	ns, _, err := o.ToRawKubeConfigLoader().Namespace()
+	return ns, err
+}
+
+// read reads the main account's whole list, and then all Subaccounts. It
+// returns each subaccount with the Subaccount that manages it.
+func (o *options) read(ctx context.Context) (mainAccount string, remotes []plugin.Remote, all []v1alpha1.Subaccount, err error) {
+	base, err := plivo.ParseBaseURL(o.baseURL)
+	if err != nil {
+		return "", nil, nil, fmt.Errorf("--plivo-base-url: %w", err)
+	}
+	c, err := o.client()
+	if err != nil {
+		return "", nil, nil, err
+	}
+	credentials, from, err := o.credentials(ctx, c)
+	if err != nil {
+		return "", nil, nil, err
+	}
+	// Whether they can be listed had better be known before a long list is read.
+	if err := c.List(ctx, &v1alpha1.SubaccountList{}, client.Limit(1)); err != nil {
+		return "", nil, nil, err
+	}
+	remotes, err = plugin.ReadAll(ctx, plivo.NewClient(base, plivo.NewHTTPClient(), credentials, userAgent()), o.ErrOut)
+	if plivo.IsKind(err, plivo.KindUnauthorized) || plivo.IsKind(err, plivo.KindForbidden) {
+		err = fmt.Errorf("the credentials of %s are refused: %w", from, err)
+	}
+	if err != nil {
+		return "", nil, nil, err
+	}
+	list := &v1alpha1.SubaccountList{}
+	if err := c.List(ctx, list); err != nil {
+		return "", nil, nil, err
+	}
+	plugin.FindManagers(remotes, list.Items)
+	return credentials.AuthID, remotes, list.Items, nil
+}
+
+// credentials returns the main account's, and where they are from.
+func (o *options) credentials(ctx context.Context, c client.Client) (credentials plivo.Credentials, from string, err error) {
+	a, secret := &v1alpha1.Account{}, &corev1.Secret{}
+	err = c.Get(ctx, types.NamespacedName{Name: o.account}, a)
+	given := environment()
+	switch {
+	case given != nil && (err == nil || apierrors.IsNotFound(err) || apierrors.IsForbidden(err)):
+		// The Account may not be there yet, or not be the caller's to read.
+		secret.Data, from, err = given, "PLIVO_AUTH_ID and PLIVO_AUTH_TOKEN", nil
+	case err == nil:
+		key := types.NamespacedName{Namespace: o.operatorNamespace, Name: a.Spec.CredentialsSecretRef.Name}
+		from = "the Secret " + key.String()
+		err = c.Get(ctx, key, secret)
+	}
+	if err != nil {
+		return credentials, from, err
+	}
+	if credentials, err = plivo.CredentialsOf(secret.Data); err != nil {
+		return credentials, from, fmt.Errorf("%s: %w", from, err)
+	}
+	if given != nil && a.Status.AuthID != "" && a.Status.AuthID != credentials.AuthID {
+		err = fmt.Errorf("PLIVO_AUTH_ID is the main account %s, and the Account %s is %s: unset it, or name another --account",
+			credentials.AuthID, a.Name, a.Status.AuthID)
+	}
+	return credentials, from, err
+}
+
+// environment returns the credentials in the environment, as a Secret would
+// hold them; nil if it does not hold both.
+func environment() map[string][]byte {
+	data := map[string][]byte{}
+	for _, name := range []string{"PLIVO_AUTH_ID", "PLIVO_AUTH_TOKEN"} {
+		value, set := os.LookupEnv(name)
+		if !set || value == "" {
+			return nil
+		}
+		data[name] = []byte(value)
+	}
+	return data
+}
+
+// asKubectlTells frees the errors that kubectl has words for from what they are
+// wrapped in.
+func asKubectlTells(err error) error {
+	var status *apierrors.StatusError
+	var unreachable *url.Error
+	switch {
+	case errors.As(err, &status):
+		return status
+	case errors.As(err, &unreachable):
+		return unreachable
+	default:
+		return err
+	}
+}

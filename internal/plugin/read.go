@@ -1,0 +1,114 @@
+package plugin
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/subaccount-operator/subaccount-operator/internal/plivo"
+)
+
+const (
+	// requestBudget is the plugin's share of the 300 requests in 5 s that a main
+	// account has for everything: the operator may spend 150, the rest is the
+	// customer's own traffic.
+	requestBudget = 50
+
+	// callTimeout is what the manager gives to a call.
+	callTimeout = 10 * time.Second
+
+	// attempts at reading a list that changes meanwhile.
+	attempts = 3
+
+	// mostPauses in a row, and mostPause at a time, are waited for when the rate
+	// limit is reached.
+	mostPauses = 5
+	mostPause  = time.Minute
+
+	// tellEach so many subaccounts that were read, a line of progress.
+	tellEach = 500
+)
+
+var errChanging = errors.New("the list of subaccounts changed each time it was read, and so does not tell " +
+	"which of them are managed: try again when fewer are made and deleted")
+
+// reader reads the list of one main account.
+type reader struct {
+	client   *plivo.Client
+	budget   *plivo.Budget
+	progress io.Writer
+}
+
+// ReadAll reads the whole list of a main account's subaccounts, without their
+// tokens. A list that changed while it was read can lack some, and is read
+// again. What takes time is told on progress.
+func ReadAll(ctx context.Context, client *plivo.Client, progress io.Writer) ([]Remote, error) {
+	r := &reader{client, plivo.NewBudget(requestBudget), progress}
+	for range attempts {
+		remotes, whole, err := r.readList(ctx)
+		if err != nil {
+			return nil, err
+		}
+		if whole {
+			return remotes, nil
+		}
+		r.tell("The list of subaccounts changed while it was read.")
+	}
+	return nil, errChanging
+}
+
+func (r *reader) readList(ctx context.Context) (remotes []Remote, whole bool, err error) {
+	rows := map[string]Remote{}
+	whole, err = plivo.ReadList(func(offset int) (plivo.Page, error) {
+		page, err := r.readPage(ctx, offset)
+		for _, s := range page.Subaccounts {
+			rows[s.AuthID] = Remote{
+				AuthID: s.AuthID, Name: s.Name, Enabled: s.Enabled, Created: s.Created, Modified: s.Modified,
+			}
+		}
+		if read := offset + len(page.Subaccounts); read/tellEach > offset/tellEach && read < page.Total {
+			r.tell("Read %d of %d subaccounts.", read, page.Total)
+		}
+		return page, err
+	})
+	return slices.Collect(maps.Values(rows)), whole, err
+}
+
+// readPage reads one page, again when the rate limit is reached.
+func (r *reader) readPage(ctx context.Context, offset int) (plivo.Page, error) {
+	for pauses := 0; ; pauses++ {
+		page, err := r.list(ctx, offset)
+		e := plivo.AsError(err)
+		if e == nil || e.Status != 429 {
+			return page, err
+		}
+		pause := e.RetryAfter
+		if pause == 0 {
+			pause = plivo.Window
+		}
+		if pause > mostPause || pauses == mostPauses {
+			return page, fmt.Errorf("the main account's rate limit at Plivo is reached: try again in %s", pause.Round(time.Second))
+		}
+		r.tell("Plivo's rate limit is reached; going on in %s.", pause.Round(time.Second))
+		r.budget.Pause(time.Now().Add(pause))
+	}
+}
+
+func (r *reader) list(ctx context.Context, offset int) (plivo.Page, error) {
+	slot, err := r.budget.Acquire(ctx, plivo.ClassInteractive, "")
+	if err != nil {
+		return plivo.Page{}, err
+	}
+	defer slot.Done()
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	return r.client.List(ctx, plivo.MaxPageSize, offset)
+}
+
+func (r *reader) tell(format string, args ...any) {
+	_, _ = fmt.Fprintf(r.progress, format+"\n", args...)
+}

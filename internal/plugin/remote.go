@@ -1,0 +1,118 @@
+package plugin
+
+import (
+	"cmp"
+	"slices"
+
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/subaccount-operator/subaccount-operator/api/v1alpha1"
+	"github.com/subaccount-operator/subaccount-operator/internal/subaccount"
+)
+
+// Remote is one subaccount at Plivo, as list shows it.
+type Remote struct {
+	AuthID  string `json:"authID"`
+	Name    string `json:"name"`
+	Enabled bool   `json:"enabled"`
+	// Created and Modified are dates; Modified is empty until the first update.
+	Created  string `json:"created"`
+	Modified string `json:"modified,omitempty"`
+	// Unfinished: the name is a marker, under which the operator of this or of
+	// another cluster has created it; it cannot be adopted.
+	Unfinished bool `json:"unfinished,omitempty"`
+	// ManagedBy is the Subaccount that manages it, nil if none does.
+	ManagedBy *Manager `json:"managedBy,omitempty"`
+}
+
+// Manager is the Subaccount that manages a subaccount, with its condition Ready.
+type Manager struct {
+	Namespace string `json:"namespace"`
+	Name      string `json:"name"`
+	Ready     string `json:"ready,omitempty"`
+	Reason    string `json:"reason,omitempty"`
+}
+
+// RemoteList is what list prints as JSON and YAML. It looks like a list of
+// resources and is none: nothing serves it.
+type RemoteList struct {
+	metav1.TypeMeta `json:",inline"`
+	Items           []Remote `json:"items"`
+}
+
+// NewRemoteList makes a list of subaccounts, in order.
+func NewRemoteList(remotes []Remote) *RemoteList {
+	l := &RemoteList{Items: slices.SortedFunc(slices.Values(remotes), func(a, b Remote) int {
+		return cmp.Or(cmp.Compare(a.Name, b.Name), cmp.Compare(a.AuthID, b.AuthID))
+	})}
+	if l.Items == nil {
+		l.Items = []Remote{} // as [], not null
+	}
+	l.SetGroupVersionKind(v1alpha1.GroupVersion.WithKind("RemoteSubaccountList"))
+	return l
+}
+
+// DeepCopyObject implements runtime.Object.
+func (l *RemoteList) DeepCopyObject() runtime.Object {
+	return &RemoteList{TypeMeta: l.TypeMeta, Items: slices.Clone(l.Items)}
+}
+
+// FindManagers finds out which of all Subaccounts of the cluster manages each
+// subaccount. They must have been read after the list was: what the operator
+// creates and records in between would look like nobody's.
+//
+// One that several have recorded is managed by the one that holds it. One that
+// bears a marker is managed by the Subaccount that it was created for, as long
+// as that has not recorded another. Who only asks for one, by spec.authID, does
+// not manage it.
+func FindManagers(remotes []Remote, all []v1alpha1.Subaccount) {
+	recorded := map[string][]v1alpha1.Subaccount{}
+	creating := map[types.UID]*v1alpha1.Subaccount{}
+	for i := range all {
+		s := &all[i]
+		if released(s) {
+			continue
+		}
+		if s.Status.AuthID != "" {
+			recorded[s.Status.AuthID] = append(recorded[s.Status.AuthID], *s)
+		}
+		if s.Status.AuthID == "" || s.Status.PendingCreation != nil {
+			creating[s.UID] = s
+		}
+	}
+	for i := range remotes {
+		r := &remotes[i]
+		claimants := recorded[r.AuthID]
+		for j := range claimants {
+			if subaccount.Holds(&claimants[j], claimants) {
+				r.ManagedBy = manager(&claimants[j])
+			}
+		}
+		_, uid, unfinished := subaccount.ParseMarker(r.Name)
+		if r.Unfinished = unfinished; unfinished && r.ManagedBy == nil && creating[uid] != nil {
+			r.ManagedBy = manager(creating[uid])
+		}
+	}
+}
+
+// released says whether the operator is done with a Subaccount that something
+// else keeps from going.
+func released(s *v1alpha1.Subaccount) bool {
+	return s.DeletionTimestamp != nil && !slices.Contains(s.Finalizers, v1alpha1.Finalizer)
+}
+
+func manager(s *v1alpha1.Subaccount) *Manager {
+	m := &Manager{Namespace: s.Namespace, Name: s.Name}
+	if ready := meta.FindStatusCondition(s.Status.Conditions, v1alpha1.ConditionReady); ready != nil {
+		m.Ready, m.Reason = string(ready.Status), ready.Reason
+	}
+	return m
+}
+
+// Unmanaged are those that no resource manages.
+func Unmanaged(remotes []Remote) []Remote {
+	return slices.DeleteFunc(slices.Clone(remotes), func(r Remote) bool { return r.ManagedBy != nil })
+}

@@ -1,0 +1,148 @@
+package monitoring
+
+import (
+	"maps"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	. "github.com/onsi/gomega"
+	"sigs.k8s.io/yaml"
+
+	"github.com/subaccount-operator/subaccount-operator/api/v1alpha1"
+	"github.com/subaccount-operator/subaccount-operator/test/devplane"
+)
+
+const runbooksURL = "https://github.com/subaccount-operator/subaccount-operator/blob/main/docs/runbooks/"
+
+// rule is an alert.
+type rule struct {
+	Alert, Expr, For    string
+	Labels, Annotations map[string]string
+}
+
+// ruleGroups are the groups of the PrometheusRule, as Prometheus itself reads
+// them.
+func ruleGroups(root string) ([]byte, error) {
+	data, err := os.ReadFile(filepath.Join(root, "config", "prometheus", "rules.yaml"))
+	if err != nil {
+		return nil, err
+	}
+	var object struct{ Spec map[string]any }
+	if err := yaml.Unmarshal(data, &object); err != nil {
+		return nil, err
+	}
+	return yaml.Marshal(object.Spec)
+}
+
+func readRules() []rule {
+	data, err := ruleGroups(root)
+	Expect(err).NotTo(HaveOccurred())
+	var spec struct{ Groups []struct{ Rules []rule } }
+	Expect(yaml.Unmarshal(data, &spec)).To(Succeed())
+	var all []rule
+	for _, group := range spec.Groups {
+		all = append(all, group.Rules...)
+	}
+	return all
+}
+
+// outside of the suite, which needs a control plane.
+func outside(t *testing.T) {
+	RegisterTestingT(t)
+	var err error
+	root, err = devplane.Root()
+	Expect(err).NotTo(HaveOccurred())
+}
+
+func TestEachAlertFiresAndStaysQuietWhenItShould(t *testing.T) {
+	outside(t)
+	dir := t.TempDir()
+	groups, err := ruleGroups(root)
+	Expect(err).NotTo(HaveOccurred())
+	Expect(os.WriteFile(filepath.Join(dir, "rules.yaml"), groups, 0o600)).To(Succeed())
+	cases, err := os.ReadFile(filepath.Join("testdata", "alerts.yaml"))
+	Expect(err).NotTo(HaveOccurred())
+	Expect(os.WriteFile(filepath.Join(dir, "alerts.yaml"), cases, 0o600)).To(Succeed())
+	promtool := tool("promtool")
+	for _, args := range [][]string{
+		{"check", "rules", "--lint=all", "--lint-fatal", filepath.Join(dir, "rules.yaml")},
+		{"test", "rules", filepath.Join(dir, "alerts.yaml")},
+	} {
+		out, err := run("", promtool, args...)
+		Expect(err).NotTo(HaveOccurred(), out)
+	}
+
+	var file struct {
+		Tests []struct {
+			Asked []struct {
+				Expr    string
+				Samples []any `json:"exp_samples"`
+			} `json:"promql_expr_test"`
+		}
+	}
+	Expect(yaml.Unmarshal(cases, &file)).To(Succeed())
+	fires, quiet := map[string]bool{}, map[string]bool{}
+	for _, test := range file.Tests {
+		for _, asked := range test.Asked {
+			if name := regexp.MustCompile(`alertname="(\w+)",alertstate="firing"`).FindStringSubmatch(asked.Expr); name == nil {
+				continue
+			} else if len(asked.Samples) > 0 {
+				fires[name[1]] = true
+			} else {
+				quiet[name[1]] = true
+			}
+		}
+	}
+	for _, r := range readRules() {
+		Expect(fires).To(HaveKey(r.Alert), "no test in which it fires")
+		Expect(quiet).To(HaveKey(r.Alert), "no test in which it does not")
+		Expect(r.Labels["severity"]).To(BeElementOf("critical", "warning"), r.Alert)
+		Expect(r.For).NotTo(BeEmpty(), r.Alert)
+		Expect(slices.Sorted(maps.Keys(r.Annotations))).To(Equal([]string{"description", "runbook_url", "summary"}), r.Alert)
+	}
+}
+
+// Somebody who is woken by an alert, or reads a reason, finds what to do.
+func TestEachAlertAndEachReasonHasItsRunbook(t *testing.T) {
+	outside(t)
+	pages := map[string]bool{}
+	files, err := filepath.Glob(filepath.Join(root, "docs", "runbooks", "*.md"))
+	Expect(err).NotTo(HaveOccurred())
+	for _, file := range files {
+		name := strings.TrimSuffix(filepath.Base(file), ".md")
+		data, err := os.ReadFile(file)
+		Expect(err).NotTo(HaveOccurred())
+		if name == "README" {
+			continue
+		}
+		pages[name] = true
+		Expect(string(data)).To(HavePrefix("# "+name+"\n"), file)
+		for _, section := range []string{"What it means", "What to look at", "What to do", "What not to do"} {
+			Expect(string(data)).To(ContainSubstring("\n## "+section+"\n"), file)
+		}
+	}
+	index, err := os.ReadFile(filepath.Join(root, "docs", "runbooks", "README.md"))
+	Expect(err).NotTo(HaveOccurred())
+	for name := range pages {
+		Expect(string(index)).To(ContainSubstring("\n| ["+name+"]("+name+".md) | "), "the index")
+	}
+	wanted := map[string]bool{}
+	for _, r := range readRules() {
+		wanted[r.Alert] = true
+		Expect(r.Annotations["runbook_url"]).To(Equal(runbooksURL + r.Alert + ".md"))
+		Expect(pages).To(HaveKey(r.Alert), "no page")
+	}
+	for reason := range v1alpha1.Catalogue {
+		wanted[reason] = true
+		if !pages[reason] {
+			Expect(string(index)).To(ContainSubstring("\n| `"+reason+"` | "), "no page, and no line in the index")
+		}
+	}
+	for name := range pages {
+		Expect(wanted).To(HaveKey(name), "a page of nothing")
+	}
+}

@@ -1,0 +1,187 @@
+// Package monitoring holds what platform teams watch the operator by against
+// what the operator tells: a real Prometheus scrapes the manager, as the
+// ServiceMonitor would have it, through a life on the simulated Plivo, and is
+// asked every query of the dashboard and of the alert rules.
+package monitoring
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+
+	"github.com/subaccount-operator/subaccount-operator/test/devplane"
+	"github.com/subaccount-operator/subaccount-operator/test/process"
+)
+
+const (
+	operatorNamespace = "subaccount-operator-system"
+	job               = "subaccount-operator-metrics" // as the ServiceMonitor has it: the Service's name
+)
+
+var (
+	ctx        = context.Background()
+	root       string
+	plane      *devplane.Plane
+	sim        *process.Plivo
+	manager    string // its metrics endpoint
+	reader     string // the token that may read it
+	prometheus string // its API
+	born       time.Time
+)
+
+func TestMonitoring(t *testing.T) {
+	RegisterFailHandler(Fail)
+	SetDefaultEventuallyTimeout(2 * time.Minute)
+	SetDefaultEventuallyPollingInterval(200 * time.Millisecond)
+	RunSpecs(t, "Monitoring")
+}
+
+var _ = BeforeSuite(func() {
+	var err error
+	root, err = devplane.Root()
+	Expect(err).NotTo(HaveOccurred())
+	program := tool("prometheus")
+	dir := GinkgoT().TempDir()
+
+	plane, err = devplane.Start(devplane.Options{CRDs: []string{}}) // config/default has them
+	Expect(err).NotTo(HaveOccurred())
+	DeferCleanup(func() { Expect(plane.Stop()).To(Succeed()) })
+	kubectl("", "apply", "--server-side", "-k", filepath.Join(root, "config", "default"))
+	kubectl("", "wait", "--for=condition=Established", "crd", "--all")
+	startPlivo(dir)
+	startManager(dir)
+	startPrometheus(program, dir)
+	born = time.Now()
+	live()
+})
+
+// tool builds one of hack/tools, or finds it in the cache.
+func tool(name string) string {
+	GinkgoHelper()
+	cmd := exec.Command(filepath.Join(root, "hack", "tools", "tool.sh"), name)
+	cmd.Stderr = os.Stderr
+	out, err := cmd.Output()
+	Expect(err).NotTo(HaveOccurred())
+	lines := strings.Split(strings.TrimSpace(string(out)), "\n")
+	return lines[len(lines)-1]
+}
+
+// run runs a program and returns all that it prints.
+func run(stdin, program string, args ...string) (string, error) {
+	cmd := exec.Command(program, args...)
+	cmd.Stdin = strings.NewReader(stdin)
+	out, err := cmd.CombinedOutput()
+	return string(out), err
+}
+
+func kubectl(stdin string, args ...string) string {
+	GinkgoHelper()
+	out, err := plane.RunKubectl(ctx, stdin, args...)
+	Expect(err).NotTo(HaveOccurred())
+	return strings.TrimSpace(out)
+}
+
+func freeAddress() string {
+	GinkgoHelper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	Expect(err).NotTo(HaveOccurred())
+	defer func() { Expect(listener.Close()).To(Succeed()) }()
+	return listener.Addr().String()
+}
+
+func startPlivo(dir string) {
+	GinkgoHelper()
+	program, err := process.Build("./cmd/plivo-sim", dir, "plivo-sim")
+	Expect(err).NotTo(HaveOccurred())
+	var args []string
+	for _, a := range accounts {
+		args = append(args, "--account", a.main()+":"+token)
+	}
+	sim, err = process.StartPlivo(program, append(args, "--latency", "20ms")...)
+	Expect(err).NotTo(HaveOccurred())
+	DeferCleanup(func() { Expect(sim.Stop(syscall.SIGTERM)).To(Succeed()) })
+}
+
+// startManager starts it as config/manager does: as its ServiceAccount, with
+// leader election, and metrics by https.
+func startManager(dir string) {
+	GinkgoHelper()
+	program, err := process.Build("./cmd", dir, "manager")
+	Expect(err).NotTo(HaveOccurred())
+	kubeconfig, err := plane.ServiceAccount(ctx, operatorNamespace, "subaccount-operator-manager")
+	Expect(err).NotTo(HaveOccurred())
+	manager = freeAddress()
+	p, err := process.Start(GinkgoWriter, []string{"KUBECONFIG=" + kubeconfig}, program, "--leader-elect",
+		"--metrics-bind-address", manager, "--health-probe-bind-address", "0",
+		"--plivo-base-url", sim.URL, "--plivo-timeout", "2s", "--operator-namespace", operatorNamespace)
+	Expect(err).NotTo(HaveOccurred())
+	DeferCleanup(func() { Expect(p.Stop(syscall.SIGTERM)).To(Succeed()) })
+
+	kubectl("", "create", "serviceaccount", "-n", operatorNamespace, "prometheus")
+	kubectl("", "create", "clusterrolebinding", "prometheus", "--clusterrole=subaccount-operator-metrics-reader",
+		"--serviceaccount="+operatorNamespace+":prometheus")
+	reader = kubectl("", "create", "token", "-n", operatorNamespace, "prometheus")
+}
+
+// startPrometheus has it scrape with the labels that the ServiceMonitor gives,
+// and evaluate the rules.
+func startPrometheus(program, dir string) {
+	GinkgoHelper()
+	write := func(name, content string) string {
+		path := filepath.Join(dir, name)
+		Expect(os.WriteFile(path, []byte(content), 0o600)).To(Succeed())
+		return path
+	}
+	groups, err := ruleGroups(root)
+	Expect(err).NotTo(HaveOccurred())
+	write("rules.yaml", string(groups))
+	config := write("prometheus.yaml", fmt.Sprintf(`
+global: {scrape_interval: 1s, evaluation_interval: 1s}
+rule_files: [rules.yaml]
+scrape_configs:
+- job_name: %s
+  scheme: https
+  authorization: {credentials_file: %s}
+  tls_config: {insecure_skip_verify: true}
+  static_configs:
+  - targets: [%q]
+    labels: {namespace: %s, pod: manager-0, container: manager, service: %[1]s}
+`, job, write("token", reader), manager, operatorNamespace))
+	address := freeAddress()
+	prometheus = "http://" + address + "/api/v1/"
+	p, err := process.Start(GinkgoWriter, nil, program, "--config.file", config, "--web.listen-address", address,
+		"--storage.tsdb.path", filepath.Join(dir, "tsdb"))
+	Expect(err).NotTo(HaveOccurred())
+	DeferCleanup(func() { Expect(p.Stop(syscall.SIGTERM)).To(Succeed()) })
+}
+
+// scrape is what the manager serves to the one who may read it.
+func scrape() string {
+	GinkgoHelper()
+	by := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}}
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "https://"+manager+"/metrics", http.NoBody)
+	Expect(err).NotTo(HaveOccurred())
+	req.Header.Set("Authorization", "Bearer "+reader)
+	resp, err := by.Do(req)
+	Expect(err).NotTo(HaveOccurred())
+	defer func() { _ = resp.Body.Close() }()
+	body := &bytes.Buffer{}
+	_, err = io.Copy(body, resp.Body)
+	Expect(err).NotTo(HaveOccurred())
+	Expect(resp.StatusCode).To(Equal(http.StatusOK), body.String())
+	return body.String()
+}

@@ -1,0 +1,101 @@
+package plugin
+
+import (
+	"strings"
+	"testing"
+
+	. "github.com/onsi/gomega"
+	"k8s.io/utils/ptr"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/subaccount-operator/subaccount-operator/api/v1alpha1"
+)
+
+const kind = "subaccount.plivo.subaccount-operator.dev/"
+
+func (w *world) suspended() (names []string) {
+	for _, s := range w.subaccounts() {
+		if ptr.Deref(s.Spec.Suspend, false) {
+			names = append(names, s.Name)
+		}
+	}
+	return names
+}
+
+func plain(*v1alpha1.Subaccount) {}
+
+func TestSuspendAndResume(t *testing.T) {
+	g, w := NewWithT(t), newWorld(t, "suspend")
+	for _, name := range []string{"a", "b", "c"} {
+		w.apply(name, func(s *v1alpha1.Subaccount) {
+			s.Labels = map[string]string{"first": map[bool]string{true: "yes", false: "no"}[name == "a"]}
+		})
+	}
+	g.Expect(w.does("suspend", "a", "b", "-n", w.name)).To(Equal(kind + "a suspended\n" + kind + "b suspended\n"))
+	g.Expect(w.suspended()).To(Equal([]string{"a", "b"}))
+	g.Expect(w.does("resume", kind+"a", "plivosub/b", "-n", w.name, "-o", "name")).To(Equal(kind + "a\n" + kind + "b\n"))
+	g.Expect(w.suspended()).To(BeEmpty())
+
+	for _, s := range w.subaccounts() {
+		g.Expect(s.Spec.Suspend).To(BeNil(), "nobody's, for who applies it")
+	}
+	w.does("suspend", "--all", "-n", w.name)
+	g.Expect(w.suspended()).To(Equal([]string{"a", "b", "c"}))
+	w.does("resume", "-l", "first=yes", "-A")
+	g.Expect(w.suspended()).To(Equal([]string{"b", "c"}))
+	g.Expect(w.does("suspend", "c", "-n", w.name, "-o", "jsonpath={.kind} {.spec.suspend}")).To(Equal("Subaccount true"))
+}
+
+func TestReconcileAsksForALook(t *testing.T) {
+	g, w := NewWithT(t), newWorld(t, "reconcile")
+	s := w.apply("a", plain)
+	at := func() string {
+		g.Expect(k8s.Get(t.Context(), client.ObjectKeyFromObject(s), s)).To(Succeed())
+		return s.Annotations[v1alpha1.ReconcileRequestedAtAnnotation]
+	}
+	g.Expect(w.does("reconcile", "a", "-n", w.name)).To(Equal(kind + "a reconcile requested\n"))
+	first := at()
+	g.Expect(first).NotTo(BeEmpty())
+	w.does("reconcile", "--all", "-n", w.name)
+	g.Expect(at()).NotTo(Equal(first))
+
+	// No manager runs here.
+	got := w.plivo("reconcile", "a", "-n", w.name, "--wait", "--timeout=1s")
+	g.Expect(got.Code).To(Equal(1))
+	g.Expect(got.Err).To(Equal("error: timed out waiting for the condition on subaccounts/a\n"))
+	w.does("suspend", "a", "-n", w.name)
+	got = w.plivo("reconcile", "a", "-n", w.name, "--wait")
+	g.Expect(got.Code).To(BeZero())
+	g.Expect(got.Err).To(Equal("Warning: subaccount a is suspended: nothing is looked at until it is resumed\n"))
+}
+
+func TestErrorsAreKubectls(t *testing.T) {
+	g, w := NewWithT(t), newWorld(t, "errors")
+	w.apply("a", plain)
+	const notFound = `Error from server (NotFound): subaccounts.plivo.subaccount-operator.dev "`
+	g.Expect(w.plivo("suspend", "nope", "-n", w.name)).To(fails(1, notFound+`nope" not found`))
+	g.Expect(w.run("kubectl", "annotate", "plivosub", "nope", "x=y", "-n", w.name)).To(fails(1, notFound+`nope" not found`), "as kubectl says it")
+	got := w.plivo("suspend", "one", "a", "two", "-n", w.name)
+	g.Expect(got).To(Equal(result{Out: kind + "a suspended\n", Err: notFound + "one\" not found\n" + notFound + "two\" not found\n", Code: 1}))
+	g.Expect(w.plivo("resume", "--all", "-n", "nowhere")).To(fails(0, "No resources found in nowhere namespace."))
+
+	for words, args := range map[string]string{
+		"error: which Subaccounts? Name them, or use --selector or --all\nSee 'kubectl plivo suspend -h'":                  "suspend",
+		"error: name cannot be provided when a selector is specified":                                                      "suspend a --all",
+		"error: setting 'all' parameter but found a non empty selector":                                                    "suspend -l a=b --all",
+		"error: a resource cannot be retrieved by name across all namespaces":                                              "suspend a -A",
+		`"account" is not a Subaccount's`:                                                                                  "suspend account/errors",
+		`error: unable to match a printer suitable for the output format "x", allowed formats are: json,name,wide,yaml`:    "list -o x",
+		"error: unknown flag: --x\nSee 'kubectl plivo list -h' for help and examples":                                      "list --x",
+		`error: unknown command "x" for "kubectl plivo"`:                                                                   "x",
+		`Error from server (NotFound): accounts.plivo.subaccount-operator.dev "x" not found`:                               "list --account x",
+		`Error from server (NotFound): secrets "errors" not found`:                                                         "list --operator-namespace x",
+		`The connection to the server 127.0.0.1:1 was refused - did you specify the right host or port?`:                   "list --server https://127.0.0.1:1",
+		`error: context "x" does not exist`:                                                                                "list --context x",
+		`is forbidden: User "nobody" cannot get resource "accounts"`:                                                       "list --as nobody",
+		`Error from server (Forbidden): subaccounts.plivo.subaccount-operator.dev "a" is forbidden: User "nobody" cannot `: "suspend a --as nobody",
+	} {
+		g.Expect(w.plivo(strings.Fields(args)...)).To(fails(1, words), args)
+	}
+	g.Expect(w.does("version")).To(Equal("kubectl-plivo " + pluginVersion + "\n"))
+}

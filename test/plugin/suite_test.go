@@ -1,0 +1,209 @@
+// Package plugin runs kubectl plivo as its users do: kubectl finds the built
+// plugin on the PATH; a real API server on one side, the simulated Plivo on the
+// other.
+package plugin
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	. "github.com/onsi/gomega"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/subaccount-operator/subaccount-operator/api/v1alpha1"
+	"github.com/subaccount-operator/subaccount-operator/internal/plivo/plivosim"
+	"github.com/subaccount-operator/subaccount-operator/test/devplane"
+	"github.com/subaccount-operator/subaccount-operator/test/process"
+)
+
+const (
+	operatorNamespace = "subaccount-operator-system"
+	pluginVersion     = "v9.8.7"
+)
+
+var (
+	plane  *devplane.Plane
+	k8s    client.Client
+	sim    *plivosim.Server
+	simURL string
+	agents = &userAgents{}
+	path   string // a folder with kubectl and the plugin
+	binary string // the manager
+)
+
+func TestMain(m *testing.M) {
+	os.Exit(devplane.Main(m, devplane.Options{}, func(p *devplane.Plane) {
+		plane = p
+		if err := prepare(); err != nil {
+			panic(err)
+		}
+	}))
+}
+
+func prepare() (err error) {
+	scheme := runtime.NewScheme()
+	if err := errors.Join(clientgoscheme.AddToScheme(scheme), v1alpha1.AddToScheme(scheme)); err != nil {
+		return err
+	}
+	if k8s, err = client.New(plane.Config, client.Options{Scheme: scheme}); err != nil {
+		return err
+	}
+	if err := makeNamespace(operatorNamespace); err != nil {
+		return err
+	}
+	sim = plivosim.New(plivosim.Options{RateLimit: 300})
+	simURL = httptest.NewServer(agents.note(sim)).URL
+
+	// The plane removes its folder in the end, and so these.
+	path = filepath.Join(filepath.Dir(plane.Kubeconfig), "path")
+	stamp := "-ldflags=-X github.com/subaccount-operator/subaccount-operator/internal/version.version=" + pluginVersion
+	if _, err := process.Build("./cmd/kubectl-plivo", path, "kubectl-plivo", stamp); err != nil {
+		return err
+	}
+	if binary, err = process.Build("./cmd", path, "manager"); err != nil {
+		return err
+	}
+	return os.Symlink(plane.Kubectl, filepath.Join(path, "kubectl"))
+}
+
+func makeNamespace(name string) error {
+	return k8s.Create(context.Background(), &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name}})
+}
+
+// world is what a test has to itself: a main account at Plivo, an Account and a
+// namespace, all of one name.
+type world struct {
+	t                 *testing.T
+	name, main, token string
+	env               []string
+}
+
+func newWorld(t *testing.T, name string) *world {
+	t.Helper()
+	g := NewWithT(t)
+	w := &world{t: t, name: name, env: []string{
+		"KUBECONFIG=" + plane.Kubeconfig, "PATH=" + path + string(os.PathListSeparator) + os.Getenv("PATH"), "HOME=" + t.TempDir(),
+	}}
+	w.main, w.token = sim.AddAccount()
+	t.Cleanup(sim.ClearFaults)
+	g.Expect(makeNamespace(name)).To(Succeed())
+	g.Expect(k8s.Create(t.Context(), &corev1.Secret{
+		ObjectMeta: metav1.ObjectMeta{Namespace: operatorNamespace, Name: name},
+		StringData: map[string]string{"auth_id": w.main, "auth_token": w.token},
+	})).To(Succeed())
+	g.Expect(k8s.Create(t.Context(), &v1alpha1.Account{
+		ObjectMeta: metav1.ObjectMeta{Name: name, Labels: map[string]string{"served": name}},
+		Spec: v1alpha1.AccountSpec{
+			CredentialsSecretRef: v1alpha1.CredentialsSecretReference{Name: name},
+			NamespaceSelector:    &metav1.LabelSelector{},
+		},
+	})).To(Succeed())
+	return w
+}
+
+// result is what a command printed and exited with.
+type result struct {
+	Out, Err string
+	Code     int
+}
+
+func (w *world) run(program string, args ...string) result {
+	w.t.Helper()
+	cmd := exec.CommandContext(w.t.Context(), "env", append([]string{program}, args...)...) // found on w.env's PATH
+	cmd.Env, cmd.Dir = w.env, w.t.TempDir()
+	var out, errs bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &errs
+	var exited *exec.ExitError
+	if err := cmd.Run(); err != nil && !errors.As(err, &exited) {
+		w.t.Fatal(err)
+	}
+	return result{out.String(), errs.String(), cmd.ProcessState.ExitCode()}
+}
+
+// plivo runs kubectl plivo; commands that read Plivo are told where it is.
+func (w *world) plivo(args ...string) result {
+	w.t.Helper()
+	command := []string{"plivo", args[0]}
+	if args[0] == "list" || args[0] == "export" {
+		command = append(command, "--account", w.name, "--plivo-base-url", simURL)
+	}
+	return w.run("kubectl", append(command, args[1:]...)...)
+}
+
+// does runs kubectl plivo and returns what it prints, if it succeeds.
+func (w *world) does(args ...string) string {
+	w.t.Helper()
+	got := w.plivo(args...)
+	if got.Code != 0 {
+		w.t.Fatalf("kubectl plivo %s exits with %d: %s", strings.Join(args, " "), got.Code, got.Err)
+	}
+	return got.Out
+}
+
+// add makes subaccounts at Plivo.
+func (w *world) add(names ...string) []plivosim.Subaccount {
+	var all []plivosim.Subaccount
+	for i, name := range names {
+		all = append(all, sim.Add(w.main, name, i%2 == 0))
+	}
+	return all
+}
+
+// apply makes a Subaccount of the given status.
+func (w *world) apply(name string, change func(*v1alpha1.Subaccount)) *v1alpha1.Subaccount {
+	w.t.Helper()
+	g := NewWithT(w.t)
+	s := &v1alpha1.Subaccount{
+		ObjectMeta: metav1.ObjectMeta{Namespace: w.name, Name: name},
+		Spec:       v1alpha1.SubaccountSpec{Name: &name, AccountRef: v1alpha1.AccountReference{Name: w.name}},
+	}
+	change(s)
+	status := s.Status
+	g.Expect(k8s.Create(w.t.Context(), s)).To(Succeed())
+	s.Status = status
+	g.Expect(k8s.Status().Update(w.t.Context(), s)).To(Succeed())
+	return s
+}
+
+// writes are the requests that were not just looks.
+func (w *world) writes() (n int) {
+	for _, c := range sim.Calls() {
+		if c.Account == w.main && c.Op != plivosim.OpList && c.Op != plivosim.OpGet {
+			n++
+		}
+	}
+	return n
+}
+
+func (w *world) lists() (offsets []int) {
+	for _, c := range sim.Calls() {
+		if c.Account == w.main && c.Op == plivosim.OpList {
+			offsets = append(offsets, c.Offset)
+		}
+	}
+	return offsets
+}
+
+// fails is of a command that says why, and nothing else.
+func fails(code int, words string) OmegaMatcher {
+	return And(HaveField("Out", ""), HaveField("Code", code), HaveField("Err", ContainSubstring(words)))
+}
+
+func numbered(n int) (names []string) {
+	for i := range n {
+		names = append(names, fmt.Sprintf("Team %04d", i))
+	}
+	return names
+}
