@@ -1,0 +1,47 @@
+package docs
+
+import (
+	"maps"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/subaccount-operator/subaccount-operator/api/v1alpha1"
+	"github.com/subaccount-operator/subaccount-operator/test/devplane"
+)
+
+var (
+	rowOfReason = regexp.MustCompile("(?m)^\\| `(\\w+)` \\|")
+	runbook     = regexp.MustCompile(`\]\((runbooks/\w+\.md)\)`)
+)
+
+// Whoever reads a reason finds it in docs/troubleshooting.md, once, and what
+// that page leads to exists.
+func TestTroubleshootingKnowsEveryReason(t *testing.T) {
+	root, err := devplane.Root()
+	if err != nil {
+		t.Fatal(err)
+	}
+	docs := filepath.Join(root, "docs")
+	page, err := os.ReadFile(filepath.Join(docs, "troubleshooting.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var told []string
+	for _, m := range rowOfReason.FindAllSubmatch(page, -1) {
+		told = append(told, string(m[1]))
+	}
+	slices.Sort(told)
+	if diff := cmp.Diff(slices.Sorted(maps.Keys(v1alpha1.Catalogue)), told); diff != "" {
+		t.Errorf("reasons of the Catalogue (-) and of the table (+):\n%s", diff)
+	}
+	for _, m := range runbook.FindAllSubmatch(page, -1) {
+		if _, err := os.Stat(filepath.Join(docs, string(m[1]))); err != nil {
+			t.Error(err)
+		}
+	}
+}

@@ -1,0 +1,281 @@
+package integration
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/yaml"
+
+	"github.com/subaccount-operator/subaccount-operator/api/v1alpha1"
+	"github.com/subaccount-operator/subaccount-operator/test/devplane"
+)
+
+func applyAs(manager, manifest string) error {
+	_, err := plane.RunKubectl(ctx, manifest, "apply", "--server-side", "--field-manager", manager, "-f", "-")
+	return err
+}
+
+// expectInSync holds that a manifest, applied once more, would change nothing:
+// what Argo CD asks, too.
+func expectInSync(manifest string, args ...string) {
+	GinkgoHelper()
+	compare := filepath.Join(GinkgoT().TempDir(), "diff") // the machine may have none
+	Expect(os.WriteFile(compare, []byte("#!/bin/sh\nexec git diff --no-index \"$@\"\n"), 0o700)).To(Succeed())
+	GinkgoT().Setenv("KUBECTL_EXTERNAL_DIFF", compare)
+	out, err := plane.RunKubectl(ctx, manifest, append([]string{"diff", "-f", "-"}, args...)...)
+	Expect(out).To(BeEmpty())
+	Expect(err).NotTo(HaveOccurred())
+}
+
+// written are the fields that each manager owns, two levels deep; of a
+// subresource under manager/subresource.
+func written(obj client.Object) map[string][]string {
+	GinkgoHelper()
+	all := map[string][]string{}
+	for _, entry := range obj.GetManagedFields() {
+		var fields map[string]map[string]json.RawMessage
+		Expect(json.Unmarshal(entry.FieldsV1.GetRawBytes(), &fields)).To(Succeed())
+		manager := entry.Manager
+		if entry.Subresource != "" {
+			manager += "/" + entry.Subresource
+		}
+		for outer, inner := range fields {
+			for field := range inner {
+				if field != "." {
+					all[manager] = append(all[manager], strings.ReplaceAll(outer+"."+field, "f:", ""))
+				}
+			}
+		}
+		slices.Sort(all[manager])
+	}
+	return all
+}
+
+const manifestOfArgo = `
+apiVersion: plivo.subaccount-operator.dev/v1alpha1
+kind: Account
+metadata:
+  name: %[1]s
+  annotations:
+    argocd.argoproj.io/tracking-id: platform:plivo.subaccount-operator.dev/Account:/%[1]s
+spec:
+  credentialsSecretRef:
+    name: %[1]s
+  namespaceSelector: {}
+  sweepInterval: 10000ms # which Go would write as 10s
+---
+apiVersion: plivo.subaccount-operator.dev/v1alpha1
+kind: Subaccount
+metadata:
+  name: a
+  namespace: %[1]s
+  labels:
+    app.kubernetes.io/instance: tenants
+  annotations:
+    argocd.argoproj.io/tracking-id: tenants:plivo.subaccount-operator.dev/Subaccount:%[1]s/a
+spec:
+  name: %[2]s
+  enabled: true
+  accountRef:
+    name: %[1]s
+  secret:
+    keys:
+      authID: PLIVO_AUTH_ID
+`
+
+// fragment is what a manager applies who cares for little.
+func (w *world) fragment(fields string) string {
+	return fmt.Sprintf(`{"apiVersion":"plivo.subaccount-operator.dev/v1alpha1","kind":"Subaccount","metadata":{"name":"a","namespace":%q%s`, w.name, fields)
+}
+
+var _ = Describe("GitOps", func() {
+	It("waits with kubectl for either kind, from before anybody has looked at it", func() {
+		w := newWorld()
+		Expect(kubectl("", "wait", "--for=condition=Ready", "--timeout=30s", "account/"+w.name)).To(ContainSubstring("condition met"))
+		w.apply("a")
+		Expect(kubectl("", "wait", "-n", w.name, "--for=condition=Ready", "--timeout=30s", "subaccount/a")).To(ContainSubstring("condition met"))
+		Expect(kubectl("", "patch", "-n", w.name, "subaccount/a", "--type=merge", "-p", `{"spec":{"name":"Renamed"}}`)).Error().NotTo(HaveOccurred())
+		Expect(kubectl("", "wait", "-n", w.name, "--for=condition=Ready", "--timeout=30s", "subaccount/a")).To(ContainSubstring("condition met"))
+		Expect(w.names()).To(Equal([]string{"Renamed"}), "it waited for the change")
+	})
+
+	It("by several managers: none takes another's fields, the operator least of all, and nothing reads as out of sync", func() {
+		w := newWorld()
+		a := &v1alpha1.Account{ObjectMeta: metav1.ObjectMeta{Name: w.name}}
+		Expect(k8s.Delete(ctx, a)).To(Succeed()) // Argo CD makes its own
+		Eventually(gone(a)).Should(BeTrue())
+		s := &v1alpha1.Subaccount{ObjectMeta: metav1.ObjectMeta{Namespace: w.name, Name: "a"}}
+		argo := fmt.Sprintf(manifestOfArgo, w.name, "Team A")
+		Expect(applyAs("argocd-controller", argo)).To(Succeed())
+		expectReady(s)
+		Eventually(reason(a)).Should(Equal("True/Ready"))
+		expectInSync(argo, "--server-side", "--field-manager=argocd-controller")
+
+		By("others, who care for other fields")
+		labels := w.fragment(`,"labels":{"cost-centre":"42"}}}`)
+		alice := w.fragment(`},"spec":{"cascadePolicy":"Delete"}}`)
+		Expect(applyAs("labels", labels)).To(Succeed())
+		Expect(applyAs("alice", alice)).To(Succeed())
+		Expect(kubectl("", "annotate", "-n", w.name, "subaccount/a", v1alpha1.ReconcileRequestedAtAnnotation+"=now")).Error().NotTo(HaveOccurred())
+		Eventually(func() string { reason(s)(); return s.Status.LastHandledReconcileAt }).Should(Equal("now"))
+		expectReady(s)
+		Expect(s.Generation).To(BeEquivalentTo(2), "as made, and what Alice has changed")
+		Expect(s.Spec.CascadePolicy).To(Equal(v1alpha1.CascadePolicyDelete))
+
+		By("the same once more, which changes nothing")
+		w.sweeps(2) // what the first has told is written
+		versions := func() []string {
+			Expect(reason(a)()).To(Equal("True/Ready"))
+			Expect(reason(s)()).To(Equal("True/Ready"))
+			return []string{a.ResourceVersion, s.ResourceVersion}
+		}
+		before := versions()
+		for manager, manifest := range map[string]string{"argocd-controller": argo, "labels": labels, "alice": alice} {
+			expectInSync(manifest, "--server-side", "--field-manager="+manager)
+			Expect(applyAs(manager, manifest)).To(Succeed())
+		}
+		Expect(versions()).To(Equal(before))
+
+		By("a field that is another's")
+		err := applyAs("alice", w.fragment(`},"spec":{"name":"Alice's","cascadePolicy":"Delete"}}`))
+		Expect(err).To(MatchError(ContainSubstring(`conflict with "argocd-controller": .spec.name`)))
+		argo = fmt.Sprintf(manifestOfArgo, w.name, "Team A, renamed")
+		Expect(applyAs("argocd-controller", argo)).To(Succeed())
+		expectReady(s)
+		w.expectExact(s)
+		Expect(*s.Spec.Name).To(Equal("Team A, renamed"))
+		Expect(s.Spec.CascadePolicy).To(Equal(v1alpha1.CascadePolicyDelete))
+		Expect(s.Labels).To(HaveKeyWithValue("cost-centre", "42"))
+		Expect(s.Generation).To(BeEquivalentTo(3))
+		expectInSync(argo, "--server-side", "--field-manager=argocd-controller")
+
+		By("who owns what")
+		for obj, spec := range map[client.Object][]string{
+			a: {"metadata.annotations", "spec.credentialsSecretRef", "spec.namespaceSelector", "spec.sweepInterval"},
+			s: {"metadata.annotations", "metadata.labels", "spec.accountRef", "spec.enabled", "spec.name", "spec.secret"},
+		} {
+			owned := written(obj)
+			Expect(owned).To(HaveKeyWithValue("argocd-controller", spec))
+			Expect(owned).To(HaveKeyWithValue("subaccount-operator", []string{"metadata.finalizers"}))
+			for manager, fields := range owned {
+				if rest, ours := strings.CutPrefix(manager, "subaccount-operator/"); ours {
+					Expect(rest).To(Equal("status"))
+					Expect(fields).To(HaveEach(HavePrefix("status.")))
+				}
+			}
+		}
+		Expect(slices.Sorted(maps.Keys(written(s)))).To(Equal([]string{
+			"alice", "argocd-controller", "kubectl-annotate", "labels", "subaccount-operator", "subaccount-operator/status"}))
+
+		By("a Secret that Argo CD cannot take for one of its own, and prune")
+		Expect(w.secret(s).Labels).To(Equal(map[string]string{v1alpha1.ManagedByLabel: v1alpha1.ManagedByValue}))
+		Expect(w.secret(s).Annotations).To(BeEmpty())
+	})
+
+	It("by kubectl apply from the client's side has nothing to apply again, either", func() {
+		w := newWorld()
+		manifest := w.fragment(fmt.Sprintf(`},"spec":{"name":"Team A","accountRef":{"name":%q}}}`, w.name))
+		Expect(kubectl(manifest, "apply", "-f", "-")).Error().NotTo(HaveOccurred())
+		s := &v1alpha1.Subaccount{ObjectMeta: metav1.ObjectMeta{Namespace: w.name, Name: "a"}}
+		expectReady(s)
+		expectInSync(manifest)
+		Expect(kubectl(manifest, "apply", "-f", "-")).To(ContainSubstring("unchanged"))
+	})
+
+	It("with Argo CD adds the health scripts to what stands in argocd-cm", func() {
+		w := newWorld()
+		cm := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: w.name, Name: "argocd-cm"}, Data: map[string]string{"url": "https://argocd.example.com"}}
+		Expect(k8s.Create(ctx, cm)).To(Succeed())
+		manifests("config/argocd", "apply", "--server-side", "-n", w.name)
+		Expect(k8s.Get(ctx, client.ObjectKeyFromObject(cm), cm)).To(Succeed())
+		Expect(cm.Labels).To(HaveKeyWithValue("app.kubernetes.io/part-of", "argocd"))
+		Expect(slices.Sorted(maps.Keys(cm.Data))).To(Equal([]string{healthKey("Account"), healthKey("Subaccount"), "url"}))
+	})
+
+	It("provisions tenants from config/samples/gitops: a Namespace, a Subaccount, a Deployment with the Secret that it takes", func() {
+		w := newWorld() // whose main account the sample's Account uses
+		credentials := &corev1.Secret{
+			ObjectMeta: metav1.ObjectMeta{Namespace: operatorNamespace, Name: "plivo-main"},
+			StringData: map[string]string{"auth_id": w.main, "auth_token": w.token},
+		}
+		Expect(k8s.Create(ctx, credentials)).To(Succeed())
+		const folder = "config/samples/gitops/"
+		layout := []string{folder + "platform", folder + "tenants/team-a", folder + "tenants/team-b"}
+		for _, part := range layout {
+			manifests(part, "apply", "--server-side")
+		}
+		Expect(kubectl("", "wait", "--for=condition=Ready", "--timeout=30s", "account/default")).To(ContainSubstring("condition met"))
+		for _, team := range []string{"team-a", "team-b"} {
+			Expect(kubectl("", "wait", "-n", team, "--for=condition=Ready", "--timeout=30s", "subaccount", "--all")).To(ContainSubstring("condition met"))
+			expectProvisioned(team)
+		}
+		Expect(w.names()).To(Equal([]string{"Team A", "Team B"}))
+		expectReferencesExist(folder)
+
+		By("what a commit that removes a tenant takes along, and what it leaves at Plivo")
+		slices.Reverse(layout)
+		for _, part := range layout {
+			manifests(part, "delete", "--timeout=60s")
+		}
+		Expect(k8s.Delete(ctx, credentials)).To(Succeed())
+		Expect(w.names()).To(Equal([]string{"Team A", "Team B"}), "deletionPolicy: Orphan")
+	})
+})
+
+// expectProvisioned holds a tenant's Deployment against what it refers to.
+func expectProvisioned(namespace string) {
+	GinkgoHelper()
+	var all v1alpha1.SubaccountList
+	Expect(k8s.List(ctx, &all, client.InNamespace(namespace))).To(Succeed())
+	Expect(all.Items).To(HaveLen(1))
+	d := &appsv1.Deployment{}
+	Expect(k8s.Get(ctx, client.ObjectKey{Namespace: namespace, Name: "app"}, d)).To(Succeed())
+	from := d.Spec.Template.Spec.Containers[0].EnvFrom
+	Expect(from).To(HaveLen(1))
+	secret := &corev1.Secret{}
+	Expect(k8s.Get(ctx, client.ObjectKey{Namespace: namespace, Name: from[0].SecretRef.Name}, secret)).To(Succeed())
+	Expect(slices.Sorted(maps.Keys(secret.Data))).To(Equal([]string{"PLIVO_AUTH_ID", "PLIVO_AUTH_TOKEN"}))
+	Expect(string(secret.Data["PLIVO_AUTH_ID"])).To(Equal(all.Items[0].Status.AuthID))
+	pod := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "app"}, Spec: d.Spec.Template.Spec}
+	Expect(k8s.Create(ctx, pod, client.DryRunAll)).To(Succeed(), "pod security takes it")
+}
+
+// expectReferencesExist holds the examples for Flux and Argo CD against what
+// they name: folders of the layout, and resources in the cluster.
+func expectReferencesExist(folder string) {
+	GinkgoHelper()
+	root, err := devplane.Root()
+	Expect(err).NotTo(HaveOccurred())
+	read := func(name string) map[string]any {
+		text, err := os.ReadFile(filepath.Join(root, folder, name))
+		Expect(err).NotTo(HaveOccurred())
+		var obj map[string]any
+		Expect(yaml.Unmarshal(text, &obj)).To(Succeed())
+		return obj
+	}
+	flux, argo := read("flux/team-a.yaml"), read("argocd/team-a.yaml")
+	fluxPath, _, _ := unstructured.NestedString(flux, "spec", "path")
+	argoPath, _, _ := unstructured.NestedString(argo, "spec", "source", "path")
+	for _, path := range []string{fluxPath, argoPath} {
+		Expect(filepath.Join(root, folder, path, "kustomization.yaml")).To(BeAnExistingFile())
+	}
+	checks, _, _ := unstructured.NestedSlice(flux, "spec", "healthChecks")
+	Expect(checks).To(HaveLen(2))
+	for _, check := range checks {
+		c := check.(map[string]any)
+		obj := &unstructured.Unstructured{Object: map[string]any{"apiVersion": c["apiVersion"], "kind": c["kind"]}}
+		Expect(k8s.Get(ctx, client.ObjectKey{Namespace: c["namespace"].(string), Name: c["name"].(string)}, obj)).To(Succeed())
+	}
+}
