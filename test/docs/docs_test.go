@@ -2,13 +2,19 @@ package docs
 
 import (
 	"bytes"
+	"context"
 	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"syscall"
+	"sync"
 	"testing"
+	"time"
+
+	"github.com/go-logr/logr"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/subaccount-operator/subaccount-operator/internal/plivo/plivosim"
 	"github.com/subaccount-operator/subaccount-operator/test/devplane"
@@ -21,14 +27,18 @@ const (
 	version   = "v1.2.3"
 )
 
-// TestDocuments runs each page on a new cluster, with an operator that runs
-// beside it: there is no kubelet.
+// TestDocuments runs each page on a new cluster.
 func TestDocuments(t *testing.T) {
+	ctrl.SetLogger(logr.Discard()) // envtest's
 	root, err := devplane.Root()
 	if err != nil {
 		t.Fatal(err)
 	}
 	bin := t.TempDir()
+	// In a reader's home are no caches of Go's.
+	for _, name := range []string{"GOCACHE", "GOMODCACHE", "GOPATH"} {
+		t.Setenv(name, strings.TrimSpace(shell(t, root, nil, "go env "+name)))
+	}
 	for name, source := range map[string]string{"manager": "./cmd", "kubectl-plivo.real": "./cmd/kubectl-plivo"} {
 		if _, err := process.Build(source, bin, name); err != nil {
 			t.Fatal(err)
@@ -75,15 +85,12 @@ func copyOf(t *testing.T, root string) string {
 	return work
 }
 
-// newReader is a reader's environment: a cluster, with three subaccounts at
-// Plivo that nobody manages. Where no address of Plivo is given, the plugin is
-// sent to the simulator.
+// newReader is a reader's environment: a cluster with one node, which runs the
+// operator once it is installed, and three subaccounts at Plivo that nobody
+// manages. Operator and plugin are sent to the simulator.
 func newReader(t *testing.T, bin string) []string {
 	t.Helper()
-	plane, err := devplane.Start(devplane.Options{
-		ControllerManager: true,
-		Controllers:       []string{"clusterrole-aggregation-controller", "deployment-controller", "replicaset-controller"},
-	})
+	plane, err := devplane.Start(devplane.Options{CRDs: []string{}, ControllerManager: true, Controllers: []string{"clusterrole-aggregation-controller"}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -94,24 +101,36 @@ func newReader(t *testing.T, bin string) []string {
 	}
 	plivo := httptest.NewServer(sim)
 	t.Cleanup(plivo.Close)
-	logs := &process.Log{}
-	manager, err := process.Start(logs, []string{"KUBECONFIG=" + plane.Kubeconfig}, filepath.Join(bin, "manager"),
-		"--plivo-base-url", plivo.URL, "--operator-namespace", "subaccount-operator-system", "--health-probe-bind-address", "0")
+
+	k8s, err := client.New(plane.Config, client.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
+	node := &kubelet{
+		plane: plane, k8s: k8s, binary: filepath.Join(bin, "manager"), logs: &process.Log{},
+		more: []string{"--plivo-base-url", plivo.URL, "--metrics-bind-address=127.0.0.1:0", "--health-probe-bind-address=127.0.0.1:0"},
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	var ended sync.WaitGroup
+	ended.Go(func() { node.run(ctx) })
 	t.Cleanup(func() {
-		if _ = manager.Stop(syscall.SIGTERM); t.Failed() {
-			t.Logf("the manager's log:\n%s", logs)
+		stop()
+		if ended.Wait(); t.Failed() {
+			t.Logf("the operator's log:\n%s", node.logs)
 		}
 	})
+
 	own := t.TempDir()
-	plugin := "#!/bin/sh\nexec " + bin + "/kubectl-plivo.real \"$@\" --plivo-base-url " + plivo.URL + "\n"
-	if err := os.WriteFile(filepath.Join(own, "kubectl-plivo"), []byte(plugin), 0o755); err != nil { //nolint:gosec // to be run
+	local := filepath.Join(own, ".local", "bin")
+	if err := os.MkdirAll(local, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	plugin := "#!/bin/sh\ncase $1 in list | export) set -- \"$@\" --plivo-base-url " + plivo.URL + ";; esac\nexec " + bin + "/kubectl-plivo.real \"$@\"\n"
+	if err := os.WriteFile(filepath.Join(own, "kubectl-plivo"), []byte(plugin), 0o755); err != nil {
 		t.Fatal(err)
 	}
 	return []string{
-		"PATH=" + strings.Join([]string{own, bin, filepath.Dir(plane.Kubectl), os.Getenv("PATH")}, ":"),
+		"HOME=" + own, "PATH=" + strings.Join([]string{own, bin, local, filepath.Dir(plane.Kubectl), os.Getenv("PATH")}, ":"),
 		"KUBECONFIG=" + plane.Kubeconfig, "MAIN_AUTH_ID=" + mainID, "MAIN_AUTH_TOKEN=" + mainToken, "VERSION=" + version,
 	}
 }
@@ -119,8 +138,10 @@ func newReader(t *testing.T, bin string) []string {
 // shell runs a script, and returns what it prints.
 func shell(t *testing.T, dir string, env []string, steps string) string {
 	t.Helper()
-	cmd := exec.CommandContext(t.Context(), "bash", "-euo", "pipefail", "-c", steps) //nolint:gosec // the project's own words
-	cmd.Dir, cmd.Env = dir, append(os.Environ(), env...)
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, "bash", "-euo", "pipefail", "-c", steps)
+	cmd.Dir, cmd.Env, cmd.WaitDelay = dir, append(os.Environ(), env...), time.Second
 	var out, told bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &told
 	if err := cmd.Run(); err != nil {

@@ -12,8 +12,9 @@ import (
 // A page's blocks are run in order, as one shell script, in a copy of the
 // project. What stands before a block, on a line of its own, says otherwise:
 //
-//	<!-- apply -->          a manifest is applied; else it is a dry run at the server
-//	<!-- not run: why -->   it needs something that no test has
+//	<!-- apply -->                   a manifest is applied; else it is a dry run at the server
+//	<!-- patch: account/default -->  a part of a manifest is given to kubectl patch, as a dry run
+//	<!-- not run: why -->            it needs something that no test has
 //
 // and what stands at the top of a page says what its reader has done before:
 //
@@ -23,13 +24,14 @@ import (
 var (
 	fence  = regexp.MustCompile("^```([a-z]*)$")
 	after  = regexp.MustCompile(`^<!-- after: (\S+) -->$`)
+	patch  = regexp.MustCompile(`^<!-- patch: (.+) -->$`)
 	notRun = regexp.MustCompile(`^<!-- not run: (.+) -->$`)
 	shown  = map[string]bool{"": true, "console": true, "text": true, "lua": true, "json": true, "go": true, "mermaid": true}
 )
 
 // script is what a page's reader does, and what they have done before.
 func script(path string) (string, error) {
-	content, err := os.ReadFile(path) //nolint:gosec // a page of the project
+	content, err := os.ReadFile(path)
 	if err != nil {
 		return "", err
 	}
@@ -76,6 +78,8 @@ func command(language, previous string, block []string) (string, error) {
 		return text, nil
 	case language == "yaml" && previous == "<!-- apply -->":
 		return "kubectl apply --server-side -f - <<'END'\n" + text + "\nEND", nil
+	case language == "yaml" && patch.MatchString(previous):
+		return "kubectl patch --type=merge --dry-run=server " + patch.FindStringSubmatch(previous)[1] + " --patch-file=/dev/stdin <<'END'\n" + text + "\nEND", nil
 	case language == "yaml":
 		return "kubectl apply --server-side --dry-run=server -f - <<'END'\n" + text + "\nEND", nil
 	default:

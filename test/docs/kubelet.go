@@ -1,0 +1,97 @@
+package docs
+
+import (
+	"context"
+	"syscall"
+	"time"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/subaccount-operator/subaccount-operator/test/devplane"
+	"github.com/subaccount-operator/subaccount-operator/test/process"
+)
+
+// kubelet stands in for a node: it runs the operator's Deployment, whoever
+// installs it, as a process, with the Deployment's arguments and as its
+// ServiceAccount, and says in its status that it runs.
+type kubelet struct {
+	plane  *devplane.Plane
+	k8s    client.Client
+	binary string
+	more   []string // arguments
+	logs   *process.Log
+
+	manager *process.Process
+	runs    identity // what the manager was started for
+}
+
+// identity changes when what runs is to be started anew.
+type identity struct {
+	deployment, account types.UID
+	generation          int64
+}
+
+// run runs until the context ends, and then ends the manager.
+func (k *kubelet) run(ctx context.Context) {
+	for ctx.Err() == nil {
+		if err := k.look(ctx); err != nil && ctx.Err() == nil {
+			_, _ = k.logs.Write([]byte("kubelet: " + err.Error() + "\n"))
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(200 * time.Millisecond):
+		}
+	}
+	k.stop()
+}
+
+func (k *kubelet) look(ctx context.Context) error {
+	var all appsv1.DeploymentList
+	if err := k.k8s.List(ctx, &all, client.MatchingLabels{"app.kubernetes.io/name": "subaccount-operator"}); err != nil {
+		return err
+	}
+	if len(all.Items) == 0 || all.Items[0].DeletionTimestamp != nil {
+		k.stop()
+		return nil
+	}
+	d := &all.Items[0]
+	pod := d.Spec.Template.Spec
+	account := &corev1.ServiceAccount{}
+	if err := k.k8s.Get(ctx, client.ObjectKey{Namespace: d.Namespace, Name: pod.ServiceAccountName}, account); err != nil {
+		return err
+	}
+	if wanted := (identity{d.UID, account.UID, d.Generation}); k.manager == nil || wanted != k.runs {
+		k.stop()
+		kubeconfig, err := k.plane.ServiceAccount(ctx, d.Namespace, account.Name)
+		if err != nil {
+			return err
+		}
+		env := []string{"KUBECONFIG=" + kubeconfig, "POD_NAMESPACE=" + d.Namespace}
+		if k.manager, err = process.Start(k.logs, env, k.binary, append(pod.Containers[0].Args, k.more...)...); err != nil {
+			return err
+		}
+		k.runs = wanted
+	}
+	if d.Status.ObservedGeneration == d.Generation {
+		return nil
+	}
+	n := *d.Spec.Replicas
+	d.Status = appsv1.DeploymentStatus{
+		ObservedGeneration: d.Generation, Replicas: n, UpdatedReplicas: n, ReadyReplicas: n, AvailableReplicas: n,
+		Conditions: []appsv1.DeploymentCondition{
+			{Type: appsv1.DeploymentAvailable, Status: corev1.ConditionTrue, Reason: "MinimumReplicasAvailable"},
+			{Type: appsv1.DeploymentProgressing, Status: corev1.ConditionTrue, Reason: "NewReplicaSetAvailable"},
+		},
+	}
+	return k.k8s.Status().Update(ctx, d)
+}
+
+func (k *kubelet) stop() {
+	if k.manager != nil {
+		_ = k.manager.Stop(syscall.SIGTERM)
+		k.manager = nil
+	}
+}
