@@ -26,8 +26,10 @@ help: ## This list.
 ##@ Development
 
 .PHONY: generate
-generate: ## Write the deepcopy code.
+generate: ## Write the deepcopy code and the API reference.
 	go tool controller-gen object paths=./api/...
+	@tool=$$(./hack/tools/tool.sh crd-ref-docs) && "$$tool" --config hack/apidocs.yaml --source-path api/v1alpha1 \
+		--renderer markdown --output-path docs/spec/api.md --log-level ERROR
 
 .PHONY: manifests
 manifests: ## Write the CRDs and the manager's ClusterRole from the markers in the code.
@@ -38,7 +40,6 @@ manifests: ## Write the CRDs and the manager's ClusterRole from the markers in t
 		go tool controller-gen rbac:roleName=manager-role paths=./internal/controller/... output:rbac:artifacts:config=config/rbac; \
 	fi
 
-# Rules and dashboard are copied once they exist.
 CHART := charts/subaccount-operator
 .PHONY: chart
 chart: ## Copy into the Helm chart what it takes from config/.
@@ -48,7 +49,7 @@ chart: ## Copy into the Helm chart what it takes from config/.
 	cp config/rbac/*role*.yaml $(CHART)/files/rbac
 	cp config/admission/status_writers.yaml config/adoption-policy/authid_namespaces.yaml $(CHART)/files/admission
 	cp config/network-policy/manager.yaml $(CHART)/files/networkpolicy.yaml
-	cp $(wildcard config/prometheus/monitor.yaml config/prometheus/rules.yaml config/grafana/dashboard.json) $(CHART)/files/monitoring
+	cp config/prometheus/monitor.yaml config/prometheus/rules.yaml config/grafana/dashboard.json $(CHART)/files/monitoring
 
 .PHONY: fmt
 fmt: ## Format the code.
@@ -58,11 +59,7 @@ fmt: ## Format the code.
 build: ## Build the programs into bin/.
 	$(GO_BUILD) -o bin/manager ./cmd
 	$(GO_BUILD) -o bin/plivo-sim ./cmd/plivo-sim
-	@# The plugin is a later issue's.
-	@if [ -d cmd/kubectl-plivo ]; then \
-		echo "building bin/kubectl-plivo"; \
-		$(GO_BUILD) -o bin/kubectl-plivo ./cmd/kubectl-plivo; \
-	fi
+	$(GO_BUILD) -o bin/kubectl-plivo ./cmd/kubectl-plivo
 
 .PHONY: assets
 assets: ## Find, fetch or build etcd, kube-apiserver, kubectl, kube-controller-manager; prints their folder.
@@ -124,6 +121,23 @@ sbom: build ## Write dist/sbom.json, the CycloneDX bill of materials of the mana
 .PHONY: reproducible
 reproducible: ## Build the commit twice, from nothing, and compare.
 	@./hack/reproducible.sh
+
+PLUGIN_PLATFORMS := linux/amd64 linux/arm64 darwin/amd64 darwin/arm64 windows/amd64 windows/arm64
+.PHONY: release
+release: ## Write everything that release VERSION (v1.2.3) needs into dist/, but the image: make docker-build.
+	@[[ '$(VERSION)' =~ ^v[0-9]+\.[0-9]+\.[0-9]+(-[0-9A-Za-z.-]+)?$$ ]] || { echo "release: VERSION must be like v1.2.3" >&2; exit 1; }
+	rm -rf dist bin/release
+	$(MAKE) --no-print-directory dist sbom VERSION=$(VERSION)
+	@helm=$$(./hack/tools/tool.sh helm) && \
+		"$$helm" package $(CHART) --version $(VERSION:v%=%) --app-version $(VERSION) --destination dist
+	@set -e; for platform in $(PLUGIN_PLATFORMS); do \
+		os=$${platform%/*} arch=$${platform#*/} suffix=; \
+		if [ $$os = windows ]; then suffix=.exe; fi; \
+		echo "building kubectl-plivo for $$platform"; \
+		GOOS=$$os GOARCH=$$arch $(GO_BUILD) -o bin/release/$${os}_$$arch/kubectl-plivo$$suffix ./cmd/kubectl-plivo; \
+	done
+	go run ./hack/release -version $(VERSION) -binaries bin/release -dist dist
+	@echo "release $(VERSION):" && ls -1 dist
 
 .PHONY: demo
 demo: build ## Show it: a control plane, the simulated Plivo and the manager on this machine. ONCE=1 ends by itself.

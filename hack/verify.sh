@@ -14,14 +14,14 @@ files() { # what git knows or would add, as far as it is there
 
 tmp=$(mktemp -d)
 trap 'rm -rf "$tmp"' EXIT
-generated=(':(glob)**/zz_generated.*.go' config/crd/bases config/rbac/role.yaml)
+generated=(':(glob)**/zz_generated.*.go' config/crd/bases config/rbac/role.yaml charts/subaccount-operator/files)
 
 echo "==> generated files"
 mkdir "$tmp/tree"
 files . | tar --null -T - -cf - | tar -xf - -C "$tmp/tree"
 # Without them first: a file that nothing generates any more is stale too.
 files "${generated[@]}" | (cd "$tmp/tree" && xargs -0 rm -f)
-make --no-print-directory -C "$tmp/tree" generate manifests >"$tmp/log" 2>&1 || {
+make --no-print-directory -C "$tmp/tree" generate manifests chart >"$tmp/log" 2>&1 || {
 	cat "$tmp/log" >&2
 	echo "generating failed" >&2
 	exit 1
@@ -29,15 +29,16 @@ make --no-print-directory -C "$tmp/tree" generate manifests >"$tmp/log" 2>&1 || 
 # The copy is no repository: what was generated there is found by name.
 {
 	files "${generated[@]}" | tr '\0' '\n'
-	(cd "$tmp/tree" && find . \( -name 'zz_generated.*.go' -o -path './config/crd/bases/*' -o -path ./config/rbac/role.yaml \) -type f | sed 's|^\./||')
+	(cd "$tmp/tree" && find . \( -name 'zz_generated.*.go' -o -path './config/crd/bases/*' -o -path ./config/rbac/role.yaml \
+		-o -path './charts/subaccount-operator/files/*' \) -type f | sed 's|^\./||')
 } | sort -u >"$tmp/names"
 while IFS= read -r f; do
 	if [ ! -e "$tmp/tree/$f" ]; then
 		stale "$f: nothing generates it any more; remove it"
 	elif [ ! -e "$f" ]; then
-		stale "$f: is not there; run: make generate manifests"
+		stale "$f: is not there; run: make generate manifests chart"
 	elif ! diff -u --label "$f" --label "$f as generated" "$f" "$tmp/tree/$f"; then
-		stale "$f: is stale; run: make generate manifests"
+		stale "$f: is stale; run: make generate manifests chart"
 	fi
 done <"$tmp/names"
 

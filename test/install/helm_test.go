@@ -1,0 +1,207 @@
+package install
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+	appsv1 "k8s.io/api/apps/v1"
+	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/yaml"
+
+	"github.com/subaccount-operator/subaccount-operator/api/v1alpha1"
+	"github.com/subaccount-operator/subaccount-operator/internal/plivo/plivosim"
+)
+
+const (
+	operatorNamespace = "subaccount-operator-system"
+	deploymentName    = "subaccount-operator-controller-manager"
+)
+
+var _ = Describe("A release of the chart", func() {
+	It("keeps everything through upgrades, rollbacks, an uninstall and the way back", func() {
+		w := newWorld("team-a", "team-b")
+		values := func(budget string) string {
+			return w.values("defaultAccount: {create: true, credentialsSecretName: plivo, sweepInterval: 10s, requestBudget: " + budget + "}\n")
+		}
+		upgrade := []string{"upgrade", "--install", "subaccount-operator", "--namespace", operatorNamespace, "--values", "-"}
+
+		By("installing, all in one command")
+		w.helm(values("200"), append(upgrade, "--create-namespace", chart)...)
+		w.credentials(operatorNamespace, "plivo")
+		m := w.start(operatorNamespace, deploymentName)
+		w.apply("old", "default", w.tenants...)
+		w.expectReady()
+		account, deployment := w.account("default"), w.deployment()
+		Expect(account.Spec.RequestBudget).To(BeEquivalentTo(200))
+		before := w.kept()
+		Expect(before).To(HaveLen(2 + 1 + 3*2)) // CRDs, the Account, and three of each of the two
+
+		By("upgrading to the next version, whose CRD has one more field")
+		w.helm(values("100"), append(upgrade, nextRevision())...)
+		m.end()
+		m = w.start(operatorNamespace, deploymentName)
+		w.expectServed()
+		Expect(w.kept()).To(Equal(before))
+		Expect(w.account("default").Spec.RequestBudget).To(BeEquivalentTo(100))
+		Expect(w.deployment().UID).To(Equal(deployment.UID))
+		Expect(w.deployment().Spec.Template.Spec.Containers[0].Image).To(HaveSuffix(":v9.9.9"))
+		Expect(w.fieldIsKnown("fromTheNextRevision")).To(BeTrue())
+
+		By("rolling back")
+		w.helm("", "rollback", "subaccount-operator", "1", "--namespace", operatorNamespace)
+		m.end()
+		m = w.start(operatorNamespace, deploymentName)
+		w.expectServed()
+		Expect(w.kept()).To(Equal(before))
+		Expect(w.deployment().UID).To(Equal(deployment.UID))
+		Expect(w.deployment().Spec.Template.Spec).To(Equal(deployment.Spec.Template.Spec))
+		Expect(w.fieldIsKnown("fromTheNextRevision")).To(BeFalse())
+		w.helm(values("150"), append(upgrade, chart)...)
+		Expect(w.account("default").Spec.RequestBudget).To(BeEquivalentTo(150))
+
+		By("uninstalling under the running manager")
+		out := w.helm("", "uninstall", "subaccount-operator", "--namespace", operatorNamespace)
+		Expect(out).To(And(ContainSubstring("[Account] default"), ContainSubstring("[CustomResourceDefinition] subaccounts.plivo.subaccount-operator.dev")))
+		Expect(gone(w.k8s.Get(ctx, client.ObjectKeyFromObject(deployment), deployment))).To(BeTrue())
+		Eventually(m.Exited()).Should(BeClosed(), "it has no right left, not even to its lease")
+		Expect(w.kept()).To(Equal(before))
+
+		By("coming back")
+		w.helm(values("150"), append(upgrade, chart)...)
+		m = w.start(operatorNamespace, deploymentName)
+		w.expectServed()
+		Expect(w.kept()).To(Equal(before))
+		w.apply("new", "default", w.tenants...)
+		w.expectReady()
+		Expect([]int{w.sent(plivosim.OpCreate), w.sent(plivosim.OpDelete)}).To(Equal([]int{4, 0}))
+
+		By("removing all of it: the CRDs while the manager runs, then the release")
+		main := w.subaccounts()[0].Status.AccountID
+		there := w.sim.Subaccounts(main)
+		w.kubectl("", "delete", "crd", "-l", "app.kubernetes.io/name=subaccount-operator")
+		m.end()
+		w.helm("", "uninstall", "subaccount-operator", "--namespace", operatorNamespace)
+		Expect(w.sim.Subaccounts(main)).To(Equal(there))
+		Expect(w.sent(plivosim.OpDelete)).To(BeZero())
+		Eventually(w.leftovers).Should(BeEmpty())
+	})
+
+	It("with crds.keep: false takes the CRDs along, yet nothing at Plivo, and a new one lets the rest go", func() {
+		w := newWorld("team-a")
+		values := w.values("crds: {keep: false}\ndefaultAccount: {create: true, credentialsSecretName: plivo}\n")
+		install := []string{"upgrade", "--install", "subaccount-operator", chart, "--namespace", operatorNamespace, "--create-namespace", "--values", "-"}
+		w.helm(values, install...)
+		main := w.credentials(operatorNamespace, "plivo").StringData["auth_id"]
+		m := w.start(operatorNamespace, deploymentName)
+		w.apply("a", "default", w.tenants...)
+		w.expectReady()
+		there := w.sim.Subaccounts(main)
+		Expect(there).To(HaveLen(1))
+		m.end()
+		w.helm("", "uninstall", "subaccount-operator", "--namespace", operatorNamespace)
+		w.expectWaiting()
+
+		w.helm(values, install...)
+		m = w.start(operatorNamespace, deploymentName)
+		w.kubectl("", "wait", "--for=delete", "--timeout=60s", "crd/subaccounts."+v1alpha1.Group)
+		_ = m.Stop(syscall.SIGTERM) // what it watches is gone
+		w.helm("", "uninstall", "subaccount-operator", "--namespace", operatorNamespace)
+		Eventually(w.leftovers).Should(BeEmpty())
+		Expect(w.sim.Subaccounts(main)).To(Equal(there))
+		Expect(w.sent(plivosim.OpDelete)).To(BeZero())
+	})
+
+	It("lives beside another one in another namespace", func() {
+		w := newWorld("team-a", "team-b")
+		w.install("one", "team-a", `
+admissionPolicy: {extraStatusWriters: ["system:serviceaccount:two:op-two-subaccount-operator-manager"]}`)
+		w.install("two", "team-b", `
+crds: {enabled: false}
+admissionPolicy: {extraStatusWriters: ["system:serviceaccount:one:op-one-subaccount-operator-manager"]}`)
+		mainOne, mainTwo := w.credentials("one", "plivo").StringData["auth_id"], w.credentials("two", "plivo").StringData["auth_id"]
+		one := w.start("one", "op-one-subaccount-operator-controller-manager")
+		two := w.start("two", "op-two-subaccount-operator-controller-manager")
+		w.apply("a", "one", "team-a")
+		w.apply("b", "two", "team-b")
+		w.expectServed()
+		Expect(w.sim.Subaccounts(mainOne)).To(HaveLen(1))
+		Expect(w.sim.Subaccounts(mainTwo)).To(HaveLen(1))
+		_, err := w.plane.RunKubectl(ctx, "", "patch", "plivosub", "a", "-n", "team-a", "--subresource=status", "--type=merge", "--patch", `{"status": {"name": "x"}}`)
+		Expect(err).To(MatchError(ContainSubstring("only the Subaccount operator writes the status")))
+		for _, m := range []*manager{one, two} {
+			m.end()
+		}
+	})
+})
+
+// values of a release that runs here.
+func (w *world) values(more string) string {
+	GinkgoHelper()
+	data, err := yaml.Marshal(map[string]any{"plivoBaseURL": w.simURL, "extraArgs": quick})
+	Expect(err).NotTo(HaveOccurred())
+	return string(data) + more
+}
+
+// install makes the release op-<namespace>, which serves one tenant by an
+// Account of its namespace's name.
+func (w *world) install(namespace, tenant, more string) {
+	GinkgoHelper()
+	w.helm(w.values(more), "install", "op-"+namespace, chart, "--namespace", namespace, "--create-namespace", "--values", "-",
+		"--set", "watchNamespaces={"+tenant+"},accountSelector=shard="+namespace+",defaultAccount.create=true",
+		"--set", "defaultAccount.name="+namespace+",defaultAccount.credentialsSecretName=plivo,defaultAccount.labels.shard="+namespace)
+}
+
+// nextRevision is a copy of the chart as a later one could be.
+func nextRevision() string {
+	GinkgoHelper()
+	dir := filepath.Join(GinkgoT().TempDir(), "subaccount-operator")
+	Expect(os.CopyFS(dir, os.DirFS(chart))).To(Succeed())
+	edit := func(name, old, replacement string) {
+		path := filepath.Join(dir, name)
+		data, err := os.ReadFile(path)
+		Expect(err).NotTo(HaveOccurred())
+		Expect(strings.Count(string(data), old)).To(BeNumerically(">=", 1), name)
+		Expect(os.WriteFile(path, []byte(strings.Replace(string(data), old, replacement, 1)), 0o600)).To(Succeed())
+	}
+	edit("Chart.yaml", "\nversion: 0.0.0-dev", "\nversion: 9.9.9")
+	edit("Chart.yaml", "appVersion: v0.0.0-dev", "appVersion: v9.9.9")
+	edit("files/crds/plivo.subaccount-operator.dev_subaccounts.yaml",
+		"              suspend:\n", "              fromTheNextRevision:\n                type: string\n              suspend:\n")
+	return dir
+}
+
+// fieldIsKnown tells whether the CRD of Subaccounts has a field in spec.
+func (w *world) fieldIsKnown(name string) bool {
+	GinkgoHelper()
+	crd := &apiextensionsv1.CustomResourceDefinition{}
+	Expect(w.k8s.Get(ctx, types.NamespacedName{Name: "subaccounts." + v1alpha1.Group}, crd)).To(Succeed())
+	_, known := crd.Spec.Versions[0].Schema.OpenAPIV3Schema.Properties["spec"].Properties[name]
+	return known
+}
+
+func (w *world) account(name string) *v1alpha1.Account {
+	GinkgoHelper()
+	a := &v1alpha1.Account{}
+	Expect(w.k8s.Get(ctx, types.NamespacedName{Name: name}, a)).To(Succeed())
+	return a
+}
+
+func (w *world) deployment() *appsv1.Deployment {
+	GinkgoHelper()
+	d := &appsv1.Deployment{}
+	Expect(w.k8s.Get(ctx, types.NamespacedName{Namespace: operatorNamespace, Name: deploymentName}, d)).To(Succeed())
+	return d
+}
+
+// leftovers are objects of cluster scope that an uninstall has left.
+func (w *world) leftovers() string {
+	GinkgoHelper()
+	return w.kubectl("", "get", "crd,clusterrole,clusterrolebinding,validatingadmissionpolicy,validatingadmissionpolicybinding",
+		"-l", "app.kubernetes.io/name=subaccount-operator", "-o", "name")
+}

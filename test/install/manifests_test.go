@@ -1,0 +1,87 @@
+package install
+
+import (
+	"path/filepath"
+	"syscall"
+
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/subaccount-operator/subaccount-operator/internal/plivo/plivosim"
+)
+
+var _ = Describe("crds.yaml and install.yaml of a release", func() {
+	It("keep everything through an upgrade, the way back, a deletion of install.yaml and a new start", func() {
+		w := newWorld("team-a", "team-b")
+		first, next := dist("v1.0.0"), dist("v1.1.0")
+		args := append([]string{"--plivo-base-url", w.simURL}, quick...)
+
+		By("installing")
+		w.applyDist(first)
+		credentials := w.credentials(operatorNamespace, "plivo-main")
+		w.kubectl("", "apply", "-f", filepath.Join(root, "config", "samples", "account.yaml"))
+		m := w.start(operatorNamespace, deploymentName, args...)
+		w.apply("a", "default", w.tenants...)
+		w.expectReady()
+		before, deployment := w.kept(), w.deployment()
+		Expect(before).To(HaveLen(2 + 1 + 3*2))
+
+		By("upgrading, and going back")
+		for _, version := range []struct{ dir, image string }{{next, ":v1.1.0"}, {first, ":v1.0.0"}} {
+			w.applyDist(version.dir)
+			m.end()
+			m = w.start(operatorNamespace, deploymentName, args...)
+			w.expectServed()
+			Expect(w.kept()).To(Equal(before))
+			Expect(w.deployment().UID).To(Equal(deployment.UID))
+			Expect(w.deployment().Spec.Template.Spec.Containers[0].Image).To(HaveSuffix(version.image))
+		}
+
+		By("deleting install.yaml under the running manager")
+		w.kubectl("", "delete", "-f", filepath.Join(first, "install.yaml"))
+		Expect(gone(w.k8s.Get(ctx, client.ObjectKeyFromObject(deployment), deployment))).To(BeTrue())
+		Eventually(m.Exited()).Should(BeClosed(), "it has no right left, not even to its lease")
+		Expect(w.kept()).To(Equal(before))
+
+		By("coming back")
+		w.applyDist(first)
+		Expect(w.k8s.Create(ctx, credentials)).To(Succeed()) // they were in the namespace that went
+		m = w.start(operatorNamespace, deploymentName, args...)
+		w.expectServed()
+		Expect(w.kept()).To(Equal(before))
+
+		By("removing all of it in the wrong order, the CRDs after the manager, and mending that")
+		there := w.sim.Subaccounts(credentials.StringData["auth_id"])
+		m.end()
+		w.kubectl("", "delete", "-f", filepath.Join(first, "install.yaml"))
+		w.kubectl("", "delete", "--wait=false", "-f", filepath.Join(first, "crds.yaml"))
+		w.expectWaiting()
+		w.applyDist(first)
+		m = w.start(operatorNamespace, deploymentName, args...)
+		w.kubectl("", "wait", "--for=delete", "--timeout=60s", "-f", filepath.Join(first, "crds.yaml"))
+		_ = m.Stop(syscall.SIGTERM) // what it watches is gone
+		w.kubectl("", "delete", "-f", filepath.Join(first, "install.yaml"))
+		Eventually(w.leftovers).Should(BeEmpty())
+		Expect(w.sim.Subaccounts(credentials.StringData["auth_id"])).To(Equal(there))
+		Expect([]int{w.sent(plivosim.OpCreate), w.sent(plivosim.OpDelete)}).To(Equal([]int{2, 0}))
+	})
+})
+
+// dist is the folder that `make dist` writes.
+func dist(version string) string {
+	GinkgoHelper()
+	dir := GinkgoT().TempDir()
+	_, err := run([]string{"MAKEFLAGS="}, "", "make", "dist", "VERSION="+version, "DIST="+dir)
+	Expect(err).NotTo(HaveOccurred())
+	return dir
+}
+
+// applyDist installs as docs/install.md says.
+func (w *world) applyDist(dir string) {
+	GinkgoHelper()
+	crds := filepath.Join(dir, "crds.yaml")
+	w.kubectl("", "apply", "--server-side", "-f", crds)
+	w.kubectl("", "wait", "--for=condition=Established", "-f", crds)
+	w.kubectl("", "apply", "--server-side", "-f", filepath.Join(dir, "install.yaml"))
+}

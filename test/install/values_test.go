@@ -1,0 +1,217 @@
+package install
+
+import (
+	"encoding/json"
+	"slices"
+	"time"
+
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/subaccount-operator/subaccount-operator/api/v1alpha1"
+)
+
+var _ = Describe("The chart's values", Ordered, ContinueOnFailure, func() {
+	BeforeAll(func() {
+		for _, name := range []string{"ops", "team-a", "team-b"} {
+			_, err := dryPlane.RunKubectl(ctx, "", "create", "namespace", name)
+			Expect(err).NotTo(HaveOccurred())
+		}
+		_, err := dryPlane.RunKubectl(ctx, "", "label", "namespace", "ops", "pod-security.kubernetes.io/enforce=restricted")
+		Expect(err).NotTo(HaveOccurred())
+	})
+
+	// Each rendering is one that the API server would take, a pod that pod
+	// security lets in, and arguments that the manager knows.
+	DescribeTable("render to what installs", func(values string, check func(all objects, manager *corev1.Container)) {
+		text, err := template("op", "ops", values)
+		Expect(err).NotTo(HaveOccurred())
+		_, err = dryPlane.RunKubectl(ctx, text, "apply", "--server-side", "--force-conflicts", "--dry-run=server", "-f", "-")
+		Expect(err).NotTo(HaveOccurred())
+		all := parse(text)
+		pod := all.pod()
+		data, err := json.Marshal(pod)
+		Expect(err).NotTo(HaveOccurred())
+		_, err = dryPlane.RunKubectl(ctx, string(data), "create", "--dry-run=server", "-f", "-")
+		Expect(err).NotTo(HaveOccurred())
+		manager := &pod.Spec.Containers[0]
+		out, err := run(nil, "", managerBinary, append(slices.Clone(manager.Args), "--version")...)
+		Expect(err).NotTo(HaveOccurred())
+		Expect(out).To(HavePrefix("subaccount-operator "))
+		check(all, manager)
+	},
+		Entry("by default", ``, func(all objects, manager *corev1.Container) {
+			Expect(manager.Image).To(Equal("ghcr.io/subaccount-operator/subaccount-operator:v0.0.0-dev"))
+			Expect(all.of("CustomResourceDefinition")).To(HaveLen(2))
+			for _, crd := range all.of("CustomResourceDefinition") {
+				Expect(crd.GetAnnotations()).To(HaveKeyWithValue("helm.sh/resource-policy", "keep"))
+			}
+			for _, kind := range []string{"Account", "Secret", "ServiceMonitor", "PrometheusRule", "ConfigMap", "NetworkPolicy", "PodDisruptionBudget"} {
+				Expect(all.of(kind)).To(BeEmpty())
+			}
+			Expect(all.writers()).To(Equal(`["system:serviceaccount:ops:op-subaccount-operator-manager"]`))
+			Expect(all.mayReadSecrets()).To(ConsistOf("ClusterRole/", "Role/ops"))
+		}),
+		Entry("without CRDs", `crds: {enabled: false}`, func(all objects, _ *corev1.Container) {
+			Expect(all.of("CustomResourceDefinition")).To(BeEmpty())
+		}),
+		Entry("with CRDs that go with the release", `crds: {keep: false}`, func(all objects, _ *corev1.Container) {
+			for _, crd := range all.of("CustomResourceDefinition") {
+				Expect(crd.GetAnnotations()).NotTo(HaveKey("helm.sh/resource-policy"))
+			}
+		}),
+		Entry("with a default Account", `defaultAccount: {create: true, credentialsSecretName: plivo}`, func(all objects, _ *corev1.Container) {
+			a := all.account()
+			Expect(a.Name).To(Equal("default"))
+			Expect(a.Annotations).To(Equal(map[string]string{"helm.sh/resource-policy": "keep"}))
+			Expect(a.Spec).To(Equal(v1alpha1.AccountSpec{
+				CredentialsSecretRef: v1alpha1.CredentialsSecretReference{Name: "plivo"}, NamespaceSelector: &metav1.LabelSelector{},
+			}))
+		}),
+		Entry("with all of a default Account", `
+accountSelector: shard in (a,b)
+defaultAccount:
+  create: true
+  name: main
+  credentialsSecretName: plivo
+  labels: {shard: a}
+  namespaceSelector: {matchLabels: {plivo: "yes"}}
+  requestBudget: 250
+  sweepInterval: 10m
+  adoption: [{namespace: team-a, authIDs: [SAXXXXXXXXXXXXXXXXXX]}]`, func(all objects, manager *corev1.Container) {
+			Expect(manager.Args).To(ContainElement("--account-selector=shard in (a,b)"))
+			a := all.account()
+			Expect(a.Name).To(Equal("main"))
+			Expect(a.Labels).To(HaveKeyWithValue("shard", "a"))
+			Expect(a.Spec.NamespaceSelector.MatchLabels).To(HaveKey("plivo"))
+			Expect(a.Spec.RequestBudget).To(BeEquivalentTo(250))
+			Expect(a.Spec.SweepInterval.Duration).To(Equal(10 * time.Minute))
+			Expect(a.Spec.Adoption).To(Equal([]v1alpha1.AdoptionGrant{{Namespace: "team-a", AuthIDs: []string{"SAXXXXXXXXXXXXXXXXXX"}}}))
+		}),
+		Entry("for some namespaces", `watchNamespaces: [team-a, team-b]`, func(all objects, manager *corev1.Container) {
+			Expect(manager.Args).To(ContainElement("--namespaces=team-a,team-b"))
+			Expect(all.mayReadSecrets()).To(ConsistOf("Role/ops", "Role/team-a", "Role/team-b"))
+		}),
+		Entry("with replicas", `{replicaCount: 3, podDisruptionBudget: {enabled: true, maxUnavailable: 50%}}`, func(all objects, manager *corev1.Container) {
+			Expect(all.deployment().Spec.Replicas).To(HaveValue(BeEquivalentTo(3)))
+			Expect(manager.Args).To(ContainElement("--leader-elect"))
+			Expect(all.field("PodDisruptionBudget", "spec", "maxUnavailable")).To(Equal("50%"))
+			Expect(all.field("PodDisruptionBudget", "spec", "selector", "matchLabels")).To(HaveKeyWithValue("app.kubernetes.io/instance", "op"))
+		}),
+		Entry("with a Plivo elsewhere, and further arguments", `
+plivoBaseURL: https://plivo.example.com/eu
+extraArgs: [--plivo-timeout=5s, --zap-log-level=debug]`, func(_ objects, manager *corev1.Container) {
+			Expect(manager.Args).To(ContainElements("--plivo-base-url=https://plivo.example.com/eu", "--plivo-timeout=5s", "--zap-log-level=debug"))
+		}),
+		Entry("for the Prometheus operator and Grafana", `
+serviceMonitor: {enabled: true, interval: 30s, labels: {release: prometheus}}
+prometheusRule: {enabled: true, labels: {release: prometheus}}
+dashboards: {enabled: true, annotations: {grafana_folder: Plivo}}`, func(all objects, _ *corev1.Container) {
+			Expect(all.of("ServiceMonitor")[0].GetLabels()).To(HaveKeyWithValue("release", "prometheus"))
+			Expect(all.field("ServiceMonitor", "spec", "endpoints")).To(ConsistOf(And(
+				HaveKeyWithValue("interval", "30s"), HaveKeyWithValue("scheme", "https"), HaveKeyWithValue("port", "https"))))
+			Expect(all.of("Service")[0].GetLabels()).To(HaveKeyWithValue("app.kubernetes.io/component", "metrics"))
+			Expect(all.field("ServiceMonitor", "spec", "selector", "matchLabels")).To(Equal(map[string]any{
+				"app.kubernetes.io/name": "subaccount-operator", "app.kubernetes.io/instance": "op", "app.kubernetes.io/component": "metrics",
+			}))
+			Expect(all.of("PrometheusRule")[0].GetLabels()).To(HaveKeyWithValue("release", "prometheus"))
+			Expect(all.field("PrometheusRule", "spec", "groups")).NotTo(BeEmpty())
+			dashboard := all.of("ConfigMap")[0]
+			Expect(dashboard.GetLabels()).To(HaveKeyWithValue("grafana_dashboard", "1"))
+			Expect(dashboard.GetAnnotations()).To(HaveKeyWithValue("grafana_folder", "Plivo"))
+			text := all.field("ConfigMap", "data").(map[string]any)["op-subaccount-operator.json"]
+			Expect(json.Valid([]byte(text.(string)))).To(BeTrue())
+		}),
+		Entry("with a network policy", `
+networkPolicy: {enabled: true, extraEgress: [{ports: [{port: 3128}]}]}`, func(all objects, _ *corev1.Container) {
+			Expect(all.field("NetworkPolicy", "spec", "podSelector", "matchLabels")).To(HaveKeyWithValue("app.kubernetes.io/instance", "op"))
+			Expect(all.field("NetworkPolicy", "spec", "egress")).To(HaveLen(3))
+		}),
+		Entry("without admission policies", `admissionPolicy: {enabled: false}`, func(all objects, _ *corev1.Container) {
+			Expect(all.of("ValidatingAdmissionPolicy")).To(BeEmpty())
+			Expect(all.of("ValidatingAdmissionPolicyBinding")).To(BeEmpty())
+		}),
+		Entry("with further writers of status, and the adoption policy", `
+admissionPolicy: {extraStatusWriters: ["system:serviceaccount:velero:velero"]}
+adoptionPolicy: {enabled: true}`, func(all objects, _ *corev1.Container) {
+			Expect(all.writers()).To(Equal(`["system:serviceaccount:ops:op-subaccount-operator-manager","system:serviceaccount:velero:velero"]`))
+			Expect(all.of("ValidatingAdmissionPolicy")).To(HaveLen(2))
+			for _, binding := range all.of("ValidatingAdmissionPolicyBinding") {
+				Expect(binding.Object["spec"]).To(HaveKeyWithValue("policyName", binding.GetName()))
+			}
+		}),
+		Entry("under other names and an account of one's own", `
+fullnameOverride: plivo
+nameOverride: plivo-operator
+commonLabels: {team: platform}
+serviceAccount: {create: false, name: own}`, func(all objects, _ *corev1.Container) {
+			Expect(all.deployment().Name).To(Equal("plivo-controller-manager"))
+			Expect(all.deployment().Labels).To(HaveKeyWithValue("team", "platform"))
+			Expect(all.of("ServiceAccount")).To(BeEmpty())
+			Expect(all.pod().Spec.ServiceAccountName).To(Equal("own"))
+			Expect(all.writers()).To(Equal(`["system:serviceaccount:ops:own"]`))
+			Expect(all.mayReadSecrets()).NotTo(BeEmpty())
+		}),
+		Entry("with all that a pod can be given", `
+image: {repository: registry.example.com/plivo, digest: "sha256:0000000000000000000000000000000000000000000000000000000000000000", tag: ignored, pullPolicy: Always}
+imagePullSecrets: [{name: registry}]
+serviceAccount: {annotations: {example.com/role: plivo}}
+podAnnotations: {example.com/scrape: "no"}
+podLabels: {team: platform}
+resources: {limits: {memory: 1Gi}}
+priorityClassName: system-cluster-critical
+nodeSelector: {kubernetes.io/os: linux}
+tolerations: [{operator: Exists}]
+affinity: {nodeAffinity: {requiredDuringSchedulingIgnoredDuringExecution: {nodeSelectorTerms: [{matchExpressions: [{key: zone, operator: Exists}]}]}}}
+topologySpreadConstraints: [{maxSkew: 1, topologyKey: zone, whenUnsatisfiable: ScheduleAnyway}]
+extraEnv: [{name: HTTPS_PROXY, value: "http://proxy:3128"}, {name: SSL_CERT_FILE, value: /ca/ca.crt}]
+extraVolumes: [{name: ca, configMap: {name: ca}}]
+extraVolumeMounts: [{name: ca, mountPath: /ca, readOnly: true}]
+commonLabels: {team: platform}`, func(all objects, manager *corev1.Container) {
+			Expect(manager.Image).To(Equal("registry.example.com/plivo@sha256:0000000000000000000000000000000000000000000000000000000000000000"))
+			Expect(manager.ImagePullPolicy).To(Equal(corev1.PullAlways))
+			Expect(manager.Env).To(ContainElement(corev1.EnvVar{Name: "HTTPS_PROXY", Value: "http://proxy:3128"}))
+			Expect(manager.VolumeMounts).To(HaveLen(1))
+			Expect(manager.Resources.Limits.Memory().String()).To(Equal("1Gi"))
+			pod := all.pod()
+			Expect(pod.Labels).To(HaveKeyWithValue("team", "platform"))
+			Expect(pod.Annotations).To(HaveKey("example.com/scrape"))
+			Expect(pod.Spec.Volumes).To(HaveLen(1))
+			Expect(pod.Spec.ImagePullSecrets).To(HaveLen(1))
+			Expect(pod.Spec.PriorityClassName).To(Equal("system-cluster-critical"))
+			Expect(pod.Spec.NodeSelector).NotTo(BeEmpty())
+			Expect(pod.Spec.Tolerations).NotTo(BeEmpty())
+			Expect(pod.Spec.Affinity.NodeAffinity).NotTo(BeNil())
+			Expect(pod.Spec.TopologySpreadConstraints).To(HaveLen(1))
+		}),
+	)
+
+	DescribeTable("that make no sense are refused", func(values, where string) {
+		_, err := template("op", "ops", values)
+		Expect(err).To(MatchError(ContainSubstring("values don't meet the specifications of the schema")))
+		Expect(err).To(MatchError(ContainSubstring(where)))
+	},
+		Entry("a misspelt name", `replicas: 2`, "'replicas' not allowed"),
+		Entry("a misspelt name further down", `crds: {install: true}`, "at '/crds'"),
+		Entry("a number as text", `replicaCount: "2"`, "at '/replicaCount'"),
+		Entry("less than none", `replicaCount: -1`, "at '/replicaCount'"),
+		Entry("credentials over plain http", `plivoBaseURL: http://plivo.example.com`, "at '/plivoBaseURL'"),
+		Entry("no URL", `plivoBaseURL: api.plivo.com`, "at '/plivoBaseURL'"),
+		Entry("a user in the URL", `plivoBaseURL: https://me:secret@plivo.example.com`, "at '/plivoBaseURL'"),
+		Entry("a default Account without credentials", `defaultAccount: {create: true}`, "at '/defaultAccount/credentialsSecretName'"),
+		Entry("more than Plivo allows", `defaultAccount: {requestBudget: 301}`, "at '/defaultAccount/requestBudget'"),
+		Entry("a time without a unit", `defaultAccount: {sweepInterval: "300"}`, "at '/defaultAccount/sweepInterval'"),
+		Entry("a grant of no subaccount's ID", `defaultAccount: {adoption: [{namespace: a, authIDs: [MAXXXXXXXXXXXXXXXXXX]}]}`, "at '/defaultAccount/adoption/0/authIDs/0'"),
+		Entry("namespaces as text", `watchNamespaces: team-a,team-b`, "at '/watchNamespaces'"),
+		Entry("no namespace's name", `watchNamespaces: ["team-*"]`, "at '/watchNamespaces/0'"),
+		Entry("a namespace twice", `watchNamespaces: [team-a, team-a]`, "at '/watchNamespaces'"),
+		Entry("half a digest", `image: {digest: "sha256:12"}`, "at '/image/digest'"),
+		Entry("no pull policy", `image: {pullPolicy: Sometimes}`, "at '/image/pullPolicy'"),
+		Entry("a switch as text", `networkPolicy: {enabled: "yes"}`, "at '/networkPolicy/enabled'"),
+		Entry("one writer as text", `admissionPolicy: {extraStatusWriters: velero}`, "at '/admissionPolicy/extraStatusWriters'"),
+		Entry("an argument that is no flag", `extraArgs: [debug]`, "at '/extraArgs/0'"),
+		Entry("environment as a map", `extraEnv: {HTTPS_PROXY: x}`, "at '/extraEnv'"),
+	)
+})

@@ -1,0 +1,255 @@
+package install
+
+import (
+	"fmt"
+	"net/http/httptest"
+	"strings"
+	"syscall"
+
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
+	"k8s.io/utils/ptr"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/subaccount-operator/subaccount-operator/api/v1alpha1"
+	"github.com/subaccount-operator/subaccount-operator/internal/plivo/plivosim"
+	"github.com/subaccount-operator/subaccount-operator/test/devplane"
+	"github.com/subaccount-operator/subaccount-operator/test/process"
+)
+
+// quick are arguments that a test adds: a free port for each manager, and what
+// makes it hurry.
+var quick = []string{"--plivo-timeout=2s", "--metrics-bind-address=127.0.0.1:0", "--health-probe-bind-address=127.0.0.1:0"}
+
+// world is a cluster with nothing installed, a Plivo, and namespaces of tenants.
+type world struct {
+	plane   *devplane.Plane
+	k8s     client.Client
+	sim     *plivosim.Server
+	simURL  string
+	tenants []string
+}
+
+func newWorld(tenants ...string) *world {
+	GinkgoHelper()
+	w := &world{tenants: tenants, sim: plivosim.New(plivosim.Options{RateLimit: 300})}
+	w.plane = startPlane(devplane.Options{CRDs: []string{}, ControllerManager: true})
+	server := httptest.NewServer(w.sim)
+	DeferCleanup(server.CloseClientConnections)
+	w.simURL = server.URL
+	scheme := runtime.NewScheme()
+	for _, add := range []func(*runtime.Scheme) error{clientgoscheme.AddToScheme, apiextensionsv1.AddToScheme, v1alpha1.AddToScheme} {
+		Expect(add(scheme)).To(Succeed())
+	}
+	var err error
+	w.k8s, err = client.New(w.plane.Config, client.Options{Scheme: scheme})
+	Expect(err).NotTo(HaveOccurred())
+	for _, name := range tenants {
+		w.kubectl("", "create", "namespace", name)
+	}
+	return w
+}
+
+// kubectl and helm act as the administrator, and must succeed.
+func (w *world) kubectl(stdin string, args ...string) string {
+	GinkgoHelper()
+	out, err := w.plane.RunKubectl(ctx, stdin, args...)
+	Expect(err).NotTo(HaveOccurred())
+	return out
+}
+
+func (w *world) helm(values string, args ...string) string {
+	GinkgoHelper()
+	out, err := helm(w.plane.Kubeconfig, values, args...)
+	Expect(err).NotTo(HaveOccurred())
+	return out
+}
+
+// credentials makes a main account at Plivo and a Secret with its credentials.
+func (w *world) credentials(namespace, name string) *corev1.Secret {
+	GinkgoHelper()
+	mainID, token := w.sim.AddAccount()
+	secret := &corev1.Secret{
+		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name},
+		StringData: map[string]string{"auth_id": mainID, "auth_token": token},
+	}
+	Expect(w.k8s.Create(ctx, secret.DeepCopy())).To(Succeed())
+	return secret
+}
+
+// apply makes a Subaccount in each of these tenants' namespaces, under an Account.
+func (w *world) apply(name, account string, tenants ...string) {
+	GinkgoHelper()
+	for _, tenant := range tenants {
+		Expect(w.k8s.Create(ctx, &v1alpha1.Subaccount{
+			ObjectMeta: metav1.ObjectMeta{Namespace: tenant, Name: name},
+			Spec: v1alpha1.SubaccountSpec{
+				Name: ptr.To(tenant + " " + name), Enabled: ptr.To(true), AccountRef: v1alpha1.AccountReference{Name: account},
+			},
+		})).To(Succeed())
+	}
+}
+
+// expectReady waits until all are Ready as they are now.
+func (w *world) expectReady() {
+	GinkgoHelper()
+	for _, s := range w.subaccounts() {
+		Eventually(func(g Gomega) {
+			g.Expect(w.k8s.Get(ctx, client.ObjectKeyFromObject(&s), &s)).To(Succeed())
+			ready := meta.FindStatusCondition(s.Status.Conditions, "Ready")
+			g.Expect(ready).NotTo(BeNil())
+			g.Expect(ready.Status).To(Equal(metav1.ConditionTrue), ready.Message)
+			g.Expect(s.Status.ObservedGeneration).To(Equal(s.Generation))
+		}).Should(Succeed(), s.Namespace+"/"+s.Name)
+	}
+}
+
+// expectServed has the operator show that it works: a change of every
+// Subaccount reaches Plivo.
+func (w *world) expectServed() {
+	GinkgoHelper()
+	for _, s := range w.subaccounts() {
+		was := s.DeepCopy()
+		s.Spec.Enabled = ptr.To(!*s.Spec.Enabled)
+		Expect(w.k8s.Patch(ctx, &s, client.MergeFrom(was))).To(Succeed())
+	}
+	w.expectReady()
+	for _, s := range w.subaccounts() {
+		remote, ok := w.sim.Subaccount(s.Status.AccountID, s.Status.AuthID)
+		Expect(ok).To(BeTrue())
+		Expect(remote.Enabled).To(Equal(*s.Spec.Enabled))
+	}
+}
+
+// expectWaiting waits until all are being deleted, which only a manager ends.
+func (w *world) expectWaiting() {
+	GinkgoHelper()
+	for _, s := range w.subaccounts() {
+		Eventually(func(g Gomega) {
+			g.Expect(w.k8s.Get(ctx, client.ObjectKeyFromObject(&s), &s)).To(Succeed())
+			g.Expect(s.DeletionTimestamp).NotTo(BeNil())
+		}).Should(Succeed(), s.Namespace+"/"+s.Name)
+	}
+}
+
+func (w *world) subaccounts() []v1alpha1.Subaccount {
+	GinkgoHelper()
+	var all v1alpha1.SubaccountList
+	Expect(w.k8s.List(ctx, &all)).To(Succeed())
+	Expect(all.Items).NotTo(BeEmpty())
+	return all.Items
+}
+
+// kept is what no installation, upgrade or uninstall may change: the UIDs of
+// everything of ours, the tenants' Secrets whole, and who exists at Plivo.
+func (w *world) kept() map[string]string {
+	GinkgoHelper()
+	all := map[string]string{}
+	keep := func(o client.Object, kind, what string) {
+		Expect(o.GetDeletionTimestamp()).To(BeNil())
+		all[kind+" "+o.GetNamespace()+"/"+o.GetName()] = what
+	}
+	var crds apiextensionsv1.CustomResourceDefinitionList
+	var accounts v1alpha1.AccountList
+	Expect(w.k8s.List(ctx, &crds)).To(Succeed())
+	Expect(w.k8s.List(ctx, &accounts)).To(Succeed())
+	for i := range crds.Items {
+		keep(&crds.Items[i], "CRD", string(crds.Items[i].UID))
+	}
+	for i := range accounts.Items {
+		keep(&accounts.Items[i], "Account", string(accounts.Items[i].UID))
+	}
+	subaccounts := w.subaccounts()
+	for i := range subaccounts {
+		keep(&subaccounts[i], "Subaccount", string(subaccounts[i].UID)+" "+subaccounts[i].Status.AuthID)
+	}
+	for _, tenant := range w.tenants {
+		var secrets corev1.SecretList
+		Expect(w.k8s.List(ctx, &secrets, client.InNamespace(tenant))).To(Succeed())
+		for i := range secrets.Items {
+			keep(&secrets.Items[i], "Secret", fmt.Sprint(secrets.Items[i].UID, secrets.Items[i].Data))
+		}
+	}
+	for _, account := range w.accountIDs() {
+		for _, s := range w.sim.Subaccounts(account) {
+			all["at Plivo "+s.AuthID] = s.AuthToken
+		}
+	}
+	return all
+}
+
+func (w *world) accountIDs() []string {
+	ids := map[string]bool{}
+	for _, s := range w.subaccounts() {
+		ids[s.Status.AccountID] = true
+	}
+	var all []string
+	for id := range ids {
+		all = append(all, id)
+	}
+	return all
+}
+
+// sent counts calls to Plivo.
+func (w *world) sent(op plivosim.Op) int {
+	n := 0
+	for _, c := range w.sim.Calls() {
+		if c.Op == op {
+			n++
+		}
+	}
+	return n
+}
+
+// manager is a running manager.
+type manager struct {
+	*process.Process
+	log *process.Log
+}
+
+// start runs what a kubelet would: the container of a Deployment, as its
+// ServiceAccount.
+func (w *world) start(namespace, deployment string, more ...string) *manager {
+	GinkgoHelper()
+	d := &appsv1.Deployment{}
+	Expect(w.k8s.Get(ctx, client.ObjectKey{Namespace: namespace, Name: deployment}, d)).To(Succeed())
+	pod := d.Spec.Template.Spec
+	kubeconfig, err := w.plane.ServiceAccount(ctx, namespace, pod.ServiceAccountName)
+	Expect(err).NotTo(HaveOccurred())
+	env := []string{"KUBECONFIG=" + kubeconfig}
+	for _, e := range pod.Containers[0].Env {
+		if e.ValueFrom != nil {
+			Expect(e.ValueFrom.FieldRef.FieldPath).To(Equal("metadata.namespace"))
+			e.Value = namespace
+		}
+		env = append(env, e.Name+"="+e.Value)
+	}
+	m := &manager{log: &process.Log{}}
+	m.Process, err = process.Start(m.log, env, managerBinary, append(pod.Containers[0].Args, more...)...)
+	Expect(err).NotTo(HaveOccurred())
+	DeferCleanup(func() {
+		_ = m.Stop(syscall.SIGKILL)
+		if CurrentSpecReport().Failed() {
+			GinkgoWriter.Println(m.log)
+		}
+	})
+	return m
+}
+
+// end stops the manager as a kubelet does, and holds it to what it may do.
+func (m *manager) end() {
+	GinkgoHelper()
+	Expect(m.Stop(syscall.SIGTERM)).To(Succeed())
+	Expect(strings.Contains(m.log.String(), "is forbidden")).To(BeFalse(), m.log.String())
+}
+
+// gone tells whether a kind or an object is not there.
+func gone(err error) bool { return apierrors.IsNotFound(err) || meta.IsNoMatchError(err) }
