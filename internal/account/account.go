@@ -27,13 +27,14 @@ type Account struct {
 	inventory inventory
 	brake     brake
 	sweeper   sweeper
-	proved    time.Time // when an answer last proved the credentials good
-	failing   int       // calls in a row whose outcome is unknown
+	proved    time.Time               // when an answer last proved the credentials good
+	failing   map[plivo.Operation]int // calls of a kind in a row whose outcome is unknown
+	deletes   plivo.Deletes
 	counts    counts
 }
 
 func newAccount(name string, options *Options) *Account {
-	return &Account{name: name, options: options, inventory: newInventory(), sweeper: sweeper{wake: make(chan struct{}, 1), completed: time.Now()}}
+	return &Account{name: name, options: options, inventory: newInventory(), failing: map[plivo.Operation]int{}, sweeper: sweeper{wake: make(chan struct{}, 1), completed: time.Now()}}
 }
 
 func (a *Account) configure(ctx context.Context, c plivo.Credentials, budget *plivo.Budget, interval time.Duration) {
@@ -124,11 +125,15 @@ func (a *Account) Update(ctx context.Context, slot *plivo.Slot, accountID, authI
 
 // Delete deletes a subaccount.
 func (a *Account) Delete(ctx context.Context, slot *plivo.Slot, accountID, authID string, cascade bool) error {
+	a.mu.Lock()
+	a.deletes.Sent++
+	a.mu.Unlock()
 	err := a.send(ctx, slot, accountID, plivo.OperationDelete, func(ctx context.Context, c *plivo.Client) error {
 		return c.Delete(ctx, authID, cascade)
 	})
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	a.deletes.Ended++
 	if err == nil {
 		a.inventory.deleted(authID, time.Now())
 	}
@@ -198,8 +203,8 @@ func (a *Account) send(ctx context.Context, slot *plivo.Slot, accountID string, 
 		slot.Cancel()
 		return err
 	}
+	a.learn(client, op, err) // a pause begins before the next one is let go
 	slot.Done()
-	a.learn(client, op, err)
 	if plivo.IsKind(err, plivo.KindForbidden) {
 		return a.suspect(ctx, client, err)
 	}
@@ -217,6 +222,8 @@ func (a *Account) pass(accountID string) (*plivo.Client, error) {
 		return nil, notSent("the Account's credentials are another main account's")
 	case a.circuit.open:
 		return nil, notSent("the Account's credentials were refused")
+	case a.budget.Paused() > 0: // since the slot was given
+		return nil, &plivo.Error{Kind: plivo.KindRateLimited, Message: "the main account pauses"}
 	}
 	return a.client, nil
 }

@@ -2,6 +2,7 @@ package account
 
 import (
 	"context"
+	"net/http"
 	"time"
 
 	"github.com/subaccount-operator/subaccount-operator/internal/plivo"
@@ -14,8 +15,8 @@ type circuit struct {
 	message string
 }
 
-// failingFrom: so many calls in a row without an answer that says anything are
-// more than an accident.
+// failingFrom: so many calls of a kind in a row without an answer that says
+// anything are more than an accident, whatever becomes of the others.
 const failingFrom = 5
 
 // learn takes from an answer what it tells about the whole main account: that
@@ -31,11 +32,11 @@ func (a *Account) learn(client *plivo.Client, op plivo.Operation, err error) {
 	switch unknown := e != nil && e.Kind == plivo.KindUnknown; {
 	case op == plivo.OperationList: // holds no worker, and may work where nothing else does
 	case unknown:
-		a.failing++
+		a.failing[op]++
 	default:
-		a.failing = 0
+		delete(a.failing, op)
 	}
-	a.budget.OneByOne(a.failing >= failingFrom)
+	a.budget.OneByOne(a.fails())
 	switch {
 	case e == nil:
 		a.proved = time.Now()
@@ -43,11 +44,27 @@ func (a *Account) learn(client *plivo.Client, op plivo.Operation, err error) {
 			a.setCircuit(circuit{})
 		}
 	case e.Kind == plivo.KindNotFound, e.Kind == plivo.KindInvalid: // about this one call
-	case e.Kind == plivo.KindUnauthorized, e.Kind == plivo.KindForbidden && op == plivo.OperationList:
+	case refuses(op, e):
 		a.setCircuit(circuit{open: true, message: e.Message})
 	case e.Status == 429, e.RetryAfter > 0:
 		a.budget.Pause(time.Now().Add(max(e.RetryAfter, plivo.Window)))
 	}
+}
+
+func (a *Account) fails() bool {
+	for _, inARow := range a.failing {
+		if inARow >= failingFrom {
+			return true
+		}
+	}
+	return false
+}
+
+// refuses says whether an answer refuses the credentials and not the call. A 401
+// does whatever its body: what the call did is one question, and whether others
+// should be sent another.
+func refuses(op plivo.Operation, e *plivo.Error) bool {
+	return e.Status == http.StatusUnauthorized || e.Kind == plivo.KindForbidden && op == plivo.OperationList
 }
 
 func (a *Account) setCircuit(c circuit) {
@@ -58,31 +75,35 @@ func (a *Account) setCircuit(c circuit) {
 }
 
 // suspect follows a 403 to one call: if a probing list gets one too, it is the
-// credentials that are refused and not the call.
+// credentials that are refused, and if that is answered it is the call.
 func (a *Account) suspect(ctx context.Context, client *plivo.Client, refused error) error {
 	slot, err := a.Reserve(ctx)
 	if err != nil {
-		return refused
+		return refusedAs(plivo.KindUndecided, refused)
 	}
 	if _, err = a.pass(client.AccountID()); err != nil {
 		slot.Cancel()
 		if a.Usable().Refused { // somebody else's probing list was faster
-			return refusedToAll(refused)
+			return refusedAs(plivo.KindUnauthorized, refused)
 		}
-		return refused
+		return refusedAs(plivo.KindUndecided, refused)
 	}
 	_, err = client.List(ctx, 1, 0)
 	slot.Done()
 	a.learn(client, plivo.OperationList, err)
-	if plivo.IsKind(err, plivo.KindForbidden) || plivo.IsKind(err, plivo.KindUnauthorized) {
-		return refusedToAll(refused)
+	switch e := plivo.AsError(err); {
+	case e == nil:
+		return refused
+	case refuses(plivo.OperationList, e):
+		return refusedAs(plivo.KindUnauthorized, refused)
+	default:
+		return refusedAs(plivo.KindUndecided, refused)
 	}
-	return refused
 }
 
-// refusedToAll is a 403 to one call that stands for the credentials.
-func refusedToAll(refused error) error {
+// refusedAs is a 403 to one call, as what it has turned out to be.
+func refusedAs(kind plivo.Kind, refused error) error {
 	e := *plivo.AsError(refused)
-	e.Kind = plivo.KindUnauthorized
+	e.Kind = kind
 	return &e
 }

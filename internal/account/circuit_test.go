@@ -46,6 +46,26 @@ func TestRefusedCredentialsOpenTheCircuitForAllButOneProbe(t *testing.T) {
 	})
 }
 
+func TestA401RefusesTheCredentialsWhateverItsBody(t *testing.T) {
+	bubble(t, func(t *testing.T, r *rig) {
+		one := r.add(1)[0]
+		a := r.swept()
+		r.sim.Inject(plivosim.Fault{Status: 401, Body: plivosim.BodyEmpty})
+		_, err := get(t, a, mainID, one)
+		wantKind(t, err, plivo.KindUnknown) // what it did is another question
+		if !a.Usable().Refused {
+			t.Error("the circuit is closed")
+		}
+		time.Sleep(interval)
+		if a.Status().Outcome != OutcomeRefused {
+			t.Errorf("%+v", a.Status())
+		}
+		r.sim.ResetCalls()
+		time.Sleep(5 * interval)
+		r.wantCalls(plivosim.OpList, 5)
+	})
+}
+
 func TestNewCredentialsCloseTheCircuitAtOnce(t *testing.T) {
 	bubble(t, func(t *testing.T, r *rig) {
 		one := r.add(1)[0]
@@ -113,6 +133,7 @@ func TestA403ToOneCallIsHeldAgainstAProbingList(t *testing.T) {
 	}{
 		{"the list is answered", plivosim.Fault{Ops: []plivosim.Op{plivosim.OpGet}, Status: 403}, plivo.KindForbidden, false, 1},
 		{"the list gets 403 too", plivosim.Fault{Status: 403}, plivo.KindUnauthorized, true, 1},
+		{"the list tells nothing", plivosim.Fault{Ops: []plivosim.Op{plivosim.OpGet}, Status: 403}, plivo.KindUndecided, false, 1},
 		{"403 with no JSON proves nothing", plivosim.Fault{Status: 403, Body: plivosim.BodyHTML}, plivo.KindUnknown, false, 0},
 	}
 	for _, c := range cases {
@@ -120,6 +141,9 @@ func TestA403ToOneCallIsHeldAgainstAProbingList(t *testing.T) {
 			one := r.add(1)[0]
 			a := r.swept()
 			r.sim.Inject(c.fault)
+			if c.want == plivo.KindUndecided {
+				r.sim.Inject(plivosim.Fault{Ops: []plivosim.Op{plivosim.OpList}, Status: 500})
+			}
 			_, err := get(t, a, mainID, one)
 			wantKind(t, err, c.want)
 			if a.Usable().Refused != c.refused {

@@ -122,16 +122,12 @@ func (a *Account) run(ctx context.Context) {
 func (a *Account) sweep(ctx context.Context) {
 	a.mu.Lock()
 	client, started := a.client, time.Now()
-	class := plivo.ClassBackground
-	if !a.sweeper.wanted.IsZero() && !a.sweeper.wanted.After(started) {
-		class = plivo.ClassInteractive
-	}
 	a.sweeper.started = started
 	a.mu.Unlock()
 	if client == nil {
 		return
 	}
-	whole, err := a.readList(ctx, client, class)
+	whole, err := a.readList(ctx, client)
 
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -171,7 +167,7 @@ func outcome(whole bool, err error) (Outcome, string) {
 		return OutcomeComplete, ""
 	case e == nil:
 		return OutcomeChanging, "the list changed while it was read"
-	case e.Kind == plivo.KindUnauthorized, e.Kind == plivo.KindForbidden:
+	case refuses(plivo.OperationList, e):
 		return OutcomeRefused, e.Message
 	case e.Status == 429:
 		return OutcomeRateLimited, e.Message
@@ -181,9 +177,9 @@ func outcome(whole bool, err error) (Outcome, string) {
 }
 
 // readList reads page after page into the inventory.
-func (a *Account) readList(ctx context.Context, client *plivo.Client, class plivo.Class) (whole bool, err error) {
+func (a *Account) readList(ctx context.Context, client *plivo.Client) (whole bool, err error) {
 	return plivo.ReadList(func(offset int) (plivo.Page, error) {
-		page, asked, err := a.readPage(ctx, client, class, offset)
+		page, asked, err := a.insist(ctx, client, offset)
 		if err != nil {
 			return page, err
 		}
@@ -194,14 +190,36 @@ func (a *Account) readList(ctx context.Context, client *plivo.Client, class pliv
 		}
 		a.sweeper.progress = min(1, float64(offset+len(page.Subaccounts))/float64(max(1, page.Total)))
 		return page, nil
+	}, func() plivo.Deletes {
+		a.mu.Lock()
+		defer a.mu.Unlock()
+		return a.deletes
 	})
 }
 
-func (a *Account) readPage(ctx context.Context, client *plivo.Client, class plivo.Class, offset int) (plivo.Page, time.Time, error) {
-	a.mu.Lock()
-	budget := a.budget
-	a.mu.Unlock()
-	slot, err := budget.Acquire(ctx, class, "")
+// pageTries is how often a page is asked for, with a pause that grows by
+// pagePause: one accident must not cost all that was read before it. A sweep
+// that fails at its first page is tried again as a whole.
+const (
+	pageTries = 3
+	pagePause = time.Second
+)
+
+func (a *Account) insist(ctx context.Context, client *plivo.Client, offset int) (page plivo.Page, asked time.Time, err error) {
+	for try := 1; ; try++ {
+		page, asked, err = a.readPage(ctx, client, offset)
+		if err == nil || offset == 0 || try == pageTries || ctx.Err() != nil || refuses(plivo.OperationList, plivo.AsError(err)) {
+			return page, asked, err
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(time.Duration(try) * pagePause):
+		}
+	}
+}
+
+func (a *Account) readPage(ctx context.Context, client *plivo.Client, offset int) (plivo.Page, time.Time, error) {
+	slot, err := a.reservePage(ctx)
 	if err != nil {
 		return plivo.Page{}, time.Time{}, err
 	}
@@ -209,7 +227,19 @@ func (a *Account) readPage(ctx context.Context, client *plivo.Client, class pliv
 	defer cancel()
 	asked := time.Now()
 	page, err := client.List(ctx, plivo.MaxPageSize, offset)
-	slot.Done()
 	a.learn(client, plivo.OperationList, err)
+	slot.Done()
 	return page, asked, err
+}
+
+// reservePage waits for a place in the budget. A sweep that somebody waits for,
+// be it the next one, takes turns with the tenants and keeps the sweeps' share.
+func (a *Account) reservePage(ctx context.Context) (*plivo.Slot, error) {
+	a.mu.Lock()
+	budget, wanted := a.budget, a.sweeper.wanted
+	a.mu.Unlock()
+	if wanted.IsZero() || wanted.After(time.Now()) {
+		return budget.Acquire(ctx, plivo.ClassBackground, "")
+	}
+	return budget.Acquire(ctx, plivo.ClassInteractive, "", plivo.ClassBackground)
 }

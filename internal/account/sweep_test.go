@@ -36,12 +36,13 @@ func TestASweepIsCompleteOnlyIfNothingCanHaveBeenMissed(t *testing.T) {
 			s.Add(mainID, "new", true)
 		}},
 		{name: "longer than any list", subs: 1, fault: list(plivosim.Fault{Total: 3_000_000}), want: OutcomeFailed, requests: 1},
-		{name: "an error", subs: 45, fault: list(plivosim.Fault{Skip: 1, Status: 500}), want: OutcomeFailed, requests: 2},
-		{name: "a broken connection", subs: 45, fault: list(plivosim.Fault{Skip: 2, What: plivosim.Cut}), want: OutcomeFailed, requests: 3},
-		{name: "a limit", subs: 45, fault: list(plivosim.Fault{Skip: 1, Status: 429}), want: OutcomeRateLimited, requests: 2},
+		{name: "an error at the first page", subs: 45, fault: list(plivosim.Fault{Status: 500}), want: OutcomeFailed, requests: 1},
+		{name: "a broken connection", subs: 45, fault: list(plivosim.Fault{What: plivosim.Cut}), want: OutcomeFailed, requests: 1},
+		{name: "a limit", subs: 45, fault: list(plivosim.Fault{Status: 429}), want: OutcomeRateLimited, requests: 1},
 		{name: "refused with 401", subs: 1, fault: list(plivosim.Fault{Status: 401}), want: OutcomeRefused, requests: 1},
 		{name: "refused with 403", subs: 1, fault: list(plivosim.Fault{Status: 403}), want: OutcomeRefused, requests: 1},
-		{name: "401 that is no refusal", subs: 1, fault: list(plivosim.Fault{Status: 401, Body: plivosim.BodyHTML}), want: OutcomeFailed, requests: 1},
+		{name: "401 of any body", subs: 1, fault: list(plivosim.Fault{Status: 401, Body: plivosim.BodyHTML}), want: OutcomeRefused, requests: 1},
+		{name: "403 that may be anybody's", subs: 1, fault: list(plivosim.Fault{Status: 403, Body: plivosim.BodyHTML}), want: OutcomeFailed, requests: 1},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
@@ -76,6 +77,69 @@ func TestASweepIsCompleteOnlyIfNothingCanHaveBeenMissed(t *testing.T) {
 			})
 		})
 	}
+}
+
+func TestAnAccidentAtOnePageDoesNotCostTheOthers(t *testing.T) {
+	cases := []struct {
+		name     string
+		fault    plivosim.Fault
+		want     Outcome
+		requests int
+	}{
+		{"an error", plivosim.Fault{Status: 500, Times: 2}, OutcomeComplete, 5},
+		{"a broken connection", plivosim.Fault{What: plivosim.Cut, Times: 1}, OutcomeComplete, 4},
+		{"a limit", plivosim.Fault{Status: 429, Times: 1}, OutcomeComplete, 4},
+		{"more than accidents", plivosim.Fault{Status: 500, Times: 3}, OutcomeFailed, 4},
+		{"a refusal is none", plivosim.Fault{Status: 401, Times: 1}, OutcomeRefused, 2},
+	}
+	for _, c := range cases {
+		bubble(t, func(t *testing.T, r *rig) {
+			r.add(45)
+			c.fault.Skip = 1
+			r.sim.Inject(c.fault)
+			a := r.configure()
+			for a.Status().Outcome == OutcomeNone {
+				time.Sleep(100 * time.Millisecond)
+			}
+			if s := a.Status(); s.Outcome != c.want {
+				t.Errorf("%s: %s (%s)", c.name, s.Outcome, s.Message)
+			}
+			r.wantCalls(plivosim.OpList, c.requests)
+		})
+	}
+}
+
+// Whoever deletes subaccounts in a loop keeps no sweep from being complete, and
+// none from showing all that is there.
+func TestASweepIsCompleteWhateverWeDeleteMeanwhile(t *testing.T) {
+	bubble(t, func(t *testing.T, r *rig) {
+		ids := r.add(200) // the newest are listed first
+		a := r.swept()
+		deleting := true
+		r.before = func(int) {
+			if !deleting || len(ids) == 195 {
+				return
+			}
+			deleting = false // its own request comes here too
+			last := ids[len(ids)-1]
+			ids = ids[:len(ids)-1]
+			if err := remove(t, a, mainID, last, false); err != nil {
+				t.Error(err)
+			}
+			deleting = true
+		}
+		a.RequestSweep(time.Now())
+		time.Sleep(time.Minute)
+		if s := a.Status(); s.Complete != 2 || s.Outcome != OutcomeComplete || s.Total != len(ids) {
+			t.Errorf("%+v, want a second sweep that shows %d", s, len(ids))
+		}
+		for _, id := range ids {
+			if remote, _, _ := a.Remote(id); remote.IsAbsent() {
+				t.Errorf("%s is taken for absent", id)
+			}
+		}
+		r.wantCalls(plivosim.OpDelete, 5)
+	})
 }
 
 func TestASweepThatFailedIsRepeatedWithPatience(t *testing.T) {

@@ -38,6 +38,7 @@ type pass struct {
 // end gives back what the pass has reserved and not used. A call that was
 // announced and not sent will never be sent.
 func (p *pass) end() {
+	p.r.memory.asked(p.o.Object.UID)
 	if p.booked != nil {
 		p.booked.Cancel()
 	}
@@ -106,14 +107,19 @@ func (p *pass) readCRD(ctx context.Context) error {
 	return nil
 }
 
-// judgeClaim finds out on a live list who holds the authID.
+// judgeClaim finds out on a live list who holds the authID. Of several that ask
+// for one, a single pass at a time may go on to write its claim: the next one
+// then finds it on the list.
 func (p *pass) judgeClaim(ctx context.Context) error {
-	all, err := p.r.liveSubaccounts(ctx)
+	s, authID := p.o.Object, subaccount.Claimed(p.o.Object)
+	if s.Status.AuthID == "" && !p.r.memory.ask(authID, s.UID) {
+		return conflict("another Subaccount asks for " + authID + " at this moment")
+	}
+	holders, err := p.r.live(ctx, client.MatchingFields{selectAuthID: authID})
 	if err != nil {
 		return err
 	}
-	s, authID := p.o.Object, subaccount.Claimed(p.o.Object)
-	ours := subaccount.Holds(s, all)
+	ours := subaccount.Holds(s, holders)
 	if ours && s.Status.AuthID != "" {
 		p.r.memory.with(s, func(e *entry) { e.judged = authID })
 	}
@@ -221,7 +227,7 @@ func failure(step subaccount.Step, err error) *subaccount.Failure {
 		f.Kind = subaccount.FailureConflict
 	case apierrors.IsForbidden(err) && step == subaccount.StepReadSecret:
 		f.Kind = subaccount.FailureForbidden
-	case step == subaccount.StepWriteSecret:
+	case step == subaccount.StepWriteSecret, step == subaccount.StepRemoveSecret:
 		// A webhook may put anything into its words, the Secret's data among it.
 		f.Message = "the API server answers " + string(apierrors.ReasonForError(err))
 	}
@@ -238,8 +244,8 @@ func plivoFailure(e *plivo.Error) (subaccount.FailureKind, string) {
 		return subaccount.FailureRateLimited, "Plivo's rate limit is reached. The whole main account pauses; this is tried again by itself."
 	case plivo.KindUnknown:
 		return subaccount.FailureUnknown, "Plivo cannot be reached or fails: " + e.Error() + ". This is tried again by itself."
-	case plivo.KindNotFound, plivo.KindMethodNotAllowed:
-		return subaccount.FailureNotFound, "Plivo refused: " + e.Error() + ". This is tried again by itself."
+	case plivo.KindNotFound, plivo.KindMethodNotAllowed, plivo.KindUndecided:
+		return subaccount.FailureBesideTheSpec, "Plivo refused: " + e.Error() + ". This is tried again by itself."
 	default:
 		return subaccount.FailureRefused, "Plivo refused: " + e.Error() + ". Change the spec, or ask for another try with the annotation " +
 			v1alpha1.ReconcileRequestedAtAnnotation + "."

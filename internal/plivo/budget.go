@@ -134,23 +134,40 @@ func (b *Budget) Paused() time.Duration {
 
 // Acquire waits for a slot and returns a KindNotSent Error if the context ends
 // first. Tenants, named by any string, take turns within the interactive class.
-func (b *Budget) Acquire(ctx context.Context, class Class, tenant string) (*Slot, error) {
+// Who waits in other classes also takes the slot that comes first.
+func (b *Budget) Acquire(ctx context.Context, class Class, tenant string, also ...Class) (*Slot, error) {
 	late := &Error{Kind: KindNotSent, Message: "no free place in the request budget in time"}
 	if ctx.Err() != nil {
 		return nil, late
 	}
-	got := make(chan *Slot, 1)
-	cancel := b.Book(class, tenant, func(s *Slot) { got <- s })
+	classes := append([]Class{class}, also...)
+	got := make(chan *Slot, len(classes))
+	cancels := make([]func() bool, len(classes))
+	for i, c := range classes {
+		cancels[i] = b.Book(c, tenant, func(s *Slot) { got <- s })
+	}
+	var slot *Slot
 	select {
-	case s := <-got:
-		s.Take()
-		return s, nil
+	case slot = <-got:
 	case <-ctx.Done():
 	}
-	if !cancel() { // granted at the same moment: given back unused
+	granted := 0
+	for _, cancel := range cancels {
+		if !cancel() {
+			granted++
+		}
+	}
+	if slot != nil {
+		granted--
+	}
+	for range granted { // at the same moment: given back unused
 		(<-got).Cancel()
 	}
-	return nil, late
+	if slot == nil {
+		return nil, late
+	}
+	slot.Take()
+	return slot, nil
 }
 
 // Book asks for a slot without waiting for it: granted is called with it,

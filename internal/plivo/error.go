@@ -23,6 +23,9 @@ const (
 	KindUnauthorized
 	// KindForbidden: 403, likewise.
 	KindForbidden
+	// KindUndecided: 403, likewise, of which nobody knows whether it refuses this
+	// call or the credentials.
+	KindUndecided
 	// KindNotFound: 404, likewise.
 	KindNotFound
 	// KindMethodNotAllowed: 405, likewise.
@@ -33,7 +36,7 @@ const (
 
 var kindNames = map[Kind]string{
 	KindUnknown: "unknown", KindNotSent: "not_sent", KindInvalid: "invalid", KindUnauthorized: "unauthorized",
-	KindForbidden: "forbidden", KindNotFound: "not_found", KindMethodNotAllowed: "method_not_allowed",
+	KindForbidden: "forbidden", KindUndecided: "undecided", KindNotFound: "not_found", KindMethodNotAllowed: "method_not_allowed",
 	KindRateLimited: "rate_limited",
 }
 

@@ -29,8 +29,13 @@ const (
 	mostPauses = 5
 	mostPause  = time.Minute
 
+	// mostFailures of one page in a row end the reading: a long list shall not be
+	// lost to one answer. Each pause is as much longer than the last.
+	mostFailures = 4
+	failurePause = time.Second
+
 	// tellEach so many subaccounts that were read, a line of progress.
-	tellEach = 500
+	tellEach = 100
 )
 
 var errChanging = errors.New("the list of subaccounts changed each time it was read, and so does not tell " +
@@ -74,28 +79,46 @@ func (r *reader) readList(ctx context.Context) (remotes []Remote, whole bool, er
 			r.tell("Read %d of %d subaccounts.", read, page.Total)
 		}
 		return page, err
-	})
+	}, nil)
 	return slices.Collect(maps.Values(rows)), whole, err
 }
 
-// readPage reads one page, again when the rate limit is reached.
+// readPage reads one page, again when the rate limit is reached and when Plivo,
+// or what is between, fails.
 func (r *reader) readPage(ctx context.Context, offset int) (plivo.Page, error) {
-	for pauses := 0; ; pauses++ {
+	pauses, failures := 0, 0
+	for {
 		page, err := r.list(ctx, offset)
 		e := plivo.AsError(err)
-		if e == nil || e.Status != 429 {
+		var pause time.Duration
+		switch {
+		case e == nil || ctx.Err() != nil:
+			return page, err
+		case e.Status == 429:
+			if pause = e.RetryAfter; pause == 0 {
+				pause = plivo.Window
+			}
+			if pauses++; pause > mostPause || pauses > mostPauses {
+				return page, fmt.Errorf("the main account's rate limit at Plivo is reached: try again in %s", pause.Round(time.Second))
+			}
+			r.tell("Plivo's rate limit is reached; going on in %s.", pause.Round(time.Second))
+		case temporary(e):
+			if failures++; failures == mostFailures {
+				return page, err
+			}
+			pause = time.Duration(failures) * failurePause
+			r.tell("%v; trying again in %s.", err, pause)
+		default:
 			return page, err
 		}
-		pause := e.RetryAfter
-		if pause == 0 {
-			pause = plivo.Window
-		}
-		if pause > mostPause || pauses == mostPauses {
-			return page, fmt.Errorf("the main account's rate limit at Plivo is reached: try again in %s", pause.Round(time.Second))
-		}
-		r.tell("Plivo's rate limit is reached; going on in %s.", pause.Round(time.Second))
 		r.budget.Pause(time.Now().Add(pause))
 	}
+}
+
+// temporary says whether there was no whole answer, or one that tells of
+// trouble at the other side: a look can be taken again.
+func temporary(e *plivo.Error) bool {
+	return e.Kind == plivo.KindUnknown && (e.Status < 300 || e.Status >= 500)
 }
 
 func (r *reader) list(ctx context.Context, offset int) (plivo.Page, error) {

@@ -136,6 +136,8 @@ func accountGate(o *Observation) *Decision {
 	}
 	account, _ := o.Account.Get()
 	switch allows, ok := account.Allows.Get(); {
+	case !ok && account.Blocked != "":
+		return nil // whatever needs the Account tells so, and nothing else needs the answer
 	case !ok:
 		return quiet()
 	case !allows:
@@ -167,8 +169,15 @@ func claimGate(o *Observation) *Decision {
 		return nil
 	}
 	d := o.claimed()
-	if secret, ok := o.Secret.Get(); ok && secret.Owned && d != nil && d.Reason == v1alpha1.ReasonAlreadyManaged {
-		return &Decision{Step: StepRemoveSecret, Secret: SecretName(o.Object)} // handed out before the other claim was seen
+	if d == nil || d.Reason != v1alpha1.ReasonAlreadyManaged {
+		return d
+	}
+	// What was handed out before the other claim was seen.
+	if secret, ok := o.Secret.Get(); ok && secret.Owned {
+		return &Decision{Step: StepRemoveSecret, Secret: SecretName(o.Object)}
+	}
+	if old := oldSecrets(o); old != nil {
+		return old
 	}
 	return d
 }

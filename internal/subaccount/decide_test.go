@@ -58,6 +58,11 @@ func TestGatesBeforeAnythingIsMade(t *testing.T) {
 	})
 }
 
+// unusable is an Account whose namespaceSelector cannot be used.
+func unusable(o *observation) {
+	o.Account = subaccount.Known(subaccount.Account{Blocked: v1alpha1.ReasonAccountNotReady, BlockedMessage: "x"})
+}
+
 func TestRecordedSubaccountIsGated(t *testing.T) {
 	drifted := remote(subaccount.Remote{Name: "other", TokenDigest: token1})
 	check(t, []row{
@@ -72,6 +77,9 @@ func TestRecordedSubaccountIsGated(t *testing.T) {
 		{"missing when this process started", ready(told(v1alpha1.ReasonRemoteNotFound), func(o *observation) { o.Remote = subaccount.Unknown[subaccount.Remote]() }), tell("")},
 		{"finalizer stripped", ready(drifted, func(o *observation) { o.Object.Finalizers = nil }), do(subaccount.StepAddFinalizer)},
 		{"blocked Account with drift", ready(drifted, account(func(a *subaccount.Account) { a.Blocked = v1alpha1.ReasonAccountNotReady; a.BlockedMessage = "x" })), tell(v1alpha1.ReasonAccountNotReady)},
+		{"a selector that cannot be used, new", fresh(unusable), tell(v1alpha1.ReasonAccountNotReady)},
+		{"a selector that cannot be used, with drift", ready(drifted, unusable), tell(v1alpha1.ReasonAccountNotReady)},
+		{"a selector that cannot be used, without drift", ready(unusable), tell(v1alpha1.ReasonReady)},
 		{"blocked Account without drift", ready(account(func(a *subaccount.Account) { a.Blocked = v1alpha1.ReasonAccountNotReady })), tell(v1alpha1.ReasonReady)},
 		{"finalizer stripped while pending", fresh(begun, pending("one"), func(o *observation) { o.Object.Finalizers = nil }), do(subaccount.StepAddFinalizer)},
 	})
@@ -93,11 +101,8 @@ func TestFailuresAreTold(t *testing.T) {
 		{"kubernetes", f(subaccount.StepReadSecret, subaccount.FailureKubernetes), retry("")},
 		{"a Secret that may not be read", f(subaccount.StepReadSecret, subaccount.FailureForbidden), retry(v1alpha1.ReasonNamespaceNotAllowed)},
 		{"a Secret that cannot be written", f(subaccount.StepWriteSecret, subaccount.FailureKubernetes), retry(v1alpha1.ReasonUpdating)},
-		{"404 to a create says nothing of the spec", f(subaccount.StepCreate, subaccount.FailureNotFound), retry(v1alpha1.ReasonUnavailable)},
-		{"404 to an update is no refusal", f(subaccount.StepUpdate, subaccount.FailureNotFound), retry(v1alpha1.ReasonUnavailable)},
-		{"404 to an update leads to the confirmation", ready(failed(subaccount.StepUpdate, subaccount.FailureNotFound), func(o *observation) {
-			o.NotFound = subaccount.NotFound{First: base, Last: base}
-		}), sweepFrom(v1alpha1.ReasonCreating, 1)},
+		{"404 to a create says nothing of the spec", f(subaccount.StepCreate, subaccount.FailureBesideTheSpec), retry(v1alpha1.ReasonUnavailable)},
+		{"405 to an update is no refusal", f(subaccount.StepUpdate, subaccount.FailureBesideTheSpec), retry(v1alpha1.ReasonUnavailable)},
 		{"an update refused before the Secret stands", ready(failed(subaccount.StepUpdate, subaccount.FailureRefused), func(o *observation) {
 			o.Object.Status.Binding = nil
 		}), tell(v1alpha1.ReasonRejected)},

@@ -23,8 +23,6 @@ func failedStep(o *Observation) *Decision {
 		return quiet()
 	case kind == FailureTooOften:
 		return wait(v1alpha1.ReasonUpdating, "This resource is changed or asked after too often: what it wants is done in a moment.").after(f.After)
-	case kind == FailureNotFound:
-		return o.failedNotFound()
 	case kind == FailureRefused:
 		if f.Step == StepUpdate && o.Object.Status.Binding != nil {
 			return nil // rejection tells it, after the Secret has been seen to
@@ -34,7 +32,7 @@ func failedStep(o *Observation) *Decision {
 		return wait(v1alpha1.ReasonCredentialsRejected, f.Message)
 	case kind == FailureRateLimited:
 		return wait(v1alpha1.ReasonRateLimited, f.Message).backoff()
-	case kind == FailureUnknown:
+	case kind == FailureUnknown, kind == FailureBesideTheSpec:
 		return wait(v1alpha1.ReasonUnavailable, f.Message).backoff()
 	case kind == FailureForbidden:
 		return wait(v1alpha1.ReasonNamespaceNotAllowed, "The operator has no right to Secrets in this namespace: give it the Role of config/tenant.").backoff()
@@ -43,18 +41,6 @@ func failedStep(o *Observation) *Decision {
 	default:
 		return quiet().backoff()
 	}
-}
-
-// failedNotFound: a 404 is no refusal of what the spec wants, and no change of
-// the spec heals it. It tells of the subaccount, and the policies on that judge it.
-func (o *Observation) failedNotFound() *Decision {
-	switch o.Failure.Step {
-	case StepGet, StepUpdate, StepDelete:
-		if !o.NotFound.First.IsZero() {
-			return nil
-		}
-	}
-	return wait(v1alpha1.ReasonUnavailable, o.Failure.Message).backoff()
 }
 
 // rejected says whether Plivo has refused what this generation of the spec

@@ -159,9 +159,10 @@ const (
 	FailureCredentials
 	// FailureRateLimited: Plivo answered 429.
 	FailureRateLimited
-	// FailureNotFound: Plivo answered 404 or 405. It does not know what was asked
-	// for, or something in between does not.
-	FailureNotFound
+	// FailureBesideTheSpec: a definite no that says nothing of what the spec wants,
+	// such as a 404 to a create: Plivo does not know what was asked for, or
+	// something in between does not.
+	FailureBesideTheSpec
 	// FailureBooked: a place in the budget is waited for, and will bring the
 	// resource back.
 	FailureBooked

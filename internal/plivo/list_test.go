@@ -1,0 +1,112 @@
+package plivo
+
+import (
+	"slices"
+	"strconv"
+	"testing"
+
+	"pgregory.net/rapid"
+)
+
+// shelf is a list at Plivo, newest first, with whoever reads it deleting from
+// it: some deletions take effect while they are under way, some at their end.
+type shelf struct {
+	t       *rapid.T
+	rows    []string
+	made    int
+	sent    []string // deletions under way
+	deletes Deletes
+	gone    map[string]bool
+}
+
+func (s *shelf) remove(id string) {
+	s.gone[id] = true
+	s.rows = slices.DeleteFunc(s.rows, func(r string) bool { return r == id })
+}
+
+// happen lets things happen between two moments of the reader.
+func (s *shelf) happen() {
+	for range rapid.IntRange(0, 3).Draw(s.t, "events") {
+		switch rapid.IntRange(0, 3).Draw(s.t, "event") {
+		case 0:
+			s.made++
+			s.rows = slices.Insert(s.rows, 0, strconv.Itoa(s.made))
+		case 1:
+			if len(s.rows) > 0 {
+				s.sent = append(s.sent, rapid.SampledFrom(s.rows).Draw(s.t, "deleted"))
+				s.deletes.Sent++
+			}
+		case 2:
+			if len(s.sent) > 0 { // takes effect, unanswered
+				s.remove(s.sent[0])
+			}
+		case 3:
+			if len(s.sent) > 0 {
+				s.remove(s.sent[0])
+				s.sent = s.sent[1:]
+				s.deletes.Ended++
+			}
+		}
+	}
+}
+
+func (s *shelf) read() (seen map[string]bool, whole bool, err error) {
+	seen = map[string]bool{}
+	whole, err = ReadList(func(offset int) (Page, error) {
+		s.happen() // on its way
+		page := Page{Total: len(s.rows)}
+		for i := offset; i < min(offset+MaxPageSize, len(s.rows)); i++ {
+			seen[s.rows[i]] = true
+			page.Subaccounts = append(page.Subaccounts, Subaccount{AuthID: s.rows[i]})
+		}
+		s.happen() // on its way back
+		return page, nil
+	}, func() Deletes { return s.deletes })
+	return seen, whole, err
+}
+
+func TestAWholeReadingHasMissedNothing(t *testing.T) {
+	whole := 0
+	rapid.Check(t, func(t *rapid.T) {
+		s := &shelf{t: t, gone: map[string]bool{}}
+		for range rapid.IntRange(0, 130).Draw(t, "rows") {
+			s.made++
+			s.rows = append(s.rows, strconv.Itoa(s.made))
+		}
+		stood := slices.Clone(s.rows)
+		s.happen()
+		seen, ok, err := s.read()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !ok {
+			return
+		}
+		whole++
+		for _, id := range stood {
+			if !seen[id] && !s.gone[id] {
+				t.Fatalf("missed %s", id)
+			}
+		}
+	})
+	if whole == 0 {
+		t.Error("none was whole")
+	}
+}
+
+func TestAQuietListIsReadPageByPage(t *testing.T) {
+	for _, n := range []int{0, 1, 20, 21, 1000} {
+		reads := 0
+		whole, err := ReadList(func(offset int) (Page, error) {
+			reads++
+			page := Page{Total: n}
+			for i := offset; i < min(offset+MaxPageSize, n); i++ {
+				page.Subaccounts = append(page.Subaccounts, Subaccount{AuthID: strconv.Itoa(i)})
+			}
+			return page, nil
+		}, func() Deletes { return Deletes{Sent: 7, Ended: 7} })
+		if want := max(1, (n+MaxPageSize-1)/MaxPageSize); err != nil || !whole || reads != want {
+			t.Errorf("%d rows: %d reads, want %d; whole is %v, %v", n, reads, want, whole, err)
+		}
+	}
+}
