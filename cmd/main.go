@@ -58,7 +58,7 @@ type options struct {
 
 func (o *options) bind(fs *flag.FlagSet) {
 	fs.StringVar(&o.baseURL, "plivo-base-url", plivo.DefaultBaseURL, "Base URL of Plivo's API; plain http for loopback addresses only.")
-	fs.DurationVar(&o.timeout, "plivo-timeout", 10*time.Second, "Time limit of one call to Plivo.")
+	fs.DurationVar(&o.timeout, "plivo-timeout", 10*time.Second, "Time limit of one call to Plivo. With more than 35s, give the pod a longer terminationGracePeriodSeconds than 60.")
 	fs.StringVar(&o.operatorNamespace, "operator-namespace", "", "Namespace of the Accounts' credentials Secrets. "+
 		"Left out: $POD_NAMESPACE, else that of the service account, else subaccount-operator-system.")
 	fs.StringVar(&o.namespaces, "namespaces", "", "Comma-separated namespaces to serve; left out: all.")
@@ -111,16 +111,28 @@ func (b bodiless) Enabled(level zapcore.Level) bool {
 }
 
 func run(ctx context.Context, o options) error {
+	mgr, endEvents, err := setUp(ctx, o)
+	if err != nil && ctx.Err() != nil {
+		return nil // told to end before it had begun
+	}
+	if err != nil {
+		return err
+	}
+	defer endEvents()
+	return mgr.Start(ctx)
+}
+
+func setUp(ctx context.Context, o options) (mgr ctrl.Manager, endEvents func(), err error) {
 	base, err := plivo.ParseBaseURL(o.baseURL)
 	if err != nil {
-		return fmt.Errorf("--plivo-base-url: %w", err)
+		return nil, nil, fmt.Errorf("--plivo-base-url: %w", err)
 	}
 	if o.timeout <= 0 || o.maxConcurrent <= 0 {
-		return errors.New("--plivo-timeout and --max-concurrent-reconciles must be positive")
+		return nil, nil, errors.New("--plivo-timeout and --max-concurrent-reconciles must be positive")
 	}
 	selector, err := labels.Parse(o.accountSelector)
 	if err != nil {
-		return fmt.Errorf("--account-selector: %w", err)
+		return nil, nil, fmt.Errorf("--account-selector: %w", err)
 	}
 	if o.leaderElectionID == "" {
 		o.leaderElectionID = leaseOf(selector)
@@ -134,28 +146,28 @@ func run(ctx context.Context, o options) error {
 
 	config, err := restConfig()
 	if err != nil {
-		return err
+		return nil, nil, err
 	}
 	namespaces := splitList(o.namespaces)
-	mgr, err := newManager(ctx, config, o, namespaces, digester)
+	mgr, err = newManager(ctx, config, o, namespaces, digester)
 	if err != nil {
-		return err
+		return nil, nil, err
 	}
 	cluster, err := clusterUID(ctx, mgr.GetAPIReader())
 	if err != nil {
-		return err
+		return nil, nil, err
 	}
 	credentials, err := cache.New(mgr.GetConfig(), withScheme(controller.CredentialsCacheOptions(o.operatorNamespace), mgr))
 	if err != nil {
-		return err
+		return nil, nil, err
 	}
 	if err := mgr.Add(credentials); err != nil {
-		return err
+		return nil, nil, err
 	}
 	metrics.Registry.MustRegister(plivo.Collectors()...)
 
 	httpClient := plivo.NewHTTPClient()
-	endEvents, err := controller.Add(ctx, mgr, controller.Options{
+	endEvents, err = controller.Add(ctx, mgr, controller.Options{
 		NewClient: func(c plivo.Credentials) *plivo.Client {
 			return plivo.NewClient(base, httpClient, c, "subaccount-operator/"+version.String())
 		},
@@ -164,11 +176,10 @@ func run(ctx context.Context, o options) error {
 		Metrics: metrics.Registry,
 	})
 	if err != nil {
-		return err
+		return nil, nil, err
 	}
-	defer endEvents()
 	ctrl.Log.Info("starting", "version", version.String(), "operatorNamespace", o.operatorNamespace, "plivo", base.String())
-	return mgr.Start(ctx)
+	return mgr, endEvents, nil
 }
 
 const leaseName = "subaccount-operator." + v1alpha1.Group

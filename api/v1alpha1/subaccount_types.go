@@ -249,10 +249,11 @@ type SubaccountStatus struct {
 	// +optional
 	PendingCreation *PendingCreation `json:"pendingCreation,omitempty"`
 
-	// name is the subaccount's name as last seen at Plivo.
+	// name is the subaccount's name as last seen at Plivo, which documents no
+	// limit to its length.
 	//
 	// +optional
-	// +kubebuilder:validation:MaxLength=1024
+	// +kubebuilder:validation:MaxLength=65536
 	Name *string `json:"name,omitempty"`
 
 	// enabled is whether the subaccount was enabled when last seen at Plivo.
@@ -314,6 +315,7 @@ type SecretBinding struct {
 // +kubebuilder:object:root=true
 // +kubebuilder:subresource:status
 // +kubebuilder:resource:scope=Namespaced,shortName=plivosub,categories=plivo
+// +kubebuilder:selectablefield:JSONPath=`.status.authID`
 // +kubebuilder:printcolumn:name="Ready",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].status`
 // +kubebuilder:printcolumn:name="Auth ID",type=string,JSONPath=`.status.authID`
 // +kubebuilder:printcolumn:name="Enabled",type=boolean,JSONPath=`.status.enabled`

@@ -13,7 +13,6 @@ import (
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/tools/events"
-	"k8s.io/client-go/util/workqueue"
 	"k8s.io/utils/ptr"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/builder"
@@ -136,7 +135,11 @@ func (r *AccountReconciler) Reconcile(ctx context.Context, req ctrl.Request) (ct
 	// Of a process that is new, what the one before it told stands until the
 	// first answer.
 	if reason != v1alpha1.ReasonConnecting || !told(a) {
-		if err := r.report(ctx, a, users, reason, message); err != nil {
+		err := r.report(ctx, a, users, reason, message)
+		if apierrors.IsConflict(err) {
+			return ctrl.Result{RequeueAfter: retryConflict}, nil
+		}
+		if err != nil {
 			return ctrl.Result{}, err
 		}
 	}
@@ -244,11 +247,15 @@ func (r *AccountReconciler) report(ctx context.Context, a *v1alpha1.Account, use
 		return nil
 	}
 	a.Status = status
+	err := r.Client.Status().Patch(ctx, a, client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{}))
+	if err != nil {
+		return client.IgnoreNotFound(err)
+	}
+	// Once it is written, or the next pass would tell it again.
 	if changed && reason != v1alpha1.ReasonReady && reason != v1alpha1.ReasonConnecting {
 		r.Events.Eventf(a, nil, corev1.EventTypeWarning, reason, "Reconcile", "%s", message)
 	}
-	err := r.Client.Status().Patch(ctx, a, client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{}))
-	return client.IgnoreNotFound(err)
+	return nil
 }
 
 // status is an Account's as it should read, and whether Ready has another state
@@ -258,8 +265,8 @@ func (r *AccountReconciler) status(a *v1alpha1.Account, users []v1alpha1.Subacco
 	status.ObservedGeneration = a.Generation
 	changed = subaccount.SetConditions(&status.Conditions, reason, message, a.Generation, metav1.NewTime(time.Now()))
 	if acct, ok := r.Accounts.Get(a.Name); ok {
-		if id := acct.Usable().ID; id != "" {
-			status.AuthID = id
+		if id := acct.Usable().ID; id != "" && id != status.AuthID {
+			status.AuthID, status.Subaccounts = id, nil
 		}
 		if tally := acct.Status(); tally.Complete > 0 && status.AuthID != "" {
 			status.Subaccounts = count(acct, users, tally.Total)
@@ -299,7 +306,7 @@ func (r *AccountReconciler) SetupWithManager(mgr ctrl.Manager) error {
 		WatchesRawSource(&r.queue).
 		WithOptions(controller.Options{
 			MaxConcurrentReconciles: 4,
-			RateLimiter:             workqueue.NewTypedItemExponentialFailureRateLimiter[reconcile.Request](time.Second, time.Minute),
+			RateLimiter:             backoff(),
 		}).
 		Complete(r)
 }

@@ -88,7 +88,7 @@ func addIndexes(ctx context.Context, indexer client.FieldIndexer) error {
 		return err
 	}
 	if err := indexer.IndexField(ctx, &v1alpha1.Subaccount{}, indexAuthID, func(o client.Object) []string {
-		if id := o.(*v1alpha1.Subaccount).Status.AuthID; id != "" {
+		if id := subaccount.Claimed(o.(*v1alpha1.Subaccount)); id != "" {
 			return []string{id}
 		}
 		return nil

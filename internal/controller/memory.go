@@ -1,6 +1,7 @@
 package controller
 
 import (
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -20,6 +21,8 @@ type memory struct {
 	mu      sync.Mutex
 	entries map[types.UID]*entry
 	uids    map[types.NamespacedName][]types.UID
+	// asking is which Subaccount's pass is about to claim an authID that none has.
+	asking map[string]types.UID
 }
 
 type entry struct {
@@ -53,7 +56,7 @@ type held struct {
 const staleFor = 10 * time.Second
 
 func newMemory() *memory {
-	return &memory{entries: map[types.UID]*entry{}, uids: map[types.NamespacedName][]types.UID{}}
+	return &memory{entries: map[types.UID]*entry{}, uids: map[types.NamespacedName][]types.UID{}, asking: map[string]types.UID{}}
 }
 
 // with calls do with the entry of a resource, a new one if it has none.
@@ -138,6 +141,31 @@ func (m *memory) forget(key types.NamespacedName, now types.UID) {
 			m.drop(key, uid)
 		}
 	}
+}
+
+// ask says whether a Subaccount's pass may be the one that claims an authID,
+// until asked ends that.
+func (m *memory) ask(authID string, uid types.UID) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if by, ok := m.asking[authID]; ok && by != uid {
+		return false
+	}
+	m.asking[authID] = uid
+	return true
+}
+
+func (m *memory) asked(uid types.UID) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	maps.DeleteFunc(m.asking, func(_ string, by types.UID) bool { return by == uid })
+}
+
+// waits says whether a resource waits for a place in the budget.
+func (m *memory) waits(key types.NamespacedName) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return slices.ContainsFunc(m.uids[key], func(uid types.UID) bool { return m.entries[uid].booking != nil })
 }
 
 // drop forgets one resource. The memory is locked.

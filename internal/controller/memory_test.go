@@ -5,6 +5,8 @@ import (
 	"time"
 
 	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"github.com/subaccount-operator/subaccount-operator/api/v1alpha1"
 	"github.com/subaccount-operator/subaccount-operator/internal/plivo"
@@ -71,5 +73,37 @@ func TestOfANameOnlyTheResourceThatHasItNowIsRemembered(t *testing.T) {
 	m.forget(key, "")
 	if len(m.entries)+len(m.uids) != 0 {
 		t.Errorf("%v, %v", m.entries, m.uids)
+	}
+}
+
+func TestOneAtATimeMayAskForAnAuthID(t *testing.T) {
+	m := newMemory()
+	if !m.ask("SA1", "x") || !m.ask("SA1", "x") || !m.ask("SA2", "y") {
+		t.Error("refused to whom nobody was before")
+	}
+	if m.ask("SA1", "y") {
+		t.Error("two may ask for one")
+	}
+	m.asked("x")
+	if !m.ask("SA1", "y") || m.ask("SA2", "x") {
+		t.Error("who is done has left something, or taken another's along")
+	}
+}
+
+func TestWhoWaitsForAPlaceGoesOnWithThePausesOfItsFailures(t *testing.T) {
+	m, s := newMemory(), &v1alpha1.Subaccount{}
+	s.UID, s.Name = "x", "a"
+	request := reconcile.Request{NamespacedName: client.ObjectKeyFromObject(s)}
+	limiter := patient{backoff(), m}
+	limiter.When(request)
+	b, _ := m.booking(s)
+	limiter.Forget(request)
+	if pause := limiter.When(request); pause != 2*time.Second {
+		t.Errorf("the second pause is %v", pause)
+	}
+	m.unbook(b)
+	limiter.Forget(request)
+	if pause := limiter.When(request); pause != time.Second {
+		t.Errorf("after a success the pause is %v", pause)
 	}
 }

@@ -17,10 +17,11 @@ import (
 	"github.com/subaccount-operator/subaccount-operator/internal/subaccount"
 )
 
-// Indexes of the caches.
+// Indexes of the caches, and a field selector.
 const (
 	indexAccount = "spec.accountRef.name"         // of Subaccounts
-	indexAuthID  = "status.authID"                // of Subaccounts
+	indexAuthID  = "status.authID,spec.authID"    // of Subaccounts: the one that they claim
+	selectAuthID = "status.authID"                // of Subaccounts, at the API server: a selectable field of the CRD
 	indexOwner   = "metadata.ownerReferences.uid" // of Secrets that stand under another name than the default
 )
 

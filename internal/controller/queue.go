@@ -3,6 +3,7 @@ package controller
 import (
 	"context"
 	"sync/atomic"
+	"time"
 
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/util/workqueue"
@@ -11,6 +12,26 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/handler"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 )
+
+// backoff of failures: the default retries from 5 ms, which is too eager for a
+// paid API.
+func backoff() workqueue.TypedRateLimiter[reconcile.Request] {
+	return workqueue.NewTypedItemExponentialFailureRateLimiter[reconcile.Request](time.Second, time.Minute)
+}
+
+// patient does not take a pass that ended where the budget was spent for one
+// that succeeded: its resource goes on with the pauses of its failures.
+type patient struct {
+	workqueue.TypedRateLimiter[reconcile.Request]
+	memory *memory
+}
+
+// Forget implements workqueue.TypedRateLimiter.
+func (p patient) Forget(request reconcile.Request) {
+	if !p.memory.waits(request.NamespacedName) {
+		p.TypedRateLimiter.Forget(request)
+	}
+}
 
 // queue is a source that lets others add to a controller's queue.
 type queue struct {

@@ -138,8 +138,7 @@ func (p *pass) writeSecret(ctx context.Context) error {
 		return err
 	}
 	if !owns(s, secret) {
-		p.foldSecret(secret)
-		return nil
+		return conflict("the Secret " + name + " is another one by now")
 	}
 	if p.o.TokenInHand && (secret.Type != corev1.SecretTypeOpaque || ptr.Deref(secret.Immutable, false)) {
 		// Neither can be changed in place.

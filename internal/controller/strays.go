@@ -45,6 +45,11 @@ func (s *strays) forget(name string) {
 	delete(s.of, name)
 }
 
+// straysAtOnce bounds how many strays one pass deletes: what they are judged by
+// grows old meanwhile, and the Account's other work waits. The rest, and what
+// failed, is the next sweep's.
+const straysAtOnce = 20
+
 // removeStrays deletes what bears a marker of this cluster, is claimed by no
 // Subaccount in a live list, and was made for none that is still creating, once
 // two sweeps a settle time apart have shown it. Nothing else is ever deleted
@@ -61,19 +66,23 @@ func (r *AccountReconciler) removeStrays(ctx context.Context, a *v1alpha1.Accoun
 		seen.since = nil
 		return
 	}
-	live, err := r.Subaccounts.liveSubaccounts(ctx)
+	live, err := r.Subaccounts.live(ctx)
 	if err != nil {
 		log.FromContext(ctx).Error(err, "strays cannot be judged now")
 		return
 	}
-	since := map[string]time.Time{}
+	since, left := map[string]time.Time{}, straysAtOnce
 	for _, authID := range subaccount.Strays(marked, live, len(r.Subaccounts.Namespaces) > 0) {
 		first, ok := seen.since[authID]
 		if !ok {
 			first = swept.Started
 		}
-		if swept.Started.Sub(first) < r.Subaccounts.Settle || deleteStray(ctx, acct, authID) != nil {
+		if swept.Started.Sub(first) < r.Subaccounts.Settle || left == 0 {
 			since[authID] = first
+			continue
+		}
+		if left--; deleteStray(ctx, acct, authID) != nil {
+			since[authID], left = first, 0
 			continue
 		}
 		acct.Count(account.EventStrayRemoved)

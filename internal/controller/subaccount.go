@@ -7,10 +7,10 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/tools/events"
-	"k8s.io/client-go/util/workqueue"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/builder"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -138,19 +138,36 @@ func (r *SubaccountReconciler) EnqueueChanged(ctx context.Context, accountName s
 	return nil
 }
 
-// liveSubaccounts lists past the cache all Subaccounts that this instance may see.
-func (r *SubaccountReconciler) liveSubaccounts(ctx context.Context) ([]v1alpha1.Subaccount, error) {
+// livePage is how many Subaccounts are read live at once: each may be as large
+// as a tenant likes.
+const livePage = 500
+
+// live lists past the cache what matters of all Subaccounts that this instance
+// may see, or of those that the options select: who they are, how old, and what
+// the protocol has written.
+func (r *SubaccountReconciler) live(ctx context.Context, options ...client.ListOption) ([]v1alpha1.Subaccount, error) {
 	namespaces := r.Namespaces
 	if len(namespaces) == 0 {
 		namespaces = []string{corev1.NamespaceAll}
 	}
 	var all []v1alpha1.Subaccount
 	for _, ns := range namespaces {
-		var list v1alpha1.SubaccountList
-		if err := r.Live.List(ctx, &list, client.InNamespace(ns)); err != nil {
-			return nil, err
+		for next := ""; ; {
+			var page v1alpha1.SubaccountList
+			if err := r.Live.List(ctx, &page, append(options, client.InNamespace(ns), client.Limit(livePage), client.Continue(next))...); err != nil {
+				return nil, err
+			}
+			for i := range page.Items {
+				s := &page.Items[i]
+				all = append(all, v1alpha1.Subaccount{
+					ObjectMeta: metav1.ObjectMeta{UID: s.UID, CreationTimestamp: s.CreationTimestamp},
+					Status:     v1alpha1.SubaccountStatus{AuthID: s.Status.AuthID, PendingCreation: s.Status.PendingCreation},
+				})
+			}
+			if next = page.Continue; next == "" {
+				break
+			}
 		}
-		all = append(all, list.Items...)
 	}
 	return all, nil
 }
@@ -165,15 +182,14 @@ func (r *SubaccountReconciler) SetupWithManager(ctx context.Context, mgr ctrl.Ma
 		Named("subaccount").
 		For(&v1alpha1.Subaccount{}, builder.WithPredicates(predicate.Funcs{UpdateFunc: worthAPass})).
 		Owns(&corev1.Secret{}).
-		// Who else names an authID has to know when another's status names it.
+		// Who else names an authID has to know when another's status names it, or does no more.
 		Watches(&v1alpha1.Subaccount{}, handler.EnqueueRequestsFromMapFunc(r.rivals), builder.WithPredicates(predicate.Funcs{UpdateFunc: claimsAnother})).
 		Watches(&corev1.Namespace{}, handler.EnqueueRequestsFromMapFunc(r.ofNamespace), builder.WithPredicates(
 			predicate.Or(predicate.LabelChangedPredicate{}, predicate.Funcs{UpdateFunc: beginsToTerminate}))).
 		WatchesRawSource(&r.queue).
 		WithOptions(controller.Options{
 			MaxConcurrentReconciles: r.MaxConcurrent,
-			// The default retries from 5 ms: too eager for a paid API.
-			RateLimiter: workqueue.NewTypedItemExponentialFailureRateLimiter[reconcile.Request](time.Second, time.Minute),
+			RateLimiter:             patient{backoff(), r.memory},
 		}).
 		Complete(r)
 }
@@ -199,7 +215,8 @@ func claimsAnother(e event.UpdateEvent) bool {
 	return e.ObjectOld.(*v1alpha1.Subaccount).Status.AuthID != e.ObjectNew.(*v1alpha1.Subaccount).Status.AuthID
 }
 
-// rivals are the other Subaccounts whose status names the same authID.
+// rivals are the other Subaccounts that have, or ask for, the authID in a
+// Subaccount's status: it may have taken it from them, or left it to them.
 func (r *SubaccountReconciler) rivals(ctx context.Context, obj client.Object) []reconcile.Request {
 	var all v1alpha1.SubaccountList
 	authID := obj.(*v1alpha1.Subaccount).Status.AuthID

@@ -16,6 +16,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
@@ -190,10 +191,12 @@ func (m *memory) delete(kind kind, at target, old *unstructured.Unstructured, bo
 func (m *memory) list(kind kind, at target, query url.Values) any {
 	selector, err := labels.Parse(query.Get("labelSelector"))
 	must(err)
+	chosen, err := fields.ParseSelector(query.Get("fieldSelector"))
+	must(err)
 	items := []any{}
 	for _, obj := range m.objects {
 		if t := targetOf(at.resource, obj); t.resource == at.resource && (at.namespace == "" || t.namespace == at.namespace) &&
-			m.objects[t] == obj && selector.Matches(labels.Set(obj.GetLabels())) {
+			m.objects[t] == obj && selector.Matches(labels.Set(obj.GetLabels())) && chosen.Matches(selectable(obj)) {
 			items = append(items, obj.Object)
 		}
 	}
@@ -202,6 +205,12 @@ func (m *memory) list(kind kind, at target, query url.Values) any {
 		"apiVersion": kind.apiVersion(), "kind": kind.name + "List", "items": items,
 		"metadata": map[string]any{"resourceVersion": strconv.Itoa(m.version)},
 	}
+}
+
+// selectable are the fields that a kind can be selected by.
+func selectable(obj *unstructured.Unstructured) fields.Set {
+	authID, _, _ := unstructured.NestedString(obj.Object, "status", "authID")
+	return fields.Set{"metadata.name": obj.GetName(), "metadata.namespace": obj.GetNamespace(), "status.authID": authID}
 }
 
 func sortKey(item any) string {
