@@ -3,6 +3,7 @@ package integration
 import (
 	"net/http"
 	"slices"
+	"time"
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
@@ -64,7 +65,6 @@ var _ = Describe("What stands in the way", func() {
 
 		By("credentials of another main account")
 		otherMain, otherToken := sim.AddAccount()
-		tokens = append(tokens, otherToken)
 		later.credentials(otherMain, otherToken)
 		Eventually(reason(a)).Should(Equal("False/AccountChanged"))
 		Consistently(func() bool {
@@ -142,6 +142,8 @@ var _ = Describe("Adoption", func() {
 		w := newWorld()
 		console := sim.Add(w.main, "Made by hand", true)
 		edit(&v1alpha1.Account{ObjectMeta: metav1.ObjectMeta{Name: w.name}}, granting(w.name, "*"))
+		// Who looked first learns last: both were free to claim it when they looked.
+		sim.Inject(plivosim.Fault{Ops: []plivosim.Op{plivosim.OpGet}, Account: w.main, Delay: time.Second, Times: 1})
 		x, y := w.apply("x", adopting(console.AuthID)), w.apply("y", adopting(console.AuthID))
 		var winner, loser *v1alpha1.Subaccount
 		Eventually(func() []string {
@@ -154,6 +156,7 @@ var _ = Describe("Adoption", func() {
 		}).Should(Equal([]string{"False/AlreadyManaged", "True/Ready"}))
 		w.expectExact(winner)
 		Expect(gone(&corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: w.name, Name: loser.Name + "-plivo"}})()).To(BeTrue())
+		Eventually(w.eventsOf(loser)).Should(Equal([]string{"AlreadyManaged"}), "nothing was ever handed out to it")
 		edit(loser, func(s *v1alpha1.Subaccount) { s.Spec.DeletionPolicy = v1alpha1.DeletionPolicyDelete })
 		Expect(k8s.Delete(ctx, loser)).To(Succeed())
 		Eventually(gone(loser)).Should(BeTrue())

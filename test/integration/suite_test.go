@@ -143,7 +143,7 @@ var _ = AfterSuite(func() {
 	if suite, _ := GinkgoConfiguration(); len(suite.FocusStrings) == 0 {
 		expectRightsUsed()
 	}
-	for _, token := range tokens {
+	for _, token := range append(sim.Tokens(), tokens...) {
 		for _, form := range []string{token, base64.StdEncoding.EncodeToString([]byte(token))} {
 			Expect(strings.Contains(shown, form)).To(BeFalse(), "a token is shown in a log, event or condition")
 		}
@@ -152,7 +152,7 @@ var _ = AfterSuite(func() {
 
 var (
 	logs   = &process.Log{} // of every manager of the run
-	tokens []string         // of every main account and subaccount that a spec knew
+	tokens []string         // beside those that Plivo has given out
 )
 
 // manager is a running manager.

@@ -32,7 +32,6 @@ func newWorld(change ...func(*v1alpha1.Account)) *world {
 	worlds++
 	w := &world{name: fmt.Sprintf("world-%d", worlds)}
 	w.main, w.token = sim.AddAccount()
-	tokens = append(tokens, w.token)
 	w.namespace(w.name)
 	w.credentials(w.main, w.token)
 	a := &v1alpha1.Account{
@@ -47,13 +46,24 @@ func newWorld(change ...func(*v1alpha1.Account)) *world {
 		c(a)
 	}
 	Expect(k8s.Create(ctx, a)).To(Succeed())
-	DeferCleanup(func() {
-		sim.ClearFaults()
-		for _, s := range sim.Subaccounts(w.main) {
-			tokens = append(tokens, s.AuthToken)
-		}
-	})
+	DeferCleanup(sim.ClearFaults)
 	return w
+}
+
+// eventsOf returns the reasons of what was told of a Subaccount, each once.
+func (w *world) eventsOf(s *v1alpha1.Subaccount) func() []string {
+	return func() []string {
+		var all corev1.EventList
+		Expect(k8s.List(ctx, &all, client.InNamespace(s.Namespace))).To(Succeed())
+		var reasons []string
+		for _, e := range all.Items {
+			if e.InvolvedObject.UID == s.UID {
+				reasons = append(reasons, e.Reason)
+			}
+		}
+		slices.Sort(reasons)
+		return slices.Compact(reasons)
+	}
 }
 
 func (w *world) namespace(name string) {

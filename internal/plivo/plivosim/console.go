@@ -1,6 +1,9 @@
 package plivosim
 
-import "slices"
+import (
+	"maps"
+	"slices"
+)
 
 // What follows changes things as a person in Plivo's console would: no
 // credentials, no rate limit, no faults, no Call.
@@ -54,6 +57,7 @@ func (s *Server) Edit(account, id string, change func(*Subaccount)) bool {
 	sub.Modified = s.today()
 	change(&sub)
 	sub.AuthID = id
+	s.tokens[sub.AuthToken] = struct{}{}
 	a.put(sub)
 	return true
 }
@@ -94,6 +98,15 @@ func (s *Server) SetToken(id, token string) {
 		s.accounts[id] = a
 	}
 	a.token = token
+	s.tokens[token] = struct{}{}
+}
+
+// Tokens returns every token that there ever was, of main accounts and of
+// subaccounts, those that are gone too: what a search for leaks looks for.
+func (s *Server) Tokens() []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Sorted(maps.Keys(s.tokens))
 }
 
 // Neighbours returns a main account's Applications, Endpoints and Numbers,

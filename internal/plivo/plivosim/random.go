@@ -29,7 +29,11 @@ func (s *Server) randomText(alphabet string, n int) string {
 func (s *Server) newID(prefix string) string { return prefix + s.randomText(upperDigits, 18) }
 
 // newToken makes an auth_token: 40 printable characters.
-func (s *Server) newToken() string { return s.randomText(tokenChars, 40) }
+func (s *Server) newToken() string {
+	token := s.randomText(tokenChars, 40)
+	s.tokens[token] = struct{}{}
+	return token
+}
 
 func (s *Server) newUUID() string {
 	a, b := s.rng.Uint64(), s.rng.Uint64()

@@ -53,6 +53,7 @@ type Server struct {
 	mu        sync.Mutex
 	rng       *rand.Rand
 	accounts  map[string]*account
+	tokens    map[string]struct{} // that there ever were
 	faults    []*injected
 	lastFault int
 	late      []*request
@@ -68,6 +69,7 @@ func New(o Options) *Server {
 		now:       o.Now,
 		rng:       newRNG(o.Seed),
 		accounts:  map[string]*account{},
+		tokens:    map[string]struct{}{},
 	}
 	if s.now == nil {
 		s.now = time.Now
