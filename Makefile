@@ -4,16 +4,20 @@ SHELL := /usr/bin/env bash -o pipefail
 
 MODULE  := github.com/subaccount-operator/subaccount-operator
 VERSION ?= $(shell git describe --tags --match 'v*' --dirty 2>/dev/null || echo v0.0.0-dev)
+# 1.2.3 is as good as v1.2.3.
+override VERSION := v$(VERSION:v%=%)
 IMG     ?= ghcr.io/subaccount-operator/subaccount-operator:$(VERSION)
 KUBECTL ?= kubectl
 # What builds the image (docker, podman, buildah), and for which platforms.
 CONTAINER_TOOL ?= docker
 PLATFORMS ?= linux/$(shell go env GOARCH)
-# buildah needs neither a daemon nor a registry, and gives the same commit the same digest.
-IMAGE_FLAGS := $(if $(filter buildah,$(CONTAINER_TOOL)),--isolation chroot --timestamp 0 --manifest,-t)
+# buildah needs neither a daemon nor a registry, and gives the same commit the same digest. It and podman collect several
+# platforms in a manifest list; docker's builder does by itself.
+IMAGE_FLAGS := $(if $(filter buildah,$(CONTAINER_TOOL)),--isolation chroot --timestamp 0) $(if $(filter buildah podman,$(CONTAINER_TOOL)),--manifest,-t)
 comma := ,
 
 GO_BUILD := CGO_ENABLED=0 go build -trimpath -ldflags "-s -w -X $(MODULE)/internal/version.version=$(VERSION)"
+BIN      ?= bin
 ASSETS   := ./hack/devplane/assets.sh
 SET_IMAGE = sed 's|image: ghcr.io/subaccount-operator/subaccount-operator:.*|image: $(IMG)|'
 
@@ -56,10 +60,10 @@ fmt: ## Format the code.
 	gofmt -w $$(git ls-files -co --exclude-standard --deduplicate -- '*.go')
 
 .PHONY: build
-build: ## Build the programs into bin/.
-	$(GO_BUILD) -o bin/manager ./cmd
-	$(GO_BUILD) -o bin/plivo-sim ./cmd/plivo-sim
-	$(GO_BUILD) -o bin/kubectl-plivo ./cmd/kubectl-plivo
+build: ## Build the programs into BIN (bin).
+	$(GO_BUILD) -o $(BIN)/manager ./cmd
+	$(GO_BUILD) -o $(BIN)/plivo-sim ./cmd/plivo-sim
+	$(GO_BUILD) -o $(BIN)/kubectl-plivo ./cmd/kubectl-plivo
 
 .PHONY: assets
 assets: ## Find, fetch or build etcd, kube-apiserver, kubectl, kube-controller-manager; prints their folder.
@@ -113,10 +117,13 @@ verify: ## Check that generated files, formatting and go.mod files are current; 
 vuln: ## Look the dependencies up in Go's vulnerability database, which must be reachable: https://vuln.go.dev.
 	go -C hack/supplychain tool govulncheck -C $(CURDIR) ./...
 
+DIST ?= dist
+SBOM := go -C hack/supplychain tool cyclonedx-gomod bin -json -version '$(VERSION)' -output
 .PHONY: sbom
-sbom: build ## Write dist/sbom.json, the CycloneDX bill of materials of the manager, which is all that the image holds.
-	@mkdir -p dist
-	go -C hack/supplychain tool cyclonedx-gomod bin -json -version '$(VERSION)' -output $(CURDIR)/dist/sbom.json $(CURDIR)/bin/manager
+sbom: build ## Write the CycloneDX bills of materials of the manager, which is all that the image holds, and of the plugin as built here.
+	@mkdir -p $(DIST)
+	$(SBOM) $(abspath $(DIST)/sbom.json) $(abspath $(BIN)/manager)
+	$(SBOM) $(abspath $(DIST)/sbom-kubectl-plivo.json) $(abspath $(BIN)/kubectl-plivo)
 
 .PHONY: reproducible
 reproducible: ## Build the commit twice, from nothing, and compare.
@@ -124,20 +131,18 @@ reproducible: ## Build the commit twice, from nothing, and compare.
 
 PLUGIN_PLATFORMS := linux/amd64 linux/arm64 darwin/amd64 darwin/arm64 windows/amd64 windows/arm64
 .PHONY: release
-release: ## Write everything that release VERSION (v1.2.3) needs into dist/, but the image: make docker-build.
+release: ## Write everything that release VERSION (v1.2.3) needs into DIST (dist), but the image: make docker-build.
 	@[[ '$(VERSION)' =~ ^v[0-9]+\.[0-9]+\.[0-9]+(-[0-9A-Za-z.-]+)?$$ ]] || { echo "release: VERSION must be like v1.2.3" >&2; exit 1; }
-	rm -rf dist bin/release
-	$(MAKE) --no-print-directory dist sbom VERSION=$(VERSION)
-	@helm=$$(./hack/tools/tool.sh helm) && \
-		"$$helm" package $(CHART) --version $(VERSION:v%=%) --app-version $(VERSION) --destination dist
+	rm -rf $(DIST) $(BIN)/release
+	$(MAKE) --no-print-directory dist package sbom VERSION=$(VERSION)
 	@set -e; for platform in $(PLUGIN_PLATFORMS); do \
 		os=$${platform%/*} arch=$${platform#*/} suffix=; \
 		if [ $$os = windows ]; then suffix=.exe; fi; \
 		echo "building kubectl-plivo for $$platform"; \
-		GOOS=$$os GOARCH=$$arch $(GO_BUILD) -o bin/release/$${os}_$$arch/kubectl-plivo$$suffix ./cmd/kubectl-plivo; \
+		GOOS=$$os GOARCH=$$arch $(GO_BUILD) -o $(BIN)/release/$${os}_$$arch/kubectl-plivo$$suffix ./cmd/kubectl-plivo; \
 	done
-	go run ./hack/release -version $(VERSION) -binaries bin/release -dist dist
-	@echo "release $(VERSION):" && ls -1 dist
+	go run ./hack/release -version $(VERSION) -binaries $(BIN)/release -dist $(DIST)
+	@echo "release $(VERSION):" && ls -1 $(DIST)
 
 .PHONY: demo
 demo: build ## Show it: a control plane, the simulated Plivo and the manager on this machine. ONCE=1 ends by itself.
@@ -145,13 +150,18 @@ demo: build ## Show it: a control plane, the simulated Plivo and the manager on 
 	@assets=$$($(ASSETS)) && export KUBEBUILDER_ASSETS="$$assets" && \
 		ONCE='$(ONCE)' go run ./hack/demo
 
-DIST ?= dist
 .PHONY: dist
 dist: ## Write crds.yaml and install.yaml, which has no CRD in it and the image IMG, into DIST (dist).
 	@mkdir -p $(DIST)
 	@kubectl=$$($(ASSETS) kubectl)/kubectl && \
 		"$$kubectl" kustomize config/crd >$(DIST)/crds.yaml && \
 		"$$kubectl" kustomize config/install | $(SET_IMAGE) >$(DIST)/install.yaml
+
+.PHONY: package
+package: ## Write the Helm chart as a package of version VERSION into DIST (dist).
+	@mkdir -p $(DIST)
+	@helm=$$(./hack/tools/tool.sh helm) && \
+		"$$helm" package $(CHART) --version $(VERSION:v%=%) --app-version $(VERSION) --destination $(DIST)
 
 .PHONY: clean
 clean: ## Remove bin/. The cache folder outside the clone stays.
@@ -184,6 +194,6 @@ docker-build: ## Build the image IMG, for PLATFORMS (linux/amd64,linux/arm64), w
 		echo "building bin/image/$$platform/manager"; \
 		GOOS=$${platform%/*} GOARCH=$${platform#*/} $(GO_BUILD) -o bin/image/$$platform/manager ./cmd; \
 	done
-	@# buildah adds to a list of platforms that is there.
-	@$(if $(filter buildah,$(CONTAINER_TOOL)),buildah rmi -f $(IMG) >/dev/null 2>&1 || true)
+	@# buildah and podman add to a list of platforms that is there.
+	@$(if $(filter buildah podman,$(CONTAINER_TOOL)),$(CONTAINER_TOOL) rmi -f $(IMG) >/dev/null 2>&1 || true)
 	$(CONTAINER_TOOL) build --platform $(PLATFORMS) --build-arg VERSION=$(VERSION) $(if $(BASE),--build-arg BASE=$(BASE)) $(IMAGE_FLAGS) $(IMG) .

@@ -14,7 +14,7 @@ files() { # what git knows or would add, as far as it is there
 
 tmp=$(mktemp -d)
 trap 'rm -rf "$tmp"' EXIT
-generated=(':(glob)**/zz_generated.*.go' config/crd/bases config/rbac/role.yaml charts/subaccount-operator/files)
+generated=(':(glob)**/zz_generated.*.go' docs/spec/api.md config/crd/bases config/rbac/role.yaml charts/subaccount-operator/files)
 
 echo "==> generated files"
 mkdir "$tmp/tree"
@@ -29,8 +29,8 @@ make --no-print-directory -C "$tmp/tree" generate manifests chart >"$tmp/log" 2>
 # The copy is no repository: what was generated there is found by name.
 {
 	files "${generated[@]}" | tr '\0' '\n'
-	(cd "$tmp/tree" && find . \( -name 'zz_generated.*.go' -o -path './config/crd/bases/*' -o -path ./config/rbac/role.yaml \
-		-o -path './charts/subaccount-operator/files/*' \) -type f | sed 's|^\./||')
+	(cd "$tmp/tree" && find . \( -name 'zz_generated.*.go' -o -path ./docs/spec/api.md -o -path './config/crd/bases/*' \
+		-o -path ./config/rbac/role.yaml -o -path './charts/subaccount-operator/files/*' \) -type f | sed 's|^\./||')
 } | sort -u >"$tmp/names"
 while IFS= read -r f; do
 	if [ ! -e "$tmp/tree/$f" ]; then

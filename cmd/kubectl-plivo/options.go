@@ -103,6 +103,9 @@ func (o *options) credentials(ctx context.Context, c client.Client) (credentials
 	switch {
 	case given != nil && (err == nil || apierrors.IsNotFound(err) || apierrors.IsForbidden(err)):
 		// The Account may not be there yet, or not be the caller's to read.
+		if apierrors.IsNotFound(err) {
+			_, _ = fmt.Fprintf(o.ErrOut, "Warning: there is no Account %s yet; the main account of PLIVO_AUTH_ID is read\n", o.account)
+		}
 		secret.Data, from, err = given, "PLIVO_AUTH_ID and PLIVO_AUTH_TOKEN", nil
 	case err == nil:
 		key := types.NamespacedName{Namespace: o.operatorNamespace, Name: a.Spec.CredentialsSecretRef.Name}

@@ -9,13 +9,13 @@ import (
 	"bytes"
 	"compress/gzip"
 	"crypto/sha256"
-	"errors"
 	"flag"
 	"fmt"
 	"io"
 	"os"
 	"path/filepath"
 	"strings"
+	"text/template"
 )
 
 const (
@@ -39,31 +39,36 @@ func run(version, binaries, dist string) error {
 	if err != nil {
 		return err
 	}
-	sums := map[string]string{} // of the archives, by platform
+	var archives []archive
 	for _, platform := range platforms {
-		name := fmt.Sprintf("%s_%s_%s", program, version, platform.Name())
+		goos, arch, _ := strings.Cut(platform.Name(), "_")
+		a := archive{OS: goos, Arch: arch, Name: fmt.Sprintf("%s_%s_%s.tar.gz", program, version, platform.Name()), Program: program}
+		pack := tarball
+		if goos == "windows" {
+			a.Name, a.Program, pack = strings.Replace(a.Name, ".tar.gz", ".zip", 1), program+".exe", zipped
+		}
 		files, err := read(filepath.Join(binaries, platform.Name()), "LICENSE")
 		if err != nil {
 			return err
 		}
-		pack, suffix := tarball, ".tar.gz"
-		if strings.HasPrefix(platform.Name(), "windows_") {
-			pack, suffix = zipped, ".zip"
-		}
-		archive, err := pack(files)
+		content, err := pack(files)
 		if err != nil {
 			return err
 		}
-		if err := os.WriteFile(filepath.Join(dist, name+suffix), archive, 0o644); err != nil {
+		if err := os.WriteFile(filepath.Join(dist, a.Name), content, 0o644); err != nil {
 			return err
 		}
-		sums[platform.Name()] = fmt.Sprintf("%x", sha256.Sum256(archive))
+		a.Sum = fmt.Sprintf("%x", sha256.Sum256(content))
+		archives = append(archives, a)
 	}
-	if err := krew(version, sums, filepath.Join(dist, "plivo.yaml")); err != nil {
+	if err := krew(version, archives, filepath.Join(dist, "plivo.yaml")); err != nil {
 		return err
 	}
 	return sumUp(dist)
 }
+
+// archive is one with the plugin for a platform.
+type archive struct{ OS, Arch, Name, Program, Sum string }
 
 // file is one that goes into an archive.
 type file struct {
@@ -135,20 +140,19 @@ func zipped(files []file) ([]byte, error) {
 }
 
 // krew fills in the template beside this file.
-func krew(version string, sums map[string]string, path string) error {
-	template, err := os.ReadFile("hack/release/krew.yaml")
+func krew(version string, archives []archive, path string) error {
+	t, err := template.ParseFiles("hack/release/krew.yaml")
 	if err != nil {
 		return err
 	}
-	values := []string{"{{version}}", version}
-	for platform, sum := range sums {
-		values = append(values, "{{sha256_"+platform+"}}", sum)
+	var b strings.Builder
+	if err := t.Execute(&b, struct {
+		Version  string
+		Archives []archive
+	}{version, archives}); err != nil {
+		return err
 	}
-	_, manifest, _ := strings.Cut(strings.NewReplacer(values...).Replace(string(template)), "\napiVersion:")
-	if manifest = "apiVersion:" + manifest; strings.Contains(manifest, "{{") {
-		return errors.New("hack/release/krew.yaml names a platform that was not built")
-	}
-	return os.WriteFile(path, []byte(manifest), 0o644)
+	return os.WriteFile(path, []byte(b.String()), 0o644)
 }
 
 // sumUp writes the checksums of all the files in a folder, as sha256sum does.

@@ -38,7 +38,7 @@ if [ ! -x "$tool" ]; then
 	trap 'rm -rf "$tmp"' EXIT
 	echo "==> building $name: up to 5 minutes on two cores, once; kept as $tool" >&2
 	started=$SECONDS
-	CGO_ENABLED=0 go build -trimpath -ldflags "-s -w" "${flags[@]}" -o "$tmp/$name" "$package" >&2 &
+	CGO_ENABLED=0 go build -trimpath -ldflags "-s -w" ${flags[@]+"${flags[@]}"} -o "$tmp/$name" "$package" >&2 &
 	pid=$!
 	while kill -0 $pid 2>/dev/null; do
 		sleep 1

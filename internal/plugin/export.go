@@ -89,10 +89,18 @@ To withdraw the grant once all are Ready:
   sed -n 's/^#grant //p' export.yaml | head -4 | kubectl apply --server-side --field-manager=plivo-export-%[3]s -f -
 `
 
+const ofAll = `
+These are more than the %[1]d that one grant holds. So it is of "*": for as long as it stands, the namespace %[2]s
+may adopt every subaccount of the main account that no resource manages, tokens and all, later ones too.
+`
+
 // Write writes the stream of manifests.
 func (e *Export) Write(w io.Writer) error {
 	var b strings.Builder
 	comment(&b, fmt.Sprintf(header, e.MainAccount, len(e.remotes), e.Namespace, e.Account))
+	if e.grantsAll() {
+		comment(&b, fmt.Sprintf(ofAll, maxGranted, e.Namespace))
+	}
 	if len(e.Notes) > 0 {
 		comment(&b, "\n"+strings.Join(e.Notes, "\n"))
 	}
@@ -113,11 +121,13 @@ func comment(b *strings.Builder, text string) {
 	}
 }
 
+func (e *Export) grantsAll() bool { return len(e.granted) > maxGranted }
+
 // grant is a part of the Account, for a server-side apply: what others grant in
 // it stays theirs. Its first four lines alone withdraw it.
 func (e *Export) grant() string {
 	ids := slices.Sorted(slices.Values(e.granted))
-	if len(ids) > maxGranted {
+	if e.grantsAll() {
 		ids = []string{strconv.Quote(v1alpha1.AnyAuthID)}
 	}
 	lines := []string{

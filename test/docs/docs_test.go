@@ -27,7 +27,7 @@ const (
 	version   = "v1.2.3"
 )
 
-// TestDocuments runs each page on a new cluster.
+// TestDocuments runs each page on a new cluster, or on several.
 func TestDocuments(t *testing.T) {
 	ctrl.SetLogger(logr.Discard()) // envtest's
 	root, err := devplane.Root()
@@ -45,7 +45,7 @@ func TestDocuments(t *testing.T) {
 		}
 	}
 	work := copyOf(t, root)
-	shell(t, work, nil, "make --no-print-directory dist VERSION="+version)
+	shell(t, work, nil, "make --no-print-directory dist package VERSION="+version)
 	helm := strings.TrimSpace(shell(t, root, nil, "./hack/tools/tool.sh helm"))
 	if err := os.Symlink(helm, filepath.Join(bin, "helm")); err != nil {
 		t.Fatal(err)
@@ -57,17 +57,19 @@ func TestDocuments(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, page := range pages {
-			steps, err := script(page)
+			scripts, err := scriptsOf(page)
 			if err != nil {
 				t.Error(err)
 			}
-			if steps == "" {
-				continue
+			for _, steps := range scripts {
+				if steps == "" {
+					continue
+				}
+				ran++
+				t.Run(strings.TrimPrefix(page, work+"/"), func(t *testing.T) {
+					shell(t, work, newReader(t, bin), steps)
+				})
 			}
-			ran++
-			t.Run(strings.TrimPrefix(page, work+"/"), func(t *testing.T) {
-				shell(t, work, newReader(t, bin), steps)
-			})
 		}
 	}
 	if ran == 0 {

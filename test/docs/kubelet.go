@@ -63,7 +63,10 @@ func (k *kubelet) look(ctx context.Context) error {
 	if err := k.k8s.Get(ctx, client.ObjectKey{Namespace: d.Namespace, Name: pod.ServiceAccountName}, account); err != nil {
 		return err
 	}
-	if wanted := (identity{d.UID, account.UID, d.Generation}); k.manager == nil || wanted != k.runs {
+	n := *d.Spec.Replicas
+	if n == 0 {
+		k.stop()
+	} else if wanted := (identity{d.UID, account.UID, d.Generation}); k.manager == nil || wanted != k.runs {
 		k.stop()
 		kubeconfig, err := k.plane.ServiceAccount(ctx, d.Namespace, account.Name)
 		if err != nil {
@@ -78,7 +81,6 @@ func (k *kubelet) look(ctx context.Context) error {
 	if d.Status.ObservedGeneration == d.Generation {
 		return nil
 	}
-	n := *d.Spec.Replicas
 	d.Status = appsv1.DeploymentStatus{
 		ObservedGeneration: d.Generation, Replicas: n, UpdatedReplicas: n, ReadyReplicas: n, AvailableReplicas: n,
 		Conditions: []appsv1.DeploymentCondition{

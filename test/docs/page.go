@@ -16,11 +16,16 @@ import (
 //	<!-- patch: account/default -->  a part of a manifest is given to kubectl patch, as a dry run
 //	<!-- not run: why -->            it needs something that no test has
 //
-// and what stands at the top of a page says what its reader has done before:
+// What stands at the top of a page says what its reader has done before, and
+// what stands further down, that the rest is for another reader, who has done
+// nothing:
 //
 //	<!-- after: getting-started.md -->
+//	<!-- on another cluster -->
 //
 // Blocks of ```sh and ```yaml are run; ```console shows what may be printed.
+const elsewhere = "<!-- on another cluster -->"
+
 var (
 	fence  = regexp.MustCompile("^```([a-z]*)$")
 	after  = regexp.MustCompile(`^<!-- after: (\S+) -->$`)
@@ -29,33 +34,38 @@ var (
 	shown  = map[string]bool{"": true, "console": true, "text": true, "lua": true, "json": true, "go": true, "mermaid": true}
 )
 
-// script is what a page's reader does, and what they have done before.
-func script(path string) (string, error) {
+// scriptsOf are what a page's readers do, and what they have done before.
+func scriptsOf(path string) ([]string, error) {
 	content, err := os.ReadFile(path)
 	if err != nil {
-		return "", err
+		return nil, err
 	}
+	var scripts []string
 	var b strings.Builder
 	lines := strings.Split(string(content), "\n")
 	previous := ""
 	for i := 0; i < len(lines); i++ {
 		if m := after.FindStringSubmatch(lines[i]); m != nil {
-			before, err := script(filepath.Join(filepath.Dir(path), m[1]))
+			before, err := scriptsOf(filepath.Join(filepath.Dir(path), m[1]))
 			if err != nil {
-				return "", err
+				return nil, err
 			}
-			b.WriteString(before)
+			b.WriteString(before[len(before)-1])
+		}
+		if lines[i] == elsewhere {
+			scripts = append(scripts, b.String())
+			b.Reset()
 		}
 		if m := fence.FindStringSubmatch(lines[i]); m != nil {
 			start := i + 1
 			for i++; i < len(lines) && lines[i] != "```"; i++ {
 			}
 			if i == len(lines) {
-				return "", fmt.Errorf("%s:%d: a block without an end", path, start)
+				return nil, fmt.Errorf("%s:%d: a block without an end", path, start)
 			}
 			step, err := command(m[1], previous, lines[start:i])
 			if err != nil {
-				return "", fmt.Errorf("%s:%d: %w", path, start, err)
+				return nil, fmt.Errorf("%s:%d: %w", path, start, err)
 			}
 			if step != "" {
 				fmt.Fprintf(&b, "echo '### %s:%d' >&2\n%s\n", path, start, step)
@@ -65,7 +75,7 @@ func script(path string) (string, error) {
 			previous = lines[i]
 		}
 	}
-	return b.String(), nil
+	return append(scripts, b.String()), nil
 }
 
 // command is what a block has its reader do; previous is the line before it.

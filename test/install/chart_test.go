@@ -51,7 +51,8 @@ var _ = Describe("The chart", func() {
 		var schema struct{ Properties map[string]any }
 		read("charts/subaccount-operator/values.yaml", &values)
 		read("charts/subaccount-operator/values.schema.json", &schema)
-		delete(schema.Properties, "global") // helm's own
+		delete(schema.Properties, "global")  // helm's own
+		delete(schema.Properties, "enabled") // a parent chart's condition
 		Expect(slices.Sorted(maps.Keys(values))).To(Equal(slices.Sorted(maps.Keys(schema.Properties))))
 		page, err := os.ReadFile(filepath.Join(root, "docs", "install.md"))
 		Expect(err).NotTo(HaveOccurred())
@@ -90,7 +91,7 @@ func byName(all objects) map[string]any {
 		name := strings.Join([]string{o.GetKind(), o.GetNamespace(), o.GetName()}, "/")
 		Expect(named).NotTo(HaveKey(name))
 		named[name] = without(o.Object, "app.kubernetes.io/version", "app.kubernetes.io/managed-by",
-			"app.kubernetes.io/instance", "helm.sh/chart", "helm.sh/resource-policy", "imagePullPolicy")
+			"app.kubernetes.io/instance", "helm.sh/chart", "helm.sh/resource-policy", "imagePullPolicy", "strategy")
 	}
 	return named
 }

@@ -53,6 +53,30 @@ var _ = Describe("A release of the chart", func() {
 		Expect(w.deployment().Spec.Template.Spec.Containers[0].Image).To(HaveSuffix(":v9.9.9"))
 		Expect(w.fieldIsKnown("fromTheNextRevision")).To(BeTrue())
 
+		By("going back as docs/upgrade.md says, which leaves the CRDs, and forth")
+		again := []string{"upgrade", "subaccount-operator", "--namespace", operatorNamespace, "--reset-then-reuse-values"}
+		w.helm("", append(again, chart, "--set", "crds.enabled=false")...)
+		m.end()
+		m = w.start(operatorNamespace, deploymentName)
+		w.expectServed()
+		Expect(w.kept()).To(Equal(before))
+		Expect(w.deployment().Spec.Template.Spec).To(Equal(deployment.Spec.Template.Spec))
+		Expect(w.fieldIsKnown("fromTheNextRevision")).To(BeTrue())
+		w.helm("", append(again, nextRevision(), "--set", "crds.enabled=true")...)
+		Expect(w.kept()).To(Equal(before))
+
+		By("stopping it for as long as a restore takes, as docs/backup.md says")
+		w.helm("", append(again, nextRevision(), "--set", "replicaCount=0", "--set", "admissionPolicy.extraStatusWriters={system:serviceaccount:velero:velero}")...)
+		Expect(w.deployment().Spec.Replicas).To(HaveValue(BeZero()))
+		w.helm("", "rollback", "subaccount-operator", "--namespace", operatorNamespace)
+		Expect(w.deployment().Spec.Replicas).To(HaveValue(BeEquivalentTo(1)))
+
+		By("doing without the lease, and with it again")
+		w.helm("", append(again, nextRevision(), "--set", "leaderElection.enabled=false")...)
+		Expect(w.deployment().Spec.Strategy.Type).To(Equal(appsv1.RecreateDeploymentStrategyType))
+		w.helm("", append(again, nextRevision(), "--set", "leaderElection.enabled=true")...)
+		Expect(w.deployment().Spec.Strategy.Type).To(Equal(appsv1.RollingUpdateDeploymentStrategyType))
+
 		By("rolling back")
 		w.helm("", "rollback", "subaccount-operator", "1", "--namespace", operatorNamespace)
 		m.end()
@@ -90,6 +114,19 @@ var _ = Describe("A release of the chart", func() {
 		Expect(w.sim.Subaccounts(main)).To(Equal(there))
 		Expect(w.sent(plivosim.OpDelete)).To(BeZero())
 		Eventually(w.leftovers).Should(BeEmpty())
+	})
+
+	It("takes over from install.yaml, whose CRDs stay kubectl's as well", func() {
+		w := newWorld()
+		manifests := dist("v1.0.0")
+		w.applyDist(manifests)
+		w.kubectl("", "delete", "-f", filepath.Join(manifests, "install.yaml"))
+		upgrade := []string{"upgrade", "--install", "subaccount-operator", "--namespace", operatorNamespace, "--create-namespace"}
+		w.helm("", append(upgrade, chart, "--take-ownership")...)
+		_, err := helm(w.plane.Kubeconfig, "", append(upgrade, nextRevision())...)
+		Expect(err).To(MatchError(ContainSubstring("conflict")))
+		w.helm("", append(upgrade, nextRevision(), "--force-conflicts")...)
+		Expect(w.fieldIsKnown("fromTheNextRevision")).To(BeTrue())
 	})
 
 	It("with crds.keep: false takes the CRDs along, yet nothing at Plivo, and a new one lets the rest go", func() {

@@ -7,6 +7,7 @@ import (
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
+	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
@@ -100,6 +101,16 @@ defaultAccount:
 			Expect(all.field("PodDisruptionBudget", "spec", "maxUnavailable")).To(Equal("50%"))
 			Expect(all.field("PodDisruptionBudget", "spec", "selector", "matchLabels")).To(HaveKeyWithValue("app.kubernetes.io/instance", "op"))
 		}),
+		Entry("with a disruption budget by what must be left", `{replicaCount: 3, podDisruptionBudget: {enabled: true, minAvailable: 2}}`, func(all objects, _ *corev1.Container) {
+			Expect(all.field("PodDisruptionBudget", "spec")).To(And(HaveKeyWithValue("minAvailable", BeEquivalentTo(2)), Not(HaveKey("maxUnavailable"))))
+		}),
+		Entry("without leader election", `leaderElection: {enabled: false}`, func(all objects, manager *corev1.Container) {
+			Expect(manager.Args).NotTo(ContainElement("--leader-elect"))
+			Expect(all.deployment().Spec.Strategy.Type).To(Equal(appsv1.RecreateDeploymentStrategyType))
+		}),
+		Entry("as a part of another chart, which has a condition for it", `{enabled: true, global: {any: thing}}`, func(all objects, _ *corev1.Container) {
+			Expect(all.of("Deployment")).To(HaveLen(1))
+		}),
 		Entry("with a Plivo elsewhere, and further arguments", `
 plivoBaseURL: https://plivo.example.com/eu
 extraArgs: [--plivo-timeout=5s, --zap-log-level=debug]`, func(_ objects, manager *corev1.Container) {
@@ -148,7 +159,10 @@ nameOverride: plivo-operator
 commonLabels: {team: platform}
 serviceAccount: {create: false, name: own}`, func(all objects, _ *corev1.Container) {
 			Expect(all.deployment().Name).To(Equal("plivo-controller-manager"))
-			Expect(all.deployment().Labels).To(HaveKeyWithValue("team", "platform"))
+			Expect(all.deployment().Labels).To(And(HaveKeyWithValue("team", "platform"), HaveKeyWithValue("app.kubernetes.io/name", "plivo-operator")))
+			for _, crd := range all.of("CustomResourceDefinition") {
+				Expect(crd.GetLabels()).To(HaveKeyWithValue("app.kubernetes.io/name", "subaccount-operator"), "by which the docs find it")
+			}
 			Expect(all.of("ServiceAccount")).To(BeEmpty())
 			Expect(all.pod().Spec.ServiceAccountName).To(Equal("own"))
 			Expect(all.writers()).To(Equal(`["system:serviceaccount:ops:own"]`))
@@ -161,6 +175,7 @@ serviceAccount: {annotations: {example.com/role: plivo}}
 podAnnotations: {example.com/scrape: "no"}
 podLabels: {team: platform}
 resources: {limits: {memory: 1Gi}}
+terminationGracePeriodSeconds: 120
 priorityClassName: system-cluster-critical
 nodeSelector: {kubernetes.io/os: linux}
 tolerations: [{operator: Exists}]
@@ -180,6 +195,7 @@ commonLabels: {team: platform}`, func(all objects, manager *corev1.Container) {
 			Expect(pod.Annotations).To(HaveKey("example.com/scrape"))
 			Expect(pod.Spec.Volumes).To(HaveLen(1))
 			Expect(pod.Spec.ImagePullSecrets).To(HaveLen(1))
+			Expect(pod.Spec.TerminationGracePeriodSeconds).To(HaveValue(BeEquivalentTo(120)))
 			Expect(pod.Spec.PriorityClassName).To(Equal("system-cluster-critical"))
 			Expect(pod.Spec.NodeSelector).NotTo(BeEmpty())
 			Expect(pod.Spec.Tolerations).NotTo(BeEmpty())
@@ -187,6 +203,31 @@ commonLabels: {team: platform}`, func(all objects, manager *corev1.Container) {
 			Expect(pod.Spec.TopologySpreadConstraints).To(HaveLen(1))
 		}),
 	)
+
+	It("may be names that look like numbers, as release and namespace may", func() {
+		_, err := dryPlane.RunKubectl(ctx, "", "create", "namespace", "456")
+		Expect(err).NotTo(HaveOccurred())
+		text, err := template("123", "456", `
+nameOverride: "1"
+watchNamespaces: ["456"]
+serviceAccount: {name: "7"}
+image: {repository: "12", tag: "34"}
+defaultAccount: {create: true, name: "8", credentialsSecretName: "1e3", adoption: [{namespace: "9", authIDs: ["*"]}]}
+serviceMonitor: {enabled: true}
+prometheusRule: {enabled: true}
+dashboards: {enabled: true}
+networkPolicy: {enabled: true}
+podDisruptionBudget: {enabled: true}
+adoptionPolicy: {enabled: true}`)
+		Expect(err).NotTo(HaveOccurred())
+		_, err = dryPlane.RunKubectl(ctx, text, "apply", "--server-side", "--force-conflicts", "--dry-run=server", "-f", "-")
+		Expect(err).NotTo(HaveOccurred())
+	})
+
+	It("with several replicas want leader election", func() {
+		_, err := template("op", "ops", `{replicaCount: 2, leaderElection: {enabled: false}}`)
+		Expect(err).To(MatchError(ContainSubstring("more than one replica needs leaderElection.enabled")))
+	})
 
 	DescribeTable("that make no sense are refused", func(values, where string) {
 		_, err := template("op", "ops", values)
@@ -209,6 +250,7 @@ commonLabels: {team: platform}`, func(all objects, manager *corev1.Container) {
 		Entry("a namespace twice", `watchNamespaces: [team-a, team-a]`, "at '/watchNamespaces'"),
 		Entry("half a digest", `image: {digest: "sha256:12"}`, "at '/image/digest'"),
 		Entry("no pull policy", `image: {pullPolicy: Sometimes}`, "at '/image/pullPolicy'"),
+		Entry("less than no pod", `podDisruptionBudget: {minAvailable: -1}`, "at '/podDisruptionBudget/minAvailable'"),
 		Entry("a switch as text", `networkPolicy: {enabled: "yes"}`, "at '/networkPolicy/enabled'"),
 		Entry("one writer as text", `admissionPolicy: {extraStatusWriters: velero}`, "at '/admissionPolicy/extraStatusWriters'"),
 		Entry("an argument that is no flag", `extraArgs: [debug]`, "at '/extraArgs/0'"),

@@ -8,7 +8,6 @@ import (
 	"testing"
 
 	. "github.com/onsi/gomega"
-	"sigs.k8s.io/yaml"
 
 	"github.com/subaccount-operator/subaccount-operator/test/devplane"
 )
@@ -93,31 +92,4 @@ func TestTheDocumentedRightsAreEnough(t *testing.T) {
 	for _, command := range []string{"list", "export", "resume --all", "reconcile a"} {
 		g.Eventually(func() result { return w.plivo(append(strings.Fields(command), as...)...) }, "30s").Should(HaveField("Code", 0), command)
 	}
-}
-
-func TestTheKrewManifestHasSixPlatforms(t *testing.T) {
-	g := NewWithT(t)
-	var manifest struct {
-		Spec struct {
-			Platforms []struct {
-				Selector         struct{ MatchLabels struct{ OS, Arch string } }
-				URI, Sha256, Bin string
-			}
-		}
-	}
-	g.Expect(yaml.Unmarshal([]byte(read(g, "hack/release/krew.yaml")), &manifest)).To(Succeed())
-	g.Expect(manifest.Spec.Platforms).To(HaveLen(6))
-	seen := map[string]bool{}
-	for _, p := range manifest.Spec.Platforms {
-		platform := p.Selector.MatchLabels.OS + "_" + p.Selector.MatchLabels.Arch
-		seen[platform] = true
-		archive, program := ".tar.gz", "kubectl-plivo"
-		if strings.HasPrefix(platform, "windows_") {
-			archive, program = ".zip", "kubectl-plivo.exe"
-		}
-		g.Expect(p.URI).To(HaveSuffix("/releases/download/{{version}}/kubectl-plivo_{{version}}_" + platform + archive))
-		g.Expect(p.Sha256).To(Equal("{{sha256_" + platform + "}}"))
-		g.Expect(p.Bin).To(Equal(program))
-	}
-	g.Expect(seen).To(HaveLen(6))
 }

@@ -161,12 +161,26 @@ func TestTheRateLimitIsWaitedFor(t *testing.T) {
 	g.Expect(w.plivo("list")).To(fails(1, "error: the main account's rate limit at Plivo is reached: try again in 1h0m0s"))
 }
 
+func TestAPageThatFailsIsReadAgain(t *testing.T) {
+	g, w := NewWithT(t), newWorld(t, "failing")
+	w.add(numbered(21)...)
+	sim.Inject(plivosim.Fault{Account: w.main, Status: 503, Skip: 1, Times: 2})
+	sim.ResetCalls()
+	got := w.plivo("list", "-o", "name")
+	g.Expect(got.Err).To(And(MatchRegexp(`^plivo: list: HTTP 503.*; trying again in 1s.\n`), HaveSuffix("; trying again in 2s.\n")))
+	g.Expect(strings.Fields(got.Out)).To(HaveLen(21))
+	g.Expect(w.lists()).To(Equal([]int{0, 20, 20, 20}))
+
+	sim.Inject(plivosim.Fault{Account: w.main, Status: 503, Times: 4})
+	g.Expect(w.plivo("list")).To(fails(1, "error: plivo: list: HTTP 503"))
+}
+
 func TestALongListTellsItsProgress(t *testing.T) {
 	g, w := NewWithT(t), newWorld(t, "long")
-	w.add(numbered(1100)...)
+	w.add(numbered(250)...)
 	got := w.plivo("export", "-n", w.name)
-	g.Expect(got.Err).To(Equal("Read 500 of 1100 subaccounts.\nRead 1000 of 1100 subaccounts.\n"))
-	g.Expect(strings.Count(got.Out, "\n---\n")).To(Equal(1100))
+	g.Expect(got.Err).To(Equal("Read 100 of 250 subaccounts.\nRead 200 of 250 subaccounts.\n"))
+	g.Expect(strings.Count(got.Out, "\n---\n")).To(Equal(250))
 }
 
 func TestCredentialsOfTheEnvironment(t *testing.T) {
@@ -178,7 +192,11 @@ func TestCredentialsOfTheEnvironment(t *testing.T) {
 		return other.plivo(args...)
 	}
 	g.Expect(as(given[:1], "list")).To(fails(1, `Error from server (NotFound): accounts.plivo.subaccount-operator.dev "no-such-account" not found`))
-	g.Expect(as(given, "list", "-o", "name").Out).NotTo(BeEmpty())
+	got := as(given, "list", "-o", "name")
+	g.Expect(got.Out).NotTo(BeEmpty())
+	g.Expect(got.Err).To(Equal("Warning: there is no Account no-such-account yet; the main account of PLIVO_AUTH_ID is read\n"))
+	own := append(slices.Clone(w.env), given...)
+	g.Expect((&world{t: t, name: w.name, env: own}).plivo("list").Err).To(BeEmpty())
 
 	a := w.account()
 	a.Status.AuthID = "MAANOTHERANOTHER0000"

@@ -20,8 +20,8 @@
 {{- end }}
 
 {{- define "subaccount-operator.selectorLabels" -}}
-app.kubernetes.io/name: {{ include "subaccount-operator.name" . }}
-app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/name: {{ include "subaccount-operator.name" . | quote }}
+app.kubernetes.io/instance: {{ .Release.Name | quote }}
 {{- end }}
 
 {{- define "subaccount-operator.podLabels" -}}
@@ -43,7 +43,7 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | 
 {{- define "subaccount-operator.metadata" -}}
 {{- $root := first . -}}
 name: {{ include "subaccount-operator.fullname" $root }}-{{ last . }}
-namespace: {{ $root.Release.Namespace }}
+namespace: {{ $root.Release.Namespace | quote }}
 labels:
   {{- include "subaccount-operator.labels" $root | nindent 2 }}
 {{- end }}

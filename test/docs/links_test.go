@@ -1,0 +1,86 @@
+package docs
+
+import (
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/subaccount-operator/subaccount-operator/test/devplane"
+)
+
+var (
+	link      = regexp.MustCompile(`\]\(([^()\s]*)\)`)
+	block     = regexp.MustCompile("(?s)\n```.*?\n```")
+	code      = regexp.MustCompile("`[^`\n]*`")
+	heading   = regexp.MustCompile(`(?m)^#+ +(.+?) *$`)
+	inHeading = regexp.MustCompile(`[^\p{L}\p{N} _-]`) // what GitHub leaves out of an anchor
+)
+
+// Every link from one page to another, or to a file, leads somewhere.
+func TestLinksLeadSomewhere(t *testing.T) {
+	root, err := devplane.Root()
+	if err != nil {
+		t.Fatal(err)
+	}
+	pages := []string{filepath.Join(root, "README.md")}
+	if err := filepath.WalkDir(filepath.Join(root, "docs"), func(path string, _ fs.DirEntry, err error) error {
+		if strings.HasSuffix(path, ".md") {
+			pages = append(pages, path)
+		}
+		return err
+	}); err != nil {
+		t.Fatal(err)
+	}
+	links := 0
+	for _, page := range pages {
+		content, err := os.ReadFile(page)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range link.FindAllSubmatch(code.ReplaceAll(block.ReplaceAll(content, nil), nil), -1) {
+			to := string(m[1])
+			if strings.Contains(to, "://") {
+				continue
+			}
+			links++
+			path, anchor, _ := strings.Cut(to, "#")
+			target := page
+			if path != "" {
+				target = filepath.Join(filepath.Dir(page), path)
+			}
+			if err := leads(target, anchor); err != nil {
+				t.Errorf("%s: %s: %v", strings.TrimPrefix(page, root+"/"), to, err)
+			}
+		}
+	}
+	if links < 100 {
+		t.Errorf("only %d links were found", links)
+	}
+}
+
+func leads(target, anchor string) error {
+	if anchor == "" {
+		_, err := os.Stat(target)
+		return err
+	}
+	content, err := os.ReadFile(target)
+	if err != nil {
+		return err
+	}
+	seen := map[string]int{}
+	for _, m := range heading.FindAllSubmatch(block.ReplaceAll(content, nil), -1) {
+		id := strings.ReplaceAll(inHeading.ReplaceAllString(strings.ToLower(string(m[1])), ""), " ", "-")
+		if n := seen[id]; n > 0 { // GitHub numbers what comes again
+			seen[id]++
+			id = fmt.Sprintf("%s-%d", id, n)
+		}
+		if seen[id]++; id == anchor {
+			return nil
+		}
+	}
+	return fmt.Errorf("%s has no heading for it", filepath.Base(target))
+}

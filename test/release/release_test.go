@@ -1,0 +1,206 @@
+// Package release makes a release, by `make release`, and looks at each of its
+// files as who downloads them would.
+package release
+
+import (
+	"archive/zip"
+	"crypto/sha256"
+	"encoding/json"
+	"fmt"
+	"io"
+	"maps"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"runtime"
+	"slices"
+	"strings"
+	"testing"
+
+	"sigs.k8s.io/yaml"
+
+	"github.com/subaccount-operator/subaccount-operator/test/devplane"
+)
+
+const version = "v9.8.7"
+
+var (
+	image = regexp.MustCompile(`(?m)^ *image: "?([^"\s]+)`)
+
+	tarball = "kubectl-plivo_" + version + "_" + runtime.GOOS + "_" + runtime.GOARCH + ".tar.gz"
+	zipped  = "kubectl-plivo_" + version + "_windows_amd64.zip"
+	chart   = "subaccount-operator-" + version[1:] + ".tgz"
+)
+
+func TestARelease(t *testing.T) {
+	root, err := devplane.Root()
+	if err != nil {
+		t.Fatal(err)
+	}
+	out := t.TempDir()
+	dist := filepath.Join(out, "dist")
+	if err := os.Mkdir(dist, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dist, "of-the-last-release"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	// Two platforms, one for each kind of archive: all six would take CI minutes.
+	// The version is given without its v, which must make no difference.
+	run(t, root, "make", "--no-print-directory", "release", "VERSION="+version[1:], "DIST="+dist, "BIN="+filepath.Join(out, "bin"),
+		"PLUGIN_PLATFORMS="+runtime.GOOS+"/"+runtime.GOARCH+" windows/amd64")
+
+	sums := checkSums(t, dist)
+	t.Run("plugin", func(t *testing.T) { checkPlugin(t, root, dist) })
+	t.Run("krew", func(t *testing.T) { checkKrew(t, dist, sums) })
+	t.Run("manifests", func(t *testing.T) {
+		installs(t, read(t, dist, "install.yaml"))
+		if crds := read(t, dist, "crds.yaml"); strings.Count(crds, "\nkind: CustomResourceDefinition\n") != 2 {
+			t.Error("crds.yaml does not hold two CRDs")
+		}
+		helm := strings.TrimSpace(run(t, root, "./hack/tools/tool.sh", "helm"))
+		installs(t, run(t, out, helm, "template", "a", filepath.Join(dist, chart), "--set", "crds.enabled=false"))
+	})
+	t.Run("sbom", func(t *testing.T) {
+		checkSBOM(t, read(t, dist, "sbom.json"), "sigs.k8s.io/controller-runtime")
+		checkSBOM(t, read(t, dist, "sbom-kubectl-plivo.json"), "k8s.io/cli-runtime")
+	})
+}
+
+// checkSums checks that a release's files are there, no others, each with its
+// sum, and returns the sums.
+func checkSums(t *testing.T, dist string) map[string]string {
+	t.Helper()
+	sums := map[string]string{}
+	for _, line := range strings.Split(strings.TrimSpace(read(t, dist, "checksums.txt")), "\n") {
+		sum, name, _ := strings.Cut(line, "  ")
+		if got := fmt.Sprintf("%x", sha256.Sum256([]byte(read(t, dist, name)))); got != sum {
+			t.Errorf("%s: its checksum is %s, said to be %s", name, got, sum)
+		}
+		sums[name] = sum
+	}
+	wanted := []string{"crds.yaml", "install.yaml", tarball, zipped, "plivo.yaml", "sbom-kubectl-plivo.json", "sbom.json", chart}
+	if got := slices.Sorted(maps.Keys(sums)); !slices.Equal(got, wanted) {
+		t.Errorf("there are sums of %v, want %v", got, wanted)
+	}
+	entries, err := os.ReadDir(dist)
+	if err != nil || len(entries) != len(wanted)+1 {
+		t.Errorf("in the folder are %v, %v", entries, err)
+	}
+	return sums
+}
+
+func checkPlugin(t *testing.T, root, dist string) {
+	t.Helper()
+	folder := t.TempDir()
+	run(t, folder, "tar", "-xzf", filepath.Join(dist, tarball))
+	if read(t, folder, "LICENSE") != read(t, root, "LICENSE") {
+		t.Errorf("%s does not hold the license", tarball)
+	}
+	if got := run(t, folder, "./kubectl-plivo", "version"); got != "kubectl-plivo "+version+"\n" {
+		t.Errorf("its version is %s", got)
+	}
+	if got := unzip(t, filepath.Join(dist, zipped)); !slices.Equal(got, []string{"kubectl-plivo.exe", "LICENSE"}) {
+		t.Errorf("%s holds %v", zipped, got)
+	}
+}
+
+func checkKrew(t *testing.T, dist string, sums map[string]string) {
+	t.Helper()
+	var manifest struct {
+		Spec struct {
+			Version   string
+			Platforms []struct {
+				Selector         struct{ MatchLabels struct{ OS, Arch string } }
+				URI, Sha256, Bin string
+			}
+		}
+	}
+	if err := yaml.Unmarshal([]byte(read(t, dist, "plivo.yaml")), &manifest); err != nil {
+		t.Fatal(err)
+	}
+	if manifest.Spec.Version != version || len(manifest.Spec.Platforms) != 2 {
+		t.Fatalf("%+v", manifest.Spec)
+	}
+	for _, p := range manifest.Spec.Platforms {
+		name, bin := tarball, "kubectl-plivo"
+		if p.Selector.MatchLabels.OS == "windows" {
+			name, bin = zipped, "kubectl-plivo.exe"
+		}
+		if !strings.HasSuffix(p.URI, "/releases/download/"+version+"/"+name) || p.Sha256 != sums[name] || p.Bin != bin {
+			t.Errorf("%+v", p)
+		}
+	}
+}
+
+func checkSBOM(t *testing.T, text, module string) {
+	t.Helper()
+	var bom struct {
+		BOMFormat  string
+		Metadata   struct{ Component struct{ Version string } }
+		Components []struct{ Name string }
+	}
+	if err := json.Unmarshal([]byte(text), &bom); err != nil {
+		t.Fatal(err)
+	}
+	named := func(c struct{ Name string }) bool { return c.Name == module }
+	if bom.BOMFormat != "CycloneDX" || bom.Metadata.Component.Version != version || !slices.ContainsFunc(bom.Components, named) {
+		t.Errorf("%s is not in %+v", module, bom)
+	}
+}
+
+// installs holds manifests against what install.yaml is for.
+func installs(t *testing.T, manifests string) {
+	t.Helper()
+	if strings.Contains(manifests, "\nkind: CustomResourceDefinition\n") {
+		t.Error("there is a CRD in it")
+	}
+	if got := image.FindStringSubmatch(manifests); len(got) != 2 || got[1] != "ghcr.io/subaccount-operator/subaccount-operator:"+version {
+		t.Errorf("its image is %q", got)
+	}
+}
+
+// run runs a program and returns what it prints.
+func run(t *testing.T, dir, program string, args ...string) string {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), program, args...)
+	cmd.Dir, cmd.Env = dir, append(os.Environ(), "MAKEFLAGS=")
+	var told strings.Builder
+	cmd.Stderr = &told
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("%s: %v\n%s%s", program, err, out, told.String())
+	}
+	return string(out)
+}
+
+func read(t *testing.T, folder, name string) string {
+	t.Helper()
+	content, err := os.ReadFile(filepath.Join(folder, name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(content)
+}
+
+// unzip reads an archive to its end, which checks it, and returns its files.
+func unzip(t *testing.T, path string) (names []string) {
+	t.Helper()
+	r, err := zip.OpenReader(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = r.Close() }()
+	for _, f := range r.File {
+		content, err := f.Open()
+		if err == nil {
+			_, err = io.Copy(io.Discard, content)
+		}
+		if err != nil {
+			t.Fatal(f.Name, err)
+		}
+		names = append(names, f.Name)
+	}
+	return names
+}
