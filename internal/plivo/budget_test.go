@@ -30,9 +30,9 @@ func fullest(spans []span) int {
 	return most
 }
 
-func acquire(t *testing.T, b *Budget, class Class, tenant string) *Slot {
+func acquire(t *testing.T, b *Budget, class Class, tenant string, also ...Class) *Slot {
 	t.Helper()
-	slot, err := b.Acquire(t.Context(), class, tenant)
+	slot, err := b.Acquire(t.Context(), class, tenant, also...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -132,8 +132,8 @@ func TestASlotIsFreeOneWindowAfterItsAnswerAndAtOnceWhenUnused(t *testing.T) {
 	})
 }
 
-// order lets waiters, named by the tenants of a string ("-": the background),
-// queue for one slot, and returns in which order they get it.
+// order lets waiters, named by the tenants of a string ("-": the background,
+// "+": who waits in both classes), queue for one slot, and returns in which order they get it.
 func order(t *testing.T, queue string) string {
 	t.Helper()
 	b := settled(1)
@@ -146,12 +146,15 @@ func order(t *testing.T, queue string) string {
 		all    sync.WaitGroup
 	)
 	for _, tenant := range queue {
-		class := ClassInteractive
-		if tenant == '-' {
+		class, also := ClassInteractive, []Class{}
+		switch tenant {
+		case '-':
 			class = ClassBackground
+		case '+':
+			also = append(also, ClassBackground)
 		}
 		all.Go(func() {
-			slot := acquire(t, b, class, string(tenant))
+			slot := acquire(t, b, class, string(tenant), also...)
 			served.WriteRune(tenant) // one at a time: there is one slot
 			slot.Cancel()
 		})
@@ -168,6 +171,8 @@ func TestWaitersAreServedInTurn(t *testing.T) {
 		{"tenants take turns", "aaaabbc", "abcabaa"},
 		{"the background goes last", "--ab", "ab--"},
 		{"the background gets one of ten", "---" + strings.Repeat("a", 20), "aaaaaaaaa-aaaaaaaaa-aa-"},
+		{"who waits in both classes takes its turn", "aa+bb", "a+bab"},
+		{"or the share of the background, if that is sooner", "abcdefghijkl+", "abcdefghi+jkl"},
 		{"its share is not taken when it does not wait", strings.Repeat("a", 12), strings.Repeat("a", 12)},
 	}
 	for _, c := range cases {
