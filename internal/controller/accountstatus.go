@@ -1,0 +1,100 @@
+package controller
+
+import (
+	"context"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/utils/ptr"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/subaccount-operator/subaccount-operator/api/v1alpha1"
+	"github.com/subaccount-operator/subaccount-operator/internal/account"
+	"github.com/subaccount-operator/subaccount-operator/internal/subaccount"
+)
+
+// tells reads how the sweeps fare.
+func tells(a *v1alpha1.Account, acct *account.Account) (reason, message string) {
+	status := acct.Status()
+	if acct.Implausible() {
+		return v1alpha1.ReasonInventoryImplausible, "Plivo's list lacks more than half of the subaccounts recorded under this Account. Nothing is " +
+			"made anew. If they are really gone, give the annotation " + v1alpha1.ConfirmDisappearanceAnnotation + " a new value."
+	}
+	if acct.Usable().Refused {
+		return v1alpha1.ReasonCredentialsRejected, "Plivo refuses the credentials: put working ones into the Secret " +
+			a.Spec.CredentialsSecretRef.Name + ". They are tried again every " + a.Spec.SweepInterval.Duration.String() + ", and at once when the Secret changes."
+	}
+	switch status.Outcome {
+	case account.OutcomeNone:
+		return v1alpha1.ReasonConnecting, connecting
+	case account.OutcomeComplete, account.OutcomeChanging:
+		return v1alpha1.ReasonReady, "Plivo accepts the credentials."
+	case account.OutcomeRefused:
+		return v1alpha1.ReasonCredentialsRejected, "Plivo refuses the credentials: " + status.Message
+	case account.OutcomeRateLimited:
+		return v1alpha1.ReasonRateLimited, "Plivo's rate limit is reached, by the operator or by the account's other traffic. It goes on by itself."
+	default:
+		return v1alpha1.ReasonUnavailable, "Plivo's list cannot be read: " + status.Message + ". This is tried again by itself."
+	}
+}
+
+const connecting = "The credentials are being tried."
+
+// told says whether the status tells of the spec as it is.
+func told(a *v1alpha1.Account) bool {
+	c := meta.FindStatusCondition(a.Status.Conditions, v1alpha1.ConditionReady)
+	return c != nil && c.ObservedGeneration == a.Generation
+}
+
+// report writes what changed in the status, and an event if the reason did.
+func (r *AccountReconciler) report(ctx context.Context, a *v1alpha1.Account, users []v1alpha1.Subaccount, reason, message string) error {
+	before := a.DeepCopy()
+	status, changed := r.status(a, users, reason, message)
+	if equality.Semantic.DeepEqual(status, a.Status) {
+		return nil
+	}
+	a.Status = status
+	err := r.Client.Status().Patch(ctx, a, client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{}))
+	if err != nil {
+		return client.IgnoreNotFound(err)
+	}
+	// Once it is written, or the next pass would tell it again.
+	if changed && reason != v1alpha1.ReasonReady && reason != v1alpha1.ReasonConnecting {
+		r.Events.Eventf(a, nil, corev1.EventTypeWarning, reason, "Reconcile", "%s", message)
+	}
+	return nil
+}
+
+// status is an Account's as it should read, and whether Ready has another state
+// or reason in it.
+func (r *AccountReconciler) status(a *v1alpha1.Account, users []v1alpha1.Subaccount, reason, message string) (status v1alpha1.AccountStatus, changed bool) {
+	status = *a.Status.DeepCopy()
+	status.ObservedGeneration = a.Generation
+	changed = subaccount.SetConditions(&status.Conditions, reason, message, a.Generation, metav1.NewTime(time.Now()))
+	if acct, ok := r.Accounts.Get(a.Name); ok {
+		if id := acct.Usable().ID; id != "" && id != status.AuthID {
+			status.AuthID, status.Subaccounts = id, nil
+		}
+		if tally := acct.Status(); tally.Complete > 0 && status.AuthID != "" {
+			status.Subaccounts = count(acct, users, tally.Total)
+		}
+	}
+	return status, changed
+}
+
+// count what the last sweep saw.
+func count(acct *account.Account, users []v1alpha1.Subaccount, total int) *v1alpha1.SubaccountCounts {
+	managed := map[string]struct{}{}
+	for i := range users {
+		remote, _, _ := acct.Remote(users[i].Status.AuthID)
+		if _, ok := remote.Get(); ok {
+			managed[users[i].Status.AuthID] = struct{}{}
+		}
+	}
+	return &v1alpha1.SubaccountCounts{
+		Total: ptr.To(int32(total)), Managed: ptr.To(int32(len(managed))), Unmanaged: ptr.To(int32(total - len(managed))),
+	}
+}
