@@ -29,7 +29,7 @@ func tells(a *v1alpha1.Account, acct *account.Account) (reason, message string) 
 	}
 	switch status.Outcome {
 	case account.OutcomeNone:
-		return v1alpha1.ReasonConnecting, connecting
+		return v1alpha1.ReasonConnecting, "The credentials are being tried."
 	case account.OutcomeComplete, account.OutcomeChanging:
 		return v1alpha1.ReasonReady, "Plivo accepts the credentials."
 	case account.OutcomeRefused:
@@ -40,8 +40,6 @@ func tells(a *v1alpha1.Account, acct *account.Account) (reason, message string) 
 		return v1alpha1.ReasonUnavailable, "Plivo's list cannot be read: " + status.Message + ". This is tried again by itself."
 	}
 }
-
-const connecting = "The credentials are being tried."
 
 // told says whether the status tells of the spec as it is.
 func told(a *v1alpha1.Account) bool {
