@@ -194,6 +194,6 @@ docker-build: ## Build the image IMG, for PLATFORMS (linux/amd64,linux/arm64), w
 		echo "building bin/image/$$platform/manager"; \
 		GOOS=$${platform%/*} GOARCH=$${platform#*/} $(GO_BUILD) -o bin/image/$$platform/manager ./cmd; \
 	done
-	@# buildah and podman add to a list of platforms that is there.
-	@$(if $(filter buildah podman,$(CONTAINER_TOOL)),$(CONTAINER_TOOL) rmi -f $(IMG) >/dev/null 2>&1 || true)
+	@# buildah and podman add to a list of platforms that is there. Not every version removes one by rmi.
+	@$(if $(filter buildah podman,$(CONTAINER_TOOL)),{ $(CONTAINER_TOOL) manifest rm $(IMG) || $(CONTAINER_TOOL) rmi -f $(IMG); } >/dev/null 2>&1 || true)
 	$(CONTAINER_TOOL) build --platform $(PLATFORMS) --build-arg VERSION=$(VERSION) $(if $(BASE),--build-arg BASE=$(BASE)) $(IMAGE_FLAGS) $(IMG) .

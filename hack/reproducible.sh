@@ -15,7 +15,7 @@ build() { # in a clone of its own, at a path of its own
 			img=localhost/reproducible:$(basename "$1")
 			make --no-print-directory docker-build CONTAINER_TOOL=buildah PLATFORMS=linux/amd64,linux/arm64 "IMG=$img"
 			buildah manifest inspect "$img" | grep "\"digest\"" | sort >bin/digests
-			buildah rmi -f "$img" >/dev/null
+			buildah manifest rm "$img" >/dev/null
 		fi
 	) >"$tmp/log" 2>&1 || { cat "$tmp/log" >&2; return 1; }
 	(cd "$1/bin" && find . -type f | sort | xargs sha256sum) >"$tmp/sums-$(basename "$1")"
