@@ -38,11 +38,7 @@ generate: ## Write the deepcopy code and the API reference.
 .PHONY: manifests
 manifests: ## Write the CRDs and the manager's ClusterRole from the markers in the code.
 	go tool controller-gen crd paths=./api/... output:crd:artifacts:config=config/crd/bases
-	@# controller-gen takes a folder without Go files for an error.
-	@if ls internal/controller/*.go >/dev/null 2>&1; then \
-		echo "go tool controller-gen rbac:roleName=manager-role paths=./internal/controller/..."; \
-		go tool controller-gen rbac:roleName=manager-role paths=./internal/controller/... output:rbac:artifacts:config=config/rbac; \
-	fi
+	go tool controller-gen rbac:roleName=manager-role paths=./internal/controller/... output:rbac:artifacts:config=config/rbac
 
 CHART := charts/subaccount-operator
 .PHONY: chart
@@ -146,7 +142,6 @@ release: ## Write everything that release VERSION (v1.2.3) needs into DIST (dist
 
 .PHONY: demo
 demo: build ## Show it: a control plane, the simulated Plivo and the manager on this machine. ONCE=1 ends by itself.
-	@[ -d hack/demo ] || { echo "There is no demo yet: no folder hack/demo." >&2; exit 1; }
 	@assets=$$($(ASSETS)) && export KUBEBUILDER_ASSETS="$$assets" && \
 		ONCE='$(ONCE)' go run ./hack/demo
 

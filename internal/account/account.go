@@ -203,8 +203,7 @@ func (a *Account) send(ctx context.Context, slot *plivo.Slot, accountID string, 
 		slot.Cancel()
 		return err
 	}
-	a.learn(client, op, err) // a pause begins before the next one is let go
-	slot.Done()
+	a.answered(client, slot, op, err)
 	if plivo.IsKind(err, plivo.KindForbidden) {
 		return a.suspect(ctx, client, err)
 	}

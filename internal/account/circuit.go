@@ -19,6 +19,13 @@ type circuit struct {
 // anything are more than an accident, whatever becomes of the others.
 const failingFrom = 5
 
+// answered ends a call: a pause that its answer brings begins before the next
+// one is let go.
+func (a *Account) answered(client *plivo.Client, slot *plivo.Slot, op plivo.Operation, err error) {
+	a.learn(client, op, err)
+	slot.Done()
+}
+
 // learn takes from an answer what it tells about the whole main account: that
 // its credentials are good or refused, or that its limit is reached.
 func (a *Account) learn(client *plivo.Client, op plivo.Operation, err error) {
@@ -89,8 +96,7 @@ func (a *Account) suspect(ctx context.Context, client *plivo.Client, refused err
 		return refusedAs(plivo.KindUndecided, refused)
 	}
 	_, err = client.List(ctx, 1, 0)
-	slot.Done()
-	a.learn(client, plivo.OperationList, err)
+	a.answered(client, slot, plivo.OperationList, err)
 	switch e := plivo.AsError(err); {
 	case e == nil:
 		return refused

@@ -227,8 +227,7 @@ func (a *Account) readPage(ctx context.Context, client *plivo.Client, offset int
 	defer cancel()
 	asked := time.Now()
 	page, err := client.List(ctx, plivo.MaxPageSize, offset)
-	a.learn(client, plivo.OperationList, err)
-	slot.Done()
+	a.answered(client, slot, plivo.OperationList, err)
 	return page, asked, err
 }
 

@@ -30,9 +30,9 @@ func Holds(s *v1alpha1.Subaccount, all []v1alpha1.Subaccount) bool {
 }
 
 // ClaimSeen judges a claim by what a cache shows of all Subaccounts that claim
-// the authID. A cache may lag: that another holds it is enough to
-// wait, but what was not handed out yet is ours only where the operator has
-// made it itself or where a live list has said so (judged).
+// the authID. A cache may lag: that another holds it is enough to wait, but what
+// was not handed out yet is ours only where the operator has made it itself or
+// where a live list has said so (judged).
 func ClaimSeen(s *v1alpha1.Subaccount, holders []v1alpha1.Subaccount, judged bool) Fact[Claim] {
 	holds := Holds(s, holders)
 	alone := !slices.ContainsFunc(holders, func(h v1alpha1.Subaccount) bool { return h.UID != s.UID && h.Status.AuthID != "" })

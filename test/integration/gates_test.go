@@ -156,7 +156,7 @@ var _ = Describe("Adoption", func() {
 		}).Should(Equal([]string{"False/AlreadyManaged", "True/Ready"}))
 		w.expectExact(winner)
 		Expect(gone(&corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: w.name, Name: loser.Name + "-plivo"}})()).To(BeTrue())
-		Eventually(w.eventsOf(loser)).Should(Equal([]string{"AlreadyManaged"}), "nothing was ever handed out to it")
+		Eventually(eventsOf(loser)).Should(Equal([]string{"AlreadyManaged"}), "nothing was ever handed out to it")
 		edit(loser, func(s *v1alpha1.Subaccount) { s.Spec.DeletionPolicy = v1alpha1.DeletionPolicyDelete })
 		Expect(k8s.Delete(ctx, loser)).To(Succeed())
 		Eventually(gone(loser)).Should(BeTrue())

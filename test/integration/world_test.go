@@ -51,7 +51,7 @@ func newWorld(change ...func(*v1alpha1.Account)) *world {
 }
 
 // eventsOf returns the reasons of what was told of a Subaccount, each once.
-func (w *world) eventsOf(s *v1alpha1.Subaccount) func() []string {
+func eventsOf(s *v1alpha1.Subaccount) func() []string {
 	return func() []string {
 		var all corev1.EventList
 		Expect(k8s.List(ctx, &all, client.InNamespace(s.Namespace))).To(Succeed())
