@@ -114,6 +114,14 @@ type AccountStatus struct {
 	// +kubebuilder:validation:MaxLength=20
 	AuthID string `json:"authID,omitempty"`
 
+	// lastHandledReconcileAt is the value of the annotation
+	// plivo.subaccount-operator.dev/reconcile-requested-at for which the last
+	// requested sweep has ended. Set by the operator; read-only.
+	//
+	// +optional
+	// +kubebuilder:validation:MaxLength=262144
+	LastHandledReconcileAt string `json:"lastHandledReconcileAt,omitempty"`
+
 	// subaccounts counts what the last complete sweep saw. Written only when a
 	// number changes.
 	//

@@ -20,8 +20,10 @@ const (
 	// Finalizer is on every Subaccount and Account that the operator has taken up.
 	Finalizer = Group + "/finalizer"
 
-	// ReconcileRequestedAtAnnotation on a Subaccount: any new value forces one
-	// fresh look at the remote side.
+	// ReconcileRequestedAtAnnotation requests a reconciliation with any new
+	// value. For a Subaccount, the operator reads the subaccount at Plivo; for
+	// an Account, it starts a sweep. status.lastHandledReconcileAt then has the
+	// value.
 	ReconcileRequestedAtAnnotation = Group + "/reconcile-requested-at"
 
 	// ConfirmDisappearanceAnnotation on an Account: any new value says that a

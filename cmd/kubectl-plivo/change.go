@@ -21,7 +21,8 @@ import (
 	"github.com/subaccount-operator/subaccount-operator/api/v1alpha1"
 )
 
-// change is one change that is made to some Subaccounts.
+// change is one merge patch of the objects that the command line selects:
+// Subaccounts, and Accounts where the command allows them.
 type change struct {
 	*options
 	print         *genericclioptions.PrintFlags
@@ -32,7 +33,10 @@ type change struct {
 	// patch is a merge patch.
 	patch map[string]any
 	// after is called with what was patched; nil: nothing more is done.
-	after func(context.Context, client.Client, []*v1alpha1.Subaccount) error
+	after func(context.Context, client.Client, []client.Object) error
+	// accounts allows arguments of the form account/NAME.
+	accounts bool
+	done     string // past participle of the command, for messages
 }
 
 func newSuspend(o *options) *cobra.Command {
@@ -53,24 +57,26 @@ func suspended(value any) map[string]any {
 
 func newReconcile(o *options) *cobra.Command {
 	at := time.Now().Format(time.RFC3339Nano)
-	c := &change{options: o, patch: map[string]any{"metadata": map[string]any{
+	c := &change{options: o, accounts: true, patch: map[string]any{"metadata": map[string]any{
 		"annotations": map[string]any{v1alpha1.ReconcileRequestedAtAnnotation: at},
 	}}}
-	cmd := c.command("reconcile", "reconcile requested", "Have the operator look at Subaccounts' remote side now")
-	waits := cmd.Flags().Bool("wait", false, "Wait until the operator has looked at all of them.")
+	cmd := c.command("reconcile", "reconcile requested", "Request a read of Subaccounts at Plivo, or a sweep of an Account, now")
+	cmd.Use = "reconcile (NAME ... | account/NAME ... | -l SELECTOR | --all)"
+	cmd.Example += "\n  kubectl plivo reconcile account/default --wait"
+	waits := cmd.Flags().Bool("wait", false, "Wait until the operator has handled every request.")
 	timeout := cmd.Flags().Duration("timeout", time.Minute, "How long to wait.")
-	c.after = func(ctx context.Context, k8s client.Client, patched []*v1alpha1.Subaccount) error {
+	c.after = func(ctx context.Context, k8s client.Client, patched []client.Object) error {
 		ctx, cancel := context.WithTimeout(ctx, *timeout)
 		defer cancel()
-		for _, s := range patched {
-			if ptr.Deref(s.Spec.Suspend, false) {
+		for _, obj := range patched {
+			if s, ok := obj.(*v1alpha1.Subaccount); ok && ptr.Deref(s.Spec.Suspend, false) {
 				_, _ = fmt.Fprintf(o.ErrOut, "Warning: subaccount %s is suspended: nothing is looked at until it is resumed\n", s.Name)
 				continue
 			}
 			if !*waits {
 				continue
 			}
-			if err := handled(ctx, k8s, s, at); err != nil {
+			if err := waitUntilHandled(ctx, k8s, obj, at); err != nil {
 				return err
 			}
 		}
@@ -79,20 +85,37 @@ func newReconcile(o *options) *cobra.Command {
 	return cmd
 }
 
-// handled waits until the operator has looked at what was asked for.
-func handled(ctx context.Context, k8s client.Client, s *v1alpha1.Subaccount, at string) error {
+// waitUntilHandled waits until the operator has handled the request of the
+// given value.
+func waitUntilHandled(ctx context.Context, k8s client.Client, obj client.Object, at string) error {
 	err := wait.PollUntilContextCancel(ctx, 500*time.Millisecond, true, func(ctx context.Context) (bool, error) {
-		err := k8s.Get(ctx, client.ObjectKeyFromObject(s), s)
-		return s.Status.LastHandledReconcileAt == at, err
+		err := k8s.Get(ctx, client.ObjectKeyFromObject(obj), obj)
+		return lastHandled(obj) == at, err
 	})
-	// Whatever a call says whose time ran out: the client's own words differ with the moment.
+	// The client's own words for a call whose time ran out differ with the moment.
 	if deadline, ok := ctx.Deadline(); ok && !time.Now().Before(deadline) {
-		return fmt.Errorf("timed out waiting for the condition on subaccounts/%s", s.Name)
+		resource := "subaccounts"
+		if _, ok := obj.(*v1alpha1.Account); ok {
+			resource = "accounts"
+		}
+		return fmt.Errorf("timed out waiting for the condition on %s/%s", resource, obj.GetName())
 	}
 	return err
 }
 
+func lastHandled(obj client.Object) string {
+	switch o := obj.(type) {
+	case *v1alpha1.Account:
+		return o.Status.LastHandledReconcileAt
+	case *v1alpha1.Subaccount:
+		return o.Status.LastHandledReconcileAt
+	default:
+		return ""
+	}
+}
+
 func (c *change) command(verb, done, short string) *cobra.Command {
+	c.done = done
 	c.print = genericclioptions.NewPrintFlags(done).WithTypeSetter(scheme)
 	cmd := &cobra.Command{
 		Use: verb + " (NAME ... | -l SELECTOR | --all)", Short: short,
@@ -131,17 +154,15 @@ func (c *change) run(cmd *cobra.Command, args []string) error {
 	if err != nil {
 		return err
 	}
-	var patched []*v1alpha1.Subaccount
+	var patched []client.Object
 	var failures []error
-	for _, key := range chosen {
-		s := &v1alpha1.Subaccount{}
-		s.Namespace, s.Name = key.Namespace, key.Name
-		if err := k8s.Patch(ctx, s, client.RawPatch(types.MergePatchType, patch)); err != nil {
+	for _, obj := range chosen {
+		if err := k8s.Patch(ctx, obj, client.RawPatch(types.MergePatchType, patch)); err != nil {
 			failures = append(failures, asKubectlTells(err))
 			continue
 		}
-		patched = append(patched, s)
-		if err := printer.PrintObj(s, c.Out); err != nil {
+		patched = append(patched, obj)
+		if err := printer.PrintObj(obj, c.Out); err != nil {
 			return err
 		}
 	}
@@ -167,19 +188,20 @@ func (c *change) validate(cmd *cobra.Command, args []string) error {
 	return nil
 }
 
-// chosen are the Subaccounts that names, or the flags, select.
-func (c *change) chosen(ctx context.Context, k8s client.Client, args []string) ([]types.NamespacedName, error) {
+// chosen returns the objects that names, or the flags, select, with nothing but
+// their names in them.
+func (c *change) chosen(ctx context.Context, k8s client.Client, args []string) ([]client.Object, error) {
 	namespace, err := c.namespace()
 	if err != nil {
 		return nil, err
 	}
-	var chosen []types.NamespacedName
+	var chosen []client.Object
 	for _, arg := range args {
-		name, err := nameOf(arg)
+		obj, err := c.objectOf(arg, namespace)
 		if err != nil {
 			return nil, err
 		}
-		chosen = append(chosen, types.NamespacedName{Namespace: namespace, Name: name})
+		chosen = append(chosen, obj)
 	}
 	if len(args) > 0 {
 		return chosen, nil
@@ -197,7 +219,7 @@ func (c *change) chosen(ctx context.Context, k8s client.Client, args []string) (
 		return nil, err
 	}
 	for i := range list.Items {
-		chosen = append(chosen, client.ObjectKeyFromObject(&list.Items[i]))
+		chosen = append(chosen, subaccountNamed(list.Items[i].Namespace, list.Items[i].Name))
 	}
 	if len(chosen) == 0 {
 		_, _ = fmt.Fprintln(c.ErrOut, "No resources found"+where)
@@ -205,16 +227,30 @@ func (c *change) chosen(ctx context.Context, k8s client.Client, args []string) (
 	return chosen, nil
 }
 
-// nameOf takes a name, also in the form in which kubectl's -o name prints it.
-func nameOf(arg string) (string, error) {
+// objectOf returns the object that an argument names: NAME of a Subaccount, or
+// TYPE/NAME, as kubectl's -o name prints it.
+func (c *change) objectOf(arg, namespace string) (client.Object, error) {
 	kind, name, ok := strings.Cut(arg, "/")
 	if !ok {
-		return arg, nil
+		return subaccountNamed(namespace, arg), nil
 	}
 	switch strings.TrimSuffix(kind, "."+v1alpha1.Group) {
 	case "subaccount", "subaccounts", "plivosub":
-		return name, nil
+		return subaccountNamed(namespace, name), nil
+	case "account", "accounts", "plivoacct":
+		if !c.accounts {
+			return nil, fmt.Errorf("accounts cannot be %s", c.done)
+		}
+		a := &v1alpha1.Account{}
+		a.Name = name
+		return a, nil
 	default:
-		return "", fmt.Errorf("there is no need to specify a resource type as a separate argument, and %q is not a Subaccount's", kind)
+		return nil, fmt.Errorf("unknown resource type %q: name Subaccounts or Accounts", kind)
 	}
+}
+
+func subaccountNamed(namespace, name string) *v1alpha1.Subaccount {
+	s := &v1alpha1.Subaccount{}
+	s.Namespace, s.Name = namespace, name
+	return s
 }

@@ -20,6 +20,10 @@ type sweeper struct {
 	message  string
 	finished int // complete ones
 
+	requested   string    // value of the last request for a sweep by a person
+	requestedAt time.Time // zero: no request
+	handled     string    // value for which the last requested sweep has ended
+
 	completed time.Time     // end of the last complete one; before that, when the account was new
 	took      time.Duration // that one
 	progress  float64       // of the one under way: how much of the list is read
@@ -61,6 +65,25 @@ func (s *sweeper) want(notBefore time.Time) {
 	}
 }
 
+// RequestReconcile starts a sweep now, for a value that is not the last one,
+// even if the credentials were refused or the last sweeps failed.
+func (a *Account) RequestReconcile(value string) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if s := &a.sweeper; value != s.requested {
+		s.requested, s.requestedAt = value, time.Now()
+		s.poke()
+	}
+}
+
+// HandledReconcile returns the value given to RequestReconcile for which a sweep
+// that started later has ended, however it ended; empty if there is none.
+func (a *Account) HandledReconcile() string {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.sweeper.handled
+}
+
 func (s *sweeper) poke() {
 	select {
 	case s.wake <- struct{}{}:
@@ -78,6 +101,8 @@ func (a *Account) due() time.Time {
 	}
 	due := s.started.Add(a.interval - a.early())
 	switch {
+	case s.requestedAt.After(s.started):
+		return s.requestedAt
 	case a.circuit.open:
 		return s.started.Add(a.interval)
 	case s.failures > 0:
@@ -137,6 +162,9 @@ func (a *Account) sweep(ctx context.Context) {
 	}
 	s := &a.sweeper
 	s.ended = time.Now()
+	if !s.requestedAt.After(started) {
+		s.handled = s.requested
+	}
 	s.outcome, s.message = outcome(whole, err)
 	recorded, known := a.options.Recorded(a.name)
 	if !known && s.outcome == OutcomeComplete {

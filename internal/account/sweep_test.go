@@ -296,3 +296,53 @@ func TestAListThatGrowsAsFastAsItIsReadEnds(t *testing.T) {
 		}
 	})
 }
+
+func TestRequestReconcile_NewValue_StartsOneSweepAndReportsItsEnd(t *testing.T) {
+	bubble(t, func(t *testing.T, r *rig) {
+		r.add(1)
+		a := r.swept()
+		for range 3 {
+			a.RequestReconcile("first") // each reconcile of the Account repeats it
+			time.Sleep(time.Second)
+		}
+		r.wantCalls(plivosim.OpList, 1)
+		if value := a.HandledReconcile(); value != "first" {
+			t.Errorf("got %q after the sweep has ended", value)
+		}
+
+		r.sim.Inject(plivosim.Fault{Ops: []plivosim.Op{plivosim.OpList}, Status: 401, Times: 2})
+		a.RequestReconcile("refused")
+		time.Sleep(time.Second)
+		if value := a.HandledReconcile(); value != "refused" {
+			t.Errorf("got %q after a sweep whose credentials were refused", value)
+		}
+		a.RequestReconcile("still refused")
+		a.RequestReconcile("credentials work again")
+		time.Sleep(time.Second)
+		a.RequestReconcile("last")
+		time.Sleep(time.Second)
+		if u := a.Usable(); u.Refused {
+			t.Error("refused credentials are not tried on request")
+		}
+		r.wantCalls(plivosim.OpList, 4)
+	})
+}
+
+func TestRequestReconcile_WhileASweepRuns_WaitsForTheNextOne(t *testing.T) {
+	bubble(t, func(t *testing.T, r *rig) {
+		a := r.swept()
+		r.sim.Inject(plivosim.Fault{Ops: []plivosim.Op{plivosim.OpList}, When: plivosim.After, Delay: 2 * time.Second, Times: 2})
+		a.RequestReconcile("first")
+		time.Sleep(time.Second)
+		a.RequestReconcile("second")
+		time.Sleep(2 * time.Second) // the first sweep has ended, the second runs
+		if value := a.HandledReconcile(); value != "" {
+			t.Errorf("%q is handled: the sweep that has ended started before the last request", value)
+		}
+		time.Sleep(2 * time.Second)
+		if value := a.HandledReconcile(); value != "second" {
+			t.Errorf("got %q", value)
+		}
+		r.wantCalls(plivosim.OpList, 2)
+	})
+}

@@ -129,18 +129,19 @@ func (r *AccountReconciler) Reconcile(ctx context.Context, req ctrl.Request) (ct
 	if a.DeletionTimestamp != nil {
 		reason, message = v1alpha1.ReasonInUse, "The Account is being deleted, and stays until no Subaccount needs it any more."
 	}
-	// Of a process that is new, what the one before it told stands until the
-	// first answer.
-	if reason != v1alpha1.ReasonConnecting || !told(a) {
-		err := r.report(ctx, a, users, reason, message)
-		if apierrors.IsConflict(err) {
-			return ctrl.Result{RequeueAfter: retryConflict}, nil
-		}
-		if err != nil {
-			return ctrl.Result{}, err
-		}
+	// First the work that the sweep has found: it does not depend on the status.
+	if err := r.Subaccounts.EnqueueChanged(ctx, a.Name); err != nil {
+		return ctrl.Result{}, err
 	}
-	return ctrl.Result{}, r.Subaccounts.EnqueueChanged(ctx, a.Name)
+	// A new process keeps the status of the former one until Plivo's first response.
+	if reason == v1alpha1.ReasonConnecting && told(a) {
+		return ctrl.Result{}, nil
+	}
+	err = r.report(ctx, a, users, reason, message)
+	if apierrors.IsConflict(err) {
+		return ctrl.Result{RequeueAfter: retryConflict}, nil
+	}
+	return ctrl.Result{}, err
 }
 
 // subaccountsOf are the Subaccounts that refer to an Account: the cache's own,
@@ -199,6 +200,9 @@ func (r *AccountReconciler) configure(ctx context.Context, a *v1alpha1.Account, 
 	if acct.Confirm(a.Annotations[v1alpha1.ConfirmDisappearanceAnnotation]) {
 		r.Events.Eventf(a, nil, corev1.EventTypeWarning, "DisappearanceConfirmed", "Sweep",
 			"A person has confirmed that the subaccounts that Plivo's list lacks are gone.")
+	}
+	if at := a.Annotations[v1alpha1.ReconcileRequestedAtAnnotation]; at != "" && at != a.Status.LastHandledReconcileAt {
+		acct.RequestReconcile(at)
 	}
 	return "", "", nil
 }

@@ -76,6 +76,9 @@ func (r *AccountReconciler) status(a *v1alpha1.Account, users []v1alpha1.Subacco
 		if id := acct.Usable().ID; id != "" && id != status.AuthID {
 			status.AuthID, status.Subaccounts = id, nil
 		}
+		if value := acct.HandledReconcile(); value != "" {
+			status.LastHandledReconcileAt = value
+		}
 		if tally := acct.Status(); tally.Complete > 0 && status.AuthID != "" {
 			status.Subaccounts = count(acct, users, tally.Total)
 		}

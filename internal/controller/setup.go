@@ -14,16 +14,15 @@ import (
 	"github.com/subaccount-operator/subaccount-operator/internal/plivo"
 )
 
-// settleMargin and the time limit of a call make the settle time: so long after
-// its first sight a create call may still take effect.
-const settleMargin = 30 * time.Second
-
 // Options of both reconcilers.
 type Options struct {
 	// NewClient makes a client for a main account's credentials.
 	NewClient func(plivo.Credentials) *plivo.Client
 	// Timeout of one call to Plivo.
 	Timeout time.Duration
+	// SettleMargin is how long after Timeout a create call may still take effect
+	// at Plivo. Both together are the settle time.
+	SettleMargin time.Duration
 	// Digester of tokens, the one of CacheOptions.
 	Digester *plivo.Digester
 	// Credentials is the cache of CredentialsCacheOptions, which has to be added
@@ -63,7 +62,7 @@ func Add(ctx context.Context, mgr ctrl.Manager, o Options) (endEvents func(), er
 	accounts.Subaccounts = &SubaccountReconciler{
 		Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Events: events, Accounts: accounts.Accounts,
 		Digester: o.Digester, ClusterUID: o.ClusterUID, Namespaces: o.Namespaces, Selector: o.Selector,
-		Timeout: o.Timeout, Settle: o.Timeout + settleMargin, MaxConcurrent: o.MaxConcurrent,
+		Timeout: o.Timeout, Settle: o.Timeout + o.SettleMargin, MaxConcurrent: o.MaxConcurrent,
 	}
 	if err := accounts.Subaccounts.SetupWithManager(ctx, mgr); err != nil {
 		return nil, err

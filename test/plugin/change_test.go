@@ -9,6 +9,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/subaccount-operator/subaccount-operator/api/v1alpha1"
+	"github.com/subaccount-operator/subaccount-operator/test/process"
 )
 
 const kind = "subaccount.plivo.subaccount-operator.dev/"
@@ -69,6 +70,28 @@ func TestReconcileAsksForALook(t *testing.T) {
 	g.Expect(got.Err).To(Equal("Warning: subaccount a is suspended: nothing is looked at until it is resumed\n"))
 }
 
+func TestReconcile_Account_AnnotatesIt(t *testing.T) {
+	g, w := NewWithT(t), newWorld(t, "reconcile-account")
+	w.apply("a", plain)
+	a := &v1alpha1.Account{}
+	at := func(name string) string {
+		g.Expect(k8s.Get(t.Context(), client.ObjectKey{Name: name}, a)).To(Succeed())
+		return a.Annotations[v1alpha1.ReconcileRequestedAtAnnotation]
+	}
+	const accountKind = "account.plivo.subaccount-operator.dev/"
+	g.Expect(w.does("reconcile", "account/"+w.name, "a", "-n", w.name)).To(Equal(
+		accountKind + w.name + " reconcile requested\n" + kind + "a reconcile requested\n"))
+	first := at(w.name)
+	g.Expect(first).NotTo(BeEmpty())
+	w.does("reconcile", "plivoacct/"+w.name)
+	g.Expect(at(w.name)).NotTo(Equal(first))
+
+	// No manager runs here.
+	got := w.plivo("reconcile", accountKind+w.name, "--wait", "--timeout=1s")
+	g.Expect(got).To(fails(1, "error: timed out waiting for the condition on accounts/"+w.name))
+	g.Expect(w.plivo("reconcile", "account/nope")).To(fails(1, `Error from server (NotFound): accounts.plivo.subaccount-operator.dev "nope" not found`))
+}
+
 func TestErrorsAreKubectls(t *testing.T) {
 	g, w := NewWithT(t), newWorld(t, "errors")
 	w.apply("a", plain)
@@ -84,7 +107,8 @@ func TestErrorsAreKubectls(t *testing.T) {
 		"error: name cannot be provided when a selector is specified":                                                      "suspend a --all",
 		"error: setting 'all' parameter but found a non empty selector":                                                    "suspend -l a=b --all",
 		"error: a resource cannot be retrieved by name across all namespaces":                                              "suspend a -A",
-		`"account" is not a Subaccount's`:                                                                                  "suspend account/errors",
+		`error: accounts cannot be suspended`:                                                                              "suspend account/errors",
+		`error: unknown resource type "pod": name Subaccounts or Accounts`:                                                 "reconcile pod/errors",
 		`error: unable to match a printer suitable for the output format "x", allowed formats are: json,name,wide,yaml`:    "list -o x",
 		"error: unknown flag: --x\nSee 'kubectl plivo list -h' for help and examples":                                      "list --x",
 		`error: unknown command "x" for "kubectl plivo"`:                                                                   "x",
@@ -97,5 +121,5 @@ func TestErrorsAreKubectls(t *testing.T) {
 	} {
 		g.Expect(w.plivo(strings.Fields(args)...)).To(fails(1, words), args)
 	}
-	g.Expect(w.does("version")).To(Equal("kubectl-plivo " + pluginVersion + "\n"))
+	g.Expect(w.does("version")).To(Equal("kubectl-plivo " + process.Version + "\n"))
 }
