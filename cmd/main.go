@@ -43,6 +43,7 @@ import (
 type options struct {
 	baseURL           string
 	timeout           time.Duration
+	settleMargin      time.Duration
 	operatorNamespace string
 	namespaces        string
 	accountSelector   string
@@ -59,6 +60,9 @@ type options struct {
 func (o *options) bind(fs *flag.FlagSet) {
 	fs.StringVar(&o.baseURL, "plivo-base-url", plivo.DefaultBaseURL, "Base URL of Plivo's API; plain http for loopback addresses only.")
 	fs.DurationVar(&o.timeout, "plivo-timeout", 10*time.Second, "Time limit of one call to Plivo. With more than 35s, give the pod a longer terminationGracePeriodSeconds than 60.")
+	fs.DurationVar(&o.settleMargin, "plivo-settle-margin", 30*time.Second, "How long after --plivo-timeout a create call may still take effect at Plivo. "+
+		"After a create call without a response, and before it treats a missing subaccount as deleted, the operator waits for both durations together. "+
+		"A margin that is too short can cost a second create call, whose subaccount the operator removes as a stray.")
 	fs.StringVar(&o.operatorNamespace, "operator-namespace", "", "Namespace of the Accounts' credentials Secrets. "+
 		"Left out: $POD_NAMESPACE, else that of the service account, else subaccount-operator-system.")
 	fs.StringVar(&o.namespaces, "namespaces", "", "Comma-separated namespaces to serve; left out: all.")
@@ -127,8 +131,8 @@ func setUp(ctx context.Context, o options) (mgr ctrl.Manager, endEvents func(), 
 	if err != nil {
 		return nil, nil, fmt.Errorf("--plivo-base-url: %w", err)
 	}
-	if o.timeout <= 0 || o.maxConcurrent <= 0 {
-		return nil, nil, errors.New("--plivo-timeout and --max-concurrent-reconciles must be positive")
+	if o.timeout <= 0 || o.settleMargin <= 0 || o.maxConcurrent <= 0 {
+		return nil, nil, errors.New("--plivo-timeout, --plivo-settle-margin and --max-concurrent-reconciles must be positive")
 	}
 	selector, err := labels.Parse(o.accountSelector)
 	if err != nil {
@@ -171,7 +175,7 @@ func setUp(ctx context.Context, o options) (mgr ctrl.Manager, endEvents func(), 
 		NewClient: func(c plivo.Credentials) *plivo.Client {
 			return plivo.NewClient(base, httpClient, c, "subaccount-operator/"+version.String())
 		},
-		Timeout: o.timeout, Digester: digester, Credentials: credentials, OperatorNamespace: o.operatorNamespace,
+		Timeout: o.timeout, SettleMargin: o.settleMargin, Digester: digester, Credentials: credentials, OperatorNamespace: o.operatorNamespace,
 		ClusterUID: cluster, Namespaces: namespaces, Selector: selector, MaxConcurrent: o.maxConcurrent,
 		Metrics: metrics.Registry,
 	})

@@ -100,8 +100,9 @@ func startProcess(w *world) *process {
 	must(mgr.Add(manager.RunnableFunc(func(context.Context) error { close(p.up); return nil })))
 	httpClient := &http.Client{Transport: roundTripper(p.plivo), CheckRedirect: plivo.NewHTTPClient().CheckRedirect}
 	endEvents, err := controller.Add(ctx, mgr, controller.Options{
-		NewClient: func(c plivo.Credentials) *plivo.Client { return plivo.NewClient(baseURL, httpClient, c, "walk") },
-		Timeout:   plivoTimeout, Digester: digester, Credentials: credentials, OperatorNamespace: operatorNamespace,
+		SettleMargin: 30 * time.Second,
+		NewClient:    func(c plivo.Credentials) *plivo.Client { return plivo.NewClient(baseURL, httpClient, c, "walk") },
+		Timeout:      plivoTimeout, Digester: digester, Credentials: credentials, OperatorNamespace: operatorNamespace,
 		ClusterUID: clusterUID, Selector: labels.Everything(), MaxConcurrent: 1,
 	})
 	must(err)
