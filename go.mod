@@ -4,7 +4,10 @@ go 1.26.0
 
 godebug default=go1.26
 
-tool sigs.k8s.io/controller-tools/cmd/controller-gen
+tool (
+	github.com/onsi/ginkgo/v2/ginkgo
+	sigs.k8s.io/controller-tools/cmd/controller-gen
+)
 
 require (
 	github.com/go-logr/logr v1.4.4

@@ -72,12 +72,11 @@ func (l load) restInterval() time.Duration {
 type programs struct{ manager, plivo string }
 
 // build builds what runs as `make build` does, but for the version.
-func build(dir string) (p programs, err error) {
-	if p.manager, err = process.Build("./cmd", dir, "manager", "-trimpath", "-ldflags=-s -w"); err != nil {
-		return p, err
-	}
-	p.plivo, err = process.Build("./cmd/plivo-sim", dir, "plivo-sim", "-trimpath", "-ldflags=-s -w")
-	return p, err
+func build(dir string) (programs, error) {
+	p := programs{manager: filepath.Join(dir, "manager"), plivo: filepath.Join(dir, "plivo-sim")}
+	return p, errors.Join(
+		process.Build("manager", p.manager, "-trimpath", "-ldflags=-s -w"),
+		process.Build("plivo-sim", p.plivo, "-trimpath", "-ldflags=-s -w"))
 }
 
 // world is what a run has to itself.

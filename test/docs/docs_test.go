@@ -39,8 +39,12 @@ func TestDocuments(t *testing.T) {
 	for _, name := range []string{"GOCACHE", "GOMODCACHE", "GOPATH"} {
 		t.Setenv(name, strings.TrimSpace(shell(t, root, nil, "go env "+name)))
 	}
-	for name, source := range map[string]string{"manager": "./cmd", "kubectl-plivo.real": "./cmd/kubectl-plivo"} {
-		if _, err := process.Build(source, bin, name); err != nil {
+	real := filepath.Join(bin, "real") // what the plugin of newReader runs
+	if err := os.Mkdir(real, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	for name, dir := range map[string]string{"manager": bin, "kubectl-plivo": real} {
+		if _, err := process.Program(name, dir); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -127,7 +131,7 @@ func newReader(t *testing.T, bin string) []string {
 	if err := os.MkdirAll(local, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	plugin := "#!/bin/sh\ncase $1 in list | export) set -- \"$@\" --plivo-base-url " + plivo.URL + ";; esac\nexec " + bin + "/kubectl-plivo.real \"$@\"\n"
+	plugin := "#!/bin/sh\ncase $1 in list | export) set -- \"$@\" --plivo-base-url " + plivo.URL + ";; esac\nexec " + bin + "/real/kubectl-plivo \"$@\"\n"
 	if err := os.WriteFile(filepath.Join(own, "kubectl-plivo"), []byte(plugin), 0o755); err != nil {
 		t.Fatal(err)
 	}

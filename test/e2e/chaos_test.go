@@ -27,7 +27,7 @@ const (
 	perTenant   = 55
 	doomed      = "doomed" // the namespace that is deleted
 	perDoomed   = 40
-	cutOffTime  = 15 * time.Second
+	cutOffTime  = 8 * time.Second
 	faultChance = 0.02
 )
 
@@ -59,7 +59,7 @@ var _ = Describe("Chaos", func() {
 		w.tell("the users are done")
 		// Creates that are made late, but within the settle time: who does not
 		// wait for that makes them twice.
-		w.plivo.strikeCreates(5, plivosim.Fault{When: plivosim.Late, What: plivosim.Cut, Delay: 20 * time.Second})
+		w.plivo.strikeCreates(5, plivosim.Fault{When: plivosim.Late, What: plivosim.Cut, Delay: settleMargin - 2*time.Second})
 
 		all := wanted{}
 		w.apply(all, "tenant-0", "late", 5)

@@ -14,6 +14,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"os"
+	"path/filepath"
 	"strconv"
 	"testing"
 	"time"
@@ -63,12 +64,13 @@ func pickSeed(t *testing.T) uint64 {
 var _ = BeforeSuite(func() {
 	dir := GinkgoT().TempDir()
 	var err error
-	var flags []string
 	if os.Getenv("E2E_RACE") != "" { // needs a C compiler, and minutes the first time
-		flags = []string{"-race"}
+		managerBinary = filepath.Join(dir, "manager")
+		Expect(process.Build("manager", managerBinary, "-race")).To(Succeed())
+	} else {
+		managerBinary, err = process.Program("manager", dir)
+		Expect(err).NotTo(HaveOccurred())
 	}
-	managerBinary, err = process.Build("./cmd", dir, "manager", flags...)
-	Expect(err).NotTo(HaveOccurred())
-	plivoBinary, err = process.Build("./cmd/plivo-sim", dir, "plivo-sim")
+	plivoBinary, err = process.Program("plivo-sim", dir)
 	Expect(err).NotTo(HaveOccurred())
 })

@@ -34,8 +34,10 @@ import (
 
 const (
 	operatorNamespace = "subaccount-operator-system"
-	// plivoTimeout is the manager's: short, because the settle time is it and 30 s.
+	// plivoTimeout and settleMargin are the manager's. Their sum, the settle time,
+	// is longer than Plivo is cut off (cutOffTime) and than any late create takes.
 	plivoTimeout = 2 * time.Second
+	settleMargin = 10 * time.Second
 )
 
 // world is what a spec has to itself: a control plane, a Plivo, managers, the
@@ -194,7 +196,7 @@ func (w *world) startManager(args ...string) *manager {
 	Expect(err).NotTo(HaveOccurred())
 	defer func() { _ = log.Close() }() // the manager has its own handle
 	m.Process, err = process.Start(log, []string{"KUBECONFIG=" + w.kubeconfig}, managerBinary, append([]string{
-		"--plivo-base-url", w.plivo.URL, "--plivo-timeout", plivoTimeout.String(), "--operator-namespace", operatorNamespace,
+		"--plivo-base-url", w.plivo.URL, "--plivo-timeout", plivoTimeout.String(), "--plivo-settle-margin", settleMargin.String(), "--operator-namespace", operatorNamespace,
 		"--health-probe-bind-address", "0", "--metrics-bind-address", metrics, "--metrics-secure=false",
 		"--zap-log-level", "12", // everything: no token stands there either
 		"--namespaces", strings.Join(w.served, ","),

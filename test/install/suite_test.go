@@ -47,7 +47,7 @@ var _ = BeforeSuite(func() {
 	Expect(err).NotTo(HaveOccurred())
 	chart = filepath.Join(root, "charts", "subaccount-operator")
 	home = GinkgoT().TempDir()
-	managerBinary, err = process.Build("./cmd", GinkgoT().TempDir(), "manager")
+	managerBinary, err = process.Program("manager", GinkgoT().TempDir())
 	Expect(err).NotTo(HaveOccurred())
 	tool := exec.Command(filepath.Join(root, "hack", "tools", "tool.sh"), "helm")
 	tool.Stderr = os.Stderr // the first time it takes minutes

@@ -35,7 +35,7 @@ var _ = Describe("Drift", func() {
 		sim.Remove(w.main, console.AuthID)
 		Eventually(authID(deleted), "120s").ShouldNot(Or(Equal(old), BeEmpty()))
 		Eventually(reason(adopted), "60s").Should(Equal("False/RemoteNotFound"))
-		w.sweeps(2) // and nothing more happens
+		w.sweep(2) // and nothing more happens
 
 		expectReady(none, name, enabled, token, deleted)
 		var rewritten []string
@@ -70,7 +70,7 @@ var _ = Describe("Drift", func() {
 		Eventually(reason(a)).Should(Equal("False/InventoryImplausible"))
 		Expect(k8s.Delete(ctx, all[0])).To(Succeed()) // a 204 is no absence
 		Eventually(gone(all[0])).Should(BeTrue())
-		w.sweeps(2)
+		w.sweep(2)
 		Expect(w.calls(plivosim.OpCreate)).To(Equal(12))
 		Expect(w.calls(plivosim.OpGet)).To(BeZero())
 		sim.RemoveFault(id)
@@ -101,7 +101,7 @@ var _ = Describe("Drift", func() {
 		for _, s := range lost {
 			Eventually(reason(s)).Should(Equal("False/InventoryImplausible"))
 		}
-		w.sweeps(2)
+		w.sweep(2)
 		expectReady(kept...)
 		for _, s := range all {
 			Expect(authID(s)()).To(Equal(before[s.Name]))
@@ -116,7 +116,7 @@ var _ = Describe("Drift", func() {
 			Eventually(authID(s), "120s").ShouldNot(Or(Equal(before[s.Name]), BeEmpty()))
 		}
 		expectReady(all...)
-		w.sweeps(4) // of two pages each
+		w.sweep(2)
 		Expect(reason(a)()).To(Equal("True/Ready"))
 		for _, s := range all {
 			w.expectExact(s)
@@ -149,9 +149,9 @@ var _ = Describe("Drift", func() {
 		}
 		a := &v1alpha1.Account{ObjectMeta: metav1.ObjectMeta{Name: w.name}}
 		Eventually(reason(a)).Should(Equal("False/Unavailable"))
-		w.sweeps(7)      // with growing pauses: longer than the settle time in all
+		w.awaitLists(5)  // with pauses of 1, 2, 4 and 8 s: longer than the settle time in all
 		killAndRestart() // and what begins behind the proxy does no more
-		w.sweeps(3)
+		w.awaitLists(3)
 
 		Expect(gone(going)()).To(BeFalse())
 		Expect(going.Finalizers).To(ContainElement(v1alpha1.Finalizer))

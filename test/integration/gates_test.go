@@ -20,7 +20,7 @@ var _ = Describe("What stands in the way", func() {
 		w := newWorld()
 		s := w.apply("a", func(s *v1alpha1.Subaccount) { s.Finalizers = []string{v1alpha1.Finalizer} })
 		Eventually(func() string { reason(s)(); return readyReason(s) }).Should(Equal(v1alpha1.ReasonStatusLost))
-		w.sweeps(1)
+		w.sweep(1)
 		Expect(w.names()).To(BeEmpty())
 		Expect(k8s.Delete(ctx, s)).To(Succeed())
 		Consistently(gone(s)).Should(BeFalse())
@@ -110,7 +110,7 @@ var _ = Describe("What stands in the way", func() {
 		stalled := s.Status.Conditions[slices.IndexFunc(s.Status.Conditions, func(c metav1.Condition) bool { return c.Type == v1alpha1.ConditionStalled })]
 		Expect(stalled.Status).To(Equal(metav1.ConditionTrue))
 		Expect(stalled.Message).To(ContainSubstring("that name is not to our liking"))
-		w.sweeps(2)
+		w.sweep(2)
 		Expect(w.calls(plivosim.OpUpdate)).To(Equal(2), "one for the creation, one that was refused, and no more")
 		Expect(w.names()).To(Equal([]string{"Name of a"}))
 		sim.ClearFaults()

@@ -27,7 +27,7 @@ var _ = Describe("The life of a Subaccount", func() {
 			w.expectExact(s)
 		}
 		Expect(w.names()).To(Equal([]string{"Name of a", "Name of b", "Name of c"}))
-		w.sweeps(2) // and nothing more happens
+		w.sweep(2) // and nothing more happens
 		Expect(w.calls(plivosim.OpCreate)).To(Equal(3))
 		Expect(w.calls(plivosim.OpUpdate)).To(Equal(3))
 		Expect(w.calls(plivosim.OpGet)).To(BeZero())
@@ -43,11 +43,11 @@ var _ = Describe("The life of a Subaccount", func() {
 		w := newWorld()
 		s := w.apply("a")
 		expectReady(s)
-		w.sweeps(1)
+		w.sweep(1)
 		a := &v1alpha1.Account{ObjectMeta: metav1.ObjectMeta{Name: w.name}}
 		Expect(reason(a)()).To(Equal("True/Ready"))
 		before := []string{s.ResourceVersion, w.secret(s).ResourceVersion}
-		w.sweeps(2)
+		w.sweep(2)
 		Expect(k8s.Get(ctx, client.ObjectKeyFromObject(s), s)).To(Succeed())
 		Expect([]string{s.ResourceVersion, w.secret(s).ResourceVersion}).To(Equal(before))
 	})
@@ -56,14 +56,14 @@ var _ = Describe("The life of a Subaccount", func() {
 		w := newWorld()
 		all := []*v1alpha1.Subaccount{w.apply("a"), w.apply("b"), w.apply("c")}
 		expectReady(all...)
-		w.sweeps(1)
+		w.sweep(1)
 		var before []string
 		for _, s := range all {
 			before = append(before, s.ResourceVersion, w.secret(s).ResourceVersion)
 		}
 		updates := w.calls(plivosim.OpUpdate)
 		killAndRestart()
-		w.sweeps(2) // the first of the new process has been acted upon when the second begins
+		w.sweep(2) // the first of the new process has been acted upon when the second begins
 		var after []string
 		for _, s := range all {
 			Expect(k8s.Get(ctx, client.ObjectKeyFromObject(s), s)).To(Succeed())

@@ -2,7 +2,6 @@ package integration
 
 import (
 	"crypto/tls"
-	"net"
 	"net/http"
 	"syscall"
 
@@ -16,10 +15,7 @@ import (
 
 var _ = Describe("The metrics endpoint", func() {
 	It("serves https, to those whom the API server knows and lets, until that is withdrawn", func() {
-		listener, err := net.Listen("tcp", "127.0.0.1:0")
-		Expect(err).NotTo(HaveOccurred())
-		address := listener.Addr().String()
-		Expect(listener.Close()).To(Succeed())
+		address := freeAddress()
 		m := startManager("--metrics-bind-address", address, "--account-selector", "serves=nobody")
 		DeferCleanup(func() { Expect(m.stop(syscall.SIGTERM)).To(Succeed()) })
 

@@ -28,7 +28,7 @@ var _ = Describe("With --namespaces", func() {
 			install("config/default")
 			Eventually(mayWatchSecrets(w.name + "-elsewhere")).Should(BeTrue())
 			op = startManager()
-			w.sweeps(1) // it works
+			w.sweep(1) // it works
 		}()
 		Eventually(mayWatchSecrets(without)).Should(BeFalse())
 		giveSecrets(w.name)
@@ -44,7 +44,7 @@ var _ = Describe("With --namespaces", func() {
 		giveSecrets(without)
 		Eventually(m.Exited(), "90s").Should(BeClosed(), "to be started anew, as a Deployment does")
 		m = startManager("--namespaces", w.name+","+without)
-		w.sweeps(1)
+		w.sweep(1)
 		expectReady(waiting)
 		w.expectExact(waiting)
 		Expect(reason(elsewhere)()).To(Equal("not looked at"))

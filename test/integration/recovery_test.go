@@ -141,7 +141,7 @@ var _ = Describe("A Subaccount", func() {
 		patient = w.apply("patient")
 		expectReady(hurried, patient)
 		Eventually(func() string { reason(restored)(); return readyReason(restored) }).Should(Equal(v1alpha1.ReasonStatusLost))
-		w.sweeps(1)
+		w.sweep(1)
 		for _, s := range []*v1alpha1.Subaccount{hurried, patient} {
 			w.expectExact(s)
 			Expect(s.Status.AuthID).NotTo(Equal(old[s.Name]))
@@ -186,11 +186,11 @@ var _ = Describe("A Subaccount", func() {
 		for s, state := range states {
 			Eventually(reason(s)).Should(Equal(state), s.Name)
 		}
-		w.sweeps(2)
+		w.awaitLists(2)
 		before, calls := w.versions(), w.callsBesideLists()
 		Expect(before).To(HaveLen(len(states)+2+3+1), "Subaccounts, Secrets and the Account")
 		Expect(kubectl(manifest, "apply", "-f", "-")).To(ContainSubstring("unchanged"))
-		w.sweeps(4) // the third has been acted upon when the fourth begins
+		w.awaitLists(4) // the third has been acted upon when the fourth begins
 		Expect(w.versions()).To(Equal(before))
 		Expect(w.callsBesideLists()).To(Equal(calls))
 		w.expectExact(applied)

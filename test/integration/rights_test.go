@@ -3,7 +3,11 @@ package integration
 import (
 	"bufio"
 	"encoding/json"
+	"fmt"
+	"maps"
 	"os"
+	"path/filepath"
+	"slices"
 	"strings"
 
 	. "github.com/onsi/ginkgo/v2"
@@ -15,7 +19,7 @@ import (
 )
 
 // right is one verb on one resource, everywhere or in one namespace.
-type right struct{ namespace, group, resource, verb string }
+type right struct{ Namespace, Group, Resource, Verb string }
 
 // exempt are rights that no request of the manager shows.
 var exempt = map[right]bool{
@@ -28,18 +32,43 @@ var exempt = map[right]bool{
 // withoutRole are the namespaces that a spec has kept the Role on Secrets from.
 var withoutRole = map[string]bool{}
 
-// expectRightsUsed holds what the API server let the manager do in the whole
-// run against what its Roles give it: nothing was refused, and nothing is
-// given that was not needed.
+// writeRightsUsed writes the rights that this process's manager has used to a
+// file for expectRightsUsed.
+func writeRightsUsed() {
+	GinkgoHelper()
+	data, err := json.Marshal(slices.Collect(maps.Keys(rightsUsed())))
+	Expect(err).NotTo(HaveOccurred())
+	name := fmt.Sprintf("%d%s", GinkgoParallelProcess(), rightsSuffix)
+	Expect(os.WriteFile(filepath.Join(rightsFolder, name), data, 0o600)).To(Succeed())
+}
+
+const rightsSuffix = ".rights.json"
+
+// expectRightsUsed compares what the API servers let the managers of all
+// processes do with what the Roles give them: nothing was refused, and nothing
+// is given that was not needed.
 func expectRightsUsed() {
 	GinkgoHelper()
-	used := rightsUsed()
+	used := map[right]bool{}
+	files, err := filepath.Glob(filepath.Join(rightsFolder, "*"+rightsSuffix))
+	Expect(err).NotTo(HaveOccurred())
+	suite, _ := GinkgoConfiguration()
+	Expect(files).To(HaveLen(suite.ParallelTotal), "one file of each process")
+	for _, file := range files {
+		data, err := os.ReadFile(file)
+		Expect(err).NotTo(HaveOccurred())
+		var rights []right
+		Expect(json.Unmarshal(data, &rights)).To(Succeed())
+		for _, r := range rights {
+			used[r] = true
+		}
+	}
 	var unused []right
 	for _, granted := range rightsGranted() {
 		watch := granted
-		watch.verb = "watch"
+		watch.Verb = "watch"
 		// An API server that cannot stream what there is to begin with is asked for a list.
-		if streamed := granted.verb == "list" && used[watch]; !used[granted] && !streamed && !exempt[granted] {
+		if streamed := granted.Verb == "list" && used[watch]; !used[granted] && !streamed && !exempt[granted] {
 			unused = append(unused, granted)
 		}
 	}

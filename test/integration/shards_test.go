@@ -24,7 +24,7 @@ var _ = Describe("Shards", func() {
 			Expect(one.stop(syscall.SIGTERM)).To(Succeed())
 			Expect(rest.stop(syscall.SIGTERM)).To(Succeed())
 			op = startManager()
-			plain.sweeps(1) // it works
+			plain.sweep(1) // it works
 		}()
 		labelled := newWorld(func(a *v1alpha1.Account) { a.Labels = map[string]string{"shard": "one"} })
 		mine, theirs := labelled.apply("a"), plain.apply("b")
@@ -48,7 +48,7 @@ var _ = Describe("Shards", func() {
 		// Nobody serves the Account's Subaccounts but the shard that it is in.
 		Expect(one.stop(syscall.SIGTERM)).To(Succeed())
 		edit(mine, func(s *v1alpha1.Subaccount) { s.Spec.Name = ptr.To("Renamed") })
-		plain.sweeps(1)
+		plain.sweep(1)
 		Expect(labelled.names()).To(Equal([]string{"Name of a"}))
 		a := &v1alpha1.Account{ObjectMeta: metav1.ObjectMeta{Name: labelled.name}}
 		edit(a, func(a *v1alpha1.Account) { a.Labels = nil })

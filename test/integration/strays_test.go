@@ -36,7 +36,7 @@ var _ = Describe("Strays", func() {
 			Eventually(func() bool { _, ok := sim.Subaccount(w.main, x.AuthID); return ok }, "90s").Should(BeFalse())
 			Expect(w.history(x.AuthID)).To(Equal("delete"))
 		}
-		w.sweeps(2)
+		w.sweep(2)
 		Expect(w.names()).To(ConsistOf(persons))
 		Expect(w.calls(plivosim.OpDelete)).To(Equal(2))
 		w.expectExact(s)

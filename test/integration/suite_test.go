@@ -2,15 +2,26 @@
 // kube-apiserver, etcd and kube-controller-manager on one side, the simulated
 // Plivo over HTTP on the other. Each spec has a main account, an Account and a
 // namespace of its own.
+//
+// The specs run in parallel processes of Ginkgo. Each process has a control
+// plane, a simulator and a manager of its own: specs install policies for the
+// whole cluster, kill the manager and inject faults, and no two of them meet
+// (docs/decisions/009-test-processes.md).
 package integration
 
 import (
 	"context"
 	"encoding/base64"
 	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"regexp"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -37,8 +48,13 @@ const (
 	serviceAccountUser = "system:serviceaccount:" + operatorNamespace + ":" + serviceAccountName
 )
 
-// plivoTimeout is the manager's: short, because the settle time is it and 30 s.
-const plivoTimeout = 2 * time.Second
+// The manager's time limit of a call to Plivo and its settle margin. The sum is
+// the settle time, which specs wait for.
+const (
+	plivoTimeout = 2 * time.Second
+	settleMargin = 2 * time.Second
+	settleTime   = plivoTimeout + settleMargin
+)
 
 var (
 	ctx    = context.Background()
@@ -49,7 +65,8 @@ var (
 	binary string
 	op     *manager
 
-	kubeconfig string // of the shipped ServiceAccount, with the shipped Roles
+	kubeconfig   string // of the shipped ServiceAccount, with the shipped Roles
+	rightsFolder string
 
 	// forger can what only the operator may: an administrator who impersonates it.
 	forger client.Client
@@ -63,11 +80,25 @@ func TestIntegration(t *testing.T) {
 	RunSpecs(t, "Integration")
 }
 
-var _ = BeforeSuite(func() {
-	var err error
-	binary, err = process.Build("./cmd", GinkgoT().TempDir(), "manager")
-	Expect(err).NotTo(HaveOccurred())
+// forAll is what the first process prepares for all of them.
+type forAll struct {
+	Manager string // path of the manager's binary
+	Rights  string // folder in which each process writes the rights that its manager used
+}
 
+var _ = SynchronizedBeforeSuite(func() []byte {
+	dir := GinkgoT().TempDir()
+	program, err := process.Program("manager", dir)
+	Expect(err).NotTo(HaveOccurred())
+	data, err := json.Marshal(forAll{Manager: program, Rights: dir})
+	Expect(err).NotTo(HaveOccurred())
+	return data
+}, func(data []byte) {
+	var shared forAll
+	Expect(json.Unmarshal(data, &shared)).To(Succeed())
+	binary, rightsFolder = shared.Manager, shared.Rights
+
+	var err error
 	plane, err = devplane.Start(devplane.Options{
 		CRDs:              []string{}, // config/default has them
 		ControllerManager: true, Controllers: []string{"clusterrole-aggregation-controller", "resourcequota-controller"},
@@ -119,8 +150,9 @@ func manifests(folder string, do ...string) {
 	Expect(err).NotTo(HaveOccurred())
 }
 
-// Whatever the specs have done: no token of the run stands where people read.
-var _ = AfterSuite(func() {
+// Whatever the specs have done: no token of the run stands where people read,
+// and the manager has no right that it did not use.
+var _ = SynchronizedAfterSuite(func() {
 	if op == nil {
 		return
 	}
@@ -140,13 +172,15 @@ var _ = AfterSuite(func() {
 	shown += string(told)
 	Expect(shown).To(ContainSubstring("starting"))
 	Expect(strings.Contains(shown, "Request Body")).To(BeFalse(), "client-go logs bodies, Secrets among them, some of them in hex")
-	if suite, _ := GinkgoConfiguration(); len(suite.FocusStrings) == 0 {
-		expectRightsUsed()
-	}
+	writeRightsUsed()
 	for _, token := range append(sim.Tokens(), tokens...) {
 		for _, form := range []string{token, base64.StdEncoding.EncodeToString([]byte(token))} {
 			Expect(strings.Contains(shown, form)).To(BeFalse(), "a token is shown in a log, event or condition")
 		}
+	}
+}, func() {
+	if suite, _ := GinkgoConfiguration(); op != nil && len(suite.FocusStrings) == 0 {
+		expectRightsUsed()
 	}
 })
 
@@ -156,16 +190,68 @@ var (
 )
 
 // manager is a running manager.
-type manager struct{ *process.Process }
+type manager struct {
+	*process.Process
+	metrics string // URL of its metrics, empty if the spec chose the endpoint
+}
+
+var managers []*manager // all that were started
 
 func startManager(args ...string) *manager {
-	args = append([]string{
-		"--plivo-base-url", simURL, "--plivo-timeout", plivoTimeout.String(), "--operator-namespace", operatorNamespace,
-		"--health-probe-bind-address", "0", "--zap-log-level", "12", // everything: no token stands there either
-	}, args...)
-	p, err := process.Start(logs, []string{"KUBECONFIG=" + kubeconfig}, binary, args...)
+	m := &manager{}
+	defaults := []string{
+		"--plivo-base-url", simURL, "--plivo-timeout", plivoTimeout.String(), "--plivo-settle-margin", settleMargin.String(),
+		"--operator-namespace", operatorNamespace, "--health-probe-bind-address", "0",
+		"--zap-log-level", "12", // everything: no token stands there either
+	}
+	if !slices.Contains(args, "--metrics-bind-address") {
+		address := freeAddress()
+		m.metrics = "http://" + address + "/metrics"
+		defaults = append(defaults, "--metrics-secure=false", "--metrics-bind-address", address)
+	}
+	var err error
+	m.Process, err = process.Start(logs, []string{"KUBECONFIG=" + kubeconfig}, binary, append(defaults, args...)...)
 	Expect(err).NotTo(HaveOccurred())
-	return &manager{p}
+	managers = append(managers, m)
+	return m
+}
+
+// freeAddress returns an address of this machine that was free a moment ago.
+func freeAddress() string {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	Expect(err).NotTo(HaveOccurred())
+	defer func() { Expect(listener.Close()).To(Succeed()) }()
+	return listener.Addr().String()
+}
+
+var busy = regexp.MustCompile(`(?m)^(workqueue_depth|controller_runtime_active_workers)\{.*\} [1-9].*$`)
+
+// isIdle reports whether no running manager has a resource in its queues or in
+// a worker.
+func isIdle() error {
+	for _, m := range managers {
+		select {
+		case <-m.Exited():
+			continue
+		default:
+		}
+		if m.metrics == "" {
+			continue
+		}
+		resp, err := http.Get(m.metrics)
+		if err != nil {
+			return err
+		}
+		text, err := io.ReadAll(resp.Body)
+		_ = resp.Body.Close()
+		if err != nil {
+			return err
+		}
+		if work := busy.Find(text); work != nil {
+			return fmt.Errorf("the manager is not idle: %s", work)
+		}
+	}
+	return nil
 }
 
 // stop ends the manager by a signal and returns what it exits with.

@@ -96,7 +96,7 @@ var _ = Describe("A tenant", func() {
 		Expect(k8s.Get(ctx, client.ObjectKeyFromObject(a), a)).To(Succeed())
 		a.Status.AuthID = "MAFORGEDFORGEDFORGED"
 		Expect(k8s.Status().Update(ctx, a)).To(beForbidden())
-		w.sweeps(1)
+		w.sweep(1)
 		w.expectExact(s)
 	})
 
@@ -135,7 +135,7 @@ var _ = Describe("A tenant", func() {
 		Eventually(reason(b)).Should(Equal("False/SecretConflict"))
 		edit(theirs, func(s *v1alpha1.Subaccount) { s.Spec.Name = ptr.To("A reason to look at the Secrets") })
 		expectReady(theirs)
-		victim.sweeps(1)
+		victim.sweep(1)
 		victim.expectExact(theirs)
 		var all corev1.SecretList
 		Expect(k8s.List(ctx, &all, client.InNamespace(w.name))).To(Succeed())

@@ -220,8 +220,29 @@ func (w *world) markers() int {
 	return len(slices.DeleteFunc(w.names(), func(n string) bool { return !strings.HasPrefix(n, "k8s-") }))
 }
 
-// sweeps waits until the whole list was read n more times.
-func (w *world) sweeps(n int) {
+// sweep requests n sweeps, one after the other, and waits after each until the
+// manager has done everything that it found.
+func (w *world) sweep(n int) {
+	GinkgoHelper()
+	a := &v1alpha1.Account{ObjectMeta: metav1.ObjectMeta{Name: w.name}}
+	for range n {
+		requests++
+		at := fmt.Sprint(requests)
+		Expect(k8s.Patch(ctx, a, client.RawPatch(types.MergePatchType, fmt.Appendf(nil,
+			`{"metadata":{"annotations":{%q:%q}}}`, v1alpha1.ReconcileRequestedAtAnnotation, at)))).To(Succeed())
+		Eventually(func() string {
+			Expect(k8s.Get(ctx, client.ObjectKeyFromObject(a), a)).To(Succeed())
+			return a.Status.LastHandledReconcileAt
+		}, "60s").Should(Equal(at))
+		Eventually(isIdle).Should(Succeed())
+	}
+}
+
+var requests int // for sweeps
+
+// awaitLists waits until Plivo's list was read n more times with nobody
+// requesting it.
+func (w *world) awaitLists(n int) {
 	GinkgoHelper()
 	before := w.calls(plivosim.OpList)
 	Eventually(func() int { return w.calls(plivosim.OpList) - before }, "60s").Should(BeNumerically(">=", n))

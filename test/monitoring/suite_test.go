@@ -105,7 +105,7 @@ func freeAddress() string {
 
 func startPlivo(dir string) {
 	GinkgoHelper()
-	program, err := process.Build("./cmd/plivo-sim", dir, "plivo-sim")
+	program, err := process.Program("plivo-sim", dir)
 	Expect(err).NotTo(HaveOccurred())
 	var args []string
 	for _, a := range accounts {
@@ -120,7 +120,7 @@ func startPlivo(dir string) {
 // leader election, and metrics by https.
 func startManager(dir string) {
 	GinkgoHelper()
-	program, err := process.Build("./cmd", dir, "manager")
+	program, err := process.Program("manager", dir)
 	Expect(err).NotTo(HaveOccurred())
 	kubeconfig, err := plane.ServiceAccount(ctx, operatorNamespace, "subaccount-operator-manager")
 	Expect(err).NotTo(HaveOccurred())

@@ -16,6 +16,7 @@ import (
 	"github.com/subaccount-operator/subaccount-operator/internal/plivo/plivosim"
 	"github.com/subaccount-operator/subaccount-operator/internal/plugin"
 	"github.com/subaccount-operator/subaccount-operator/internal/subaccount"
+	"github.com/subaccount-operator/subaccount-operator/test/process"
 )
 
 func TestListTellsWhoManagesEach(t *testing.T) {
@@ -52,7 +53,7 @@ func TestListTellsWhoManagesEach(t *testing.T) {
 	g.Expect(rows[4][5]).To(Equal("<none>"))
 	g.Expect(rows[5]).To(ContainElements(marked.AuthID, "list/creating"))
 	g.Expect(w.lists()).To(Equal([]int{0}))
-	g.Expect(agents.latest()).To(Equal("kubectl-plivo/" + pluginVersion))
+	g.Expect(agents.latest()).To(Equal("kubectl-plivo/" + process.Version))
 
 	wide := columns(w.does("list", "-o", "wide"))
 	g.Expect(wide[0][6:]).To(Equal([]string{"READY", "REASON"}))

@@ -28,10 +28,7 @@ import (
 	"github.com/subaccount-operator/subaccount-operator/test/process"
 )
 
-const (
-	operatorNamespace = "subaccount-operator-system"
-	pluginVersion     = "v9.8.7"
-)
+const operatorNamespace = "subaccount-operator-system"
 
 var (
 	plane  *devplane.Plane
@@ -68,11 +65,13 @@ func prepare() (err error) {
 
 	// The plane removes its folder in the end, and so these.
 	path = filepath.Join(filepath.Dir(plane.Kubeconfig), "path")
-	stamp := "-ldflags=-X github.com/subaccount-operator/subaccount-operator/internal/version.version=" + pluginVersion
-	if _, err := process.Build("./cmd/kubectl-plivo", path, "kubectl-plivo", stamp); err != nil {
+	if err := os.Mkdir(path, 0o700); err != nil {
 		return err
 	}
-	if binary, err = process.Build("./cmd", path, "manager"); err != nil {
+	if _, err := process.Program("kubectl-plivo", path); err != nil {
+		return err
+	}
+	if binary, err = process.Program("manager", path); err != nil {
 		return err
 	}
 	return os.Symlink(plane.Kubectl, filepath.Join(path, "kubectl"))

@@ -14,20 +14,36 @@ import (
 	"github.com/subaccount-operator/subaccount-operator/test/devplane"
 )
 
-// Build builds a program of the project, ./cmd for one, into a folder, under
-// the given name, and returns its path; flags are go build's.
-func Build(source, dir, name string, flags ...string) (string, error) {
+// Version is the version that Program's programs have.
+const Version = "v9.8.7"
+
+// sources are the project's programs.
+var sources = map[string]string{"manager": "./cmd", "plivo-sim": "./cmd/plivo-sim", "kubectl-plivo": "./cmd/kubectl-plivo"}
+
+// Program puts one of the project's programs into a folder and returns its path.
+// `make test` builds them once, before the first test, into the folder that
+// TEST_PROGRAMS names. If that is not set, Program builds it.
+func Program(name, dir string) (string, error) {
+	path := filepath.Join(dir, name)
+	if built := os.Getenv("TEST_PROGRAMS"); built != "" {
+		return path, os.Symlink(filepath.Join(built, name), path)
+	}
+	return path, Build(name, path, "-ldflags=-X github.com/subaccount-operator/subaccount-operator/internal/version.version="+Version)
+}
+
+// Build builds one of the project's programs as the given path; flags are go
+// build's.
+func Build(name, path string, flags ...string) error {
 	root, err := devplane.Root()
 	if err != nil {
-		return "", err
+		return err
 	}
-	path := filepath.Join(dir, name)
-	build := exec.Command("go", append(append([]string{"build", "-o", path}, flags...), source)...)
+	build := exec.Command("go", append(append([]string{"build", "-o", path}, flags...), sources[name])...)
 	build.Dir = root
 	if out, err := build.CombinedOutput(); err != nil {
-		return "", fmt.Errorf("%v: %w\n%s", build, err, out)
+		return fmt.Errorf("%v: %w\n%s", build, err, out)
 	}
-	return path, nil
+	return nil
 }
 
 // Process is a running program.

@@ -1,0 +1,65 @@
+#!/usr/bin/env bash
+# Runs the tests. `make test` calls it, after `make ready`, which sets up what the tests need.
+#
+#   WHAT   packages to test; default: all, in three suites side by side
+#   FOCUS  a regular expression; only specs and tests whose name matches it run
+#   PROCS  parallel processes of a Ginkgo suite
+#
+# A package is a Ginkgo suite if its tests import Ginkgo. Everything else runs with `go test`.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+WHAT=${WHAT:-} FOCUS=${FOCUS:-} PROCS=${PROCS:-4}
+# The limit ends a test that hangs. Nothing is built or downloaded within it.
+LIMIT=60m
+
+# isGinkgo PACKAGE: whether its tests are a Ginkgo suite.
+isGinkgo() {
+	go list -f '{{range .TestImports}}{{println .}}{{end}}{{range .XTestImports}}{{println .}}{{end}}' "$1" |
+		grep -q '^github.com/onsi/ginkgo/v2$'
+}
+
+ginkgo() { # ginkgo PACKAGE...
+	go tool ginkgo run --procs="$PROCS" --timeout="$LIMIT" --vet=off --show-node-events=false --no-color ${FOCUS:+--focus="$FOCUS"} "$@"
+}
+
+gotest() { # gotest PACKAGE...
+	go test -vet=off -count=1 -timeout "$LIMIT" ${FOCUS:+-run "$FOCUS"} "$@"
+}
+
+if [ -n "$WHAT" ]; then
+	for package in $(go list $WHAT); do
+		if isGinkgo "$package"; then
+			ginkgo "./${package#*/*/*/}"
+		else
+			gotest "$package"
+		fi
+	done
+	exit
+fi
+
+table=$(mktemp)
+trap 'rm -f "$table"' EXIT
+
+suite() { # suite NAME COMMAND...: runs a suite in the background; its lines begin with its name
+	local name=$1
+	shift
+	{
+		local started=$SECONDS result=passed
+		"$@" 2>&1 | sed -u "s|^|[$name] |" || result=FAILED
+		printf '  %-12s %6d s  %s\n' "$name" $((SECONDS - started)) "$result" >>"$table"
+		[ $result = passed ]
+	} &
+}
+
+suite faults gotest -v ./test/faultwalk
+suite integration ginkgo ./test/integration
+suite packages gotest $(go list ./... | grep -v -e /test/faultwalk -e /test/integration)
+
+failed=0
+for job in $(jobs -p); do
+	wait "$job" || failed=1
+done
+printf '\nDurations, side by side:\n'
+cat "$table"
+exit $failed
