@@ -6,13 +6,13 @@ import (
 	"io"
 	"os"
 	"os/exec"
-	"path"
 	"strings"
 	"time"
 )
 
 // build is a program to build from source.
 type build struct {
+	name    string
 	module  string // the folder of the go.mod that pins it
 	pkg     string
 	ldflags string
@@ -22,8 +22,8 @@ type build struct {
 }
 
 func (b build) run(ctx context.Context, file string, log io.Writer) error {
-	started, name := time.Now(), path.Base(file)
-	say(log, "Building %s from source: up to %s on two cores with a cold Go build cache", name, minutes(b.longest))
+	started := time.Now()
+	say(log, "Building %s from source: up to %s on two cores with a cold Go build cache", b.name, minutes(b.longest))
 	args := append([]string{"build", "-trimpath", "-ldflags", strings.TrimSpace("-s -w " + b.ldflags)}, b.flags...)
 	cmd := exec.CommandContext(ctx, "go", append(args, "-o", file, b.pkg)...)
 	cmd.Dir, cmd.Stdout, cmd.Stderr = b.module, log, log
@@ -31,12 +31,12 @@ func (b build) run(ctx context.Context, file string, log io.Writer) error {
 	// The go command stops its compilers when it is interrupted, not when it is killed.
 	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
 	cmd.WaitDelay = 10 * time.Second
-	stop := every(30*time.Second, func() { say(log, "  still building %s, %s", name, seconds(started)) })
+	stop := every(30*time.Second, func() { say(log, "  still building %s, %s", b.name, seconds(started)) })
 	defer stop()
 	if err := cmd.Run(); err != nil {
-		return fmt.Errorf("building %s: %w", name, err)
+		return fmt.Errorf("building %s: %w", b.name, err)
 	}
-	say(log, "  %s built in %s", name, seconds(started))
+	say(log, "  %s built in %s", b.name, seconds(started))
 	return nil
 }
 

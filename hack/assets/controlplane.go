@@ -165,12 +165,12 @@ var buildTimes = map[string]time.Duration{
 
 func controlPlaneBuild(name string, kubernetes cache.Kubernetes, etcdModule string) build {
 	if name == "etcd" {
-		return build{module: etcdModule, pkg: "go.etcd.io/etcd/server/v3", longest: buildTimes[name]}
+		return build{name: name, module: etcdModule, pkg: "go.etcd.io/etcd/server/v3", longest: buildTimes[name]}
 	}
 	major, minor, _ := strings.Cut(kubernetes.Minor(), ".")
 	const version = "-X k8s.io/component-base/version."
 	return build{
-		module: kubernetes.Module, pkg: "k8s.io/kubernetes/cmd/" + name, longest: buildTimes[name],
+		name: name, module: kubernetes.Module, pkg: "k8s.io/kubernetes/cmd/" + name, longest: buildTimes[name],
 		ldflags: version + "gitVersion=" + kubernetes.Version + " " + version + "gitMajor=" + major + " " + version + "gitMinor=" + minor,
 	}
 }

@@ -79,6 +79,9 @@ func (r *releases) fetchText(ctx context.Context, url string) (string, error) {
 // fetchFile downloads a file, and removes it again if it does not have the
 // published checksum.
 func (r *releases) fetchFile(ctx context.Context, url, file, published string) error {
+	if sum, err := hex.DecodeString(published); err != nil || len(sum) != sha256.Size {
+		return fmt.Errorf("the server has no SHA-256 checksum of %s: it responds %.80q", path.Base(url), published)
+	}
 	hash := sha256.New()
 	err := writeFile(file, func(w io.Writer) error { return r.fetch(ctx, url, io.MultiWriter(w, hash)) })
 	if err != nil {

@@ -120,6 +120,15 @@ func TestDownload_WrongChecksum_NamesFileAndBothChecksums(t *testing.T) {
 	wantFiles(t, dir)
 }
 
+func TestDownload_ChecksumIsAWebPage_Fails(t *testing.T) {
+	r := newReleases(t, map[string]string{"/release/v1.37.2/bin/linux/amd64/kubectl.sha256": "<html>Log in to the proxy"})
+	dir := t.TempDir()
+	if err := r.download(t.Context(), "kubectl", filepath.Join(dir, "kubectl")); err == nil || !strings.Contains(err.Error(), "no SHA-256 checksum") {
+		t.Errorf("the error is %v", err)
+	}
+	wantFiles(t, dir)
+}
+
 func TestDownload_NotFound_FailsAndLeavesNothing(t *testing.T) {
 	r := newReleases(t, map[string]string{"/release/v1.37.2/bin/linux/amd64/kubectl.sha256": sum(binary)})
 	dir := t.TempDir()
@@ -169,7 +178,7 @@ func TestDownload_HostDoesNotRespond_IsTriedOnce(t *testing.T) {
 	r.connectLimit = 50 * time.Millisecond
 	for _, name := range []string{"kube-apiserver", "kubectl", "etcd"} {
 		err := r.download(t.Context(), name, filepath.Join(t.TempDir(), name))
-		if err == nil || !strings.Contains(err.Error(), "does not respond within 50ms") {
+		if err == nil || !strings.Contains(err.Error(), "is unreachable: no response within 50ms") {
 			t.Errorf("%s: the error is %v", name, err)
 		}
 	}

@@ -1,7 +1,9 @@
 package main
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -34,18 +36,16 @@ func (f *fetcher) fetch(ctx context.Context, url string, w io.Writer) error {
 		return err
 	}
 	connecting := time.AfterFunc(f.connectLimit, func() {
-		cancel(fmt.Errorf("%s does not respond within %s", host, f.connectLimit))
+		cancel(fmt.Errorf("no response within %s", f.connectLimit))
 	})
 	resp, err := f.client.Do(req)
 	connecting.Stop()
 	if err != nil {
-		if cause := context.Cause(ctx); cause != nil {
-			err = cause
+		if parent.Err() != nil {
+			return err
 		}
-		if parent.Err() == nil {
-			f.unreachable[host] = err
-		}
-		return err
+		f.unreachable[host] = fmt.Errorf("%s is unreachable: %w", host, cmp.Or(context.Cause(ctx), errors.Unwrap(err)))
+		return f.unreachable[host]
 	}
 	defer func() { _ = resp.Body.Close() }()
 	if resp.StatusCode != http.StatusOK {

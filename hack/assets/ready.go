@@ -37,7 +37,7 @@ func readyTool(ctx context.Context, root, name string, log io.Writer) (string, e
 	if cache.IsExecutable(path) {
 		return path, nil
 	}
-	b := build{module: tool.Dir(root), pkg: tool.Package, flags: tool.Flags, longest: tool.BuildTime}
+	b := build{name: name, module: tool.Dir(root), pkg: tool.Package, flags: tool.Flags, longest: tool.BuildTime}
 	return path, makeFile(path, func(file string) error { return b.run(ctx, file, log) })
 }
 
@@ -78,8 +78,10 @@ func reportMissing(root, planeDir string, installSDK bool, log io.Writer) error 
 		total += longest
 		say(&list, "  %-25s up to %s", name, minutes(longest))
 	}
+	var download string
 	for _, name := range cache.Missing(planeDir, cache.ControlPlane) {
 		add(name, buildTimes[name])
+		download = "; less if dl.k8s.io and github.com are reachable, which serve the control plane"
 	}
 	for _, name := range toolsOfTests {
 		tool, err := cache.ToolByName(name)
@@ -102,7 +104,7 @@ func reportMissing(root, planeDir string, installSDK bool, log io.Writer) error 
 		return nil
 	}
 	say(log, "Missing for make test, with the time that each takes on two cores with a cold Go build cache:\n%s"+
-		"All of it takes up to %s; less if dl.k8s.io and github.com are reachable, which serve the control plane", &list, minutes(total))
+		"All of it takes up to %s%s", &list, minutes(total), download)
 	return nil
 }
 
