@@ -18,7 +18,8 @@ comma := ,
 
 GO_BUILD := CGO_ENABLED=0 go build -trimpath -ldflags "-s -w -X $(MODULE)/internal/version.version=$(VERSION)"
 BIN      ?= bin
-ASSETS   := ./hack/devplane/assets.sh
+ASSETS   := go run ./hack/assets control-plane
+TOOL     := go run ./hack/assets tool
 SET_IMAGE = sed 's|image: ghcr.io/subaccount-operator/subaccount-operator:.*|image: $(IMG)|'
 
 .PHONY: help
@@ -32,7 +33,7 @@ help: ## This list.
 .PHONY: generate
 generate: ## Write the deepcopy code and the API reference.
 	go tool controller-gen object paths=./api/...
-	@tool=$$(./hack/tools/tool.sh crd-ref-docs) && "$$tool" --config hack/apidocs.yaml --source-path api/v1alpha1 \
+	@tool=$$($(TOOL) crd-ref-docs) && "$$tool" --config hack/apidocs.yaml --source-path api/v1alpha1 \
 		--renderer markdown --output-path docs/spec/api.md --log-level ERROR
 
 .PHONY: manifests
@@ -61,8 +62,12 @@ build: ## Build the programs into BIN (bin).
 	$(GO_BUILD) -o $(BIN)/plivo-sim ./cmd/plivo-sim
 	$(GO_BUILD) -o $(BIN)/kubectl-plivo ./cmd/kubectl-plivo
 
+.PHONY: ready
+ready: ## Download or build everything that make test needs; prints what is missing and how long it takes.
+	@go run ./hack/assets all
+
 .PHONY: assets
-assets: ## Find, fetch or build etcd, kube-apiserver, kubectl, kube-controller-manager; prints their folder.
+assets: ## Find, download or build etcd, kube-apiserver, kubectl, kube-controller-manager; prints their folder.
 	@$(ASSETS)
 
 .PHONY: test
@@ -101,7 +106,7 @@ bench: ## Measure at N=100,1000,5000,10000 and write docs/benchmarks.md, an hour
 
 .PHONY: lint
 lint: ## Run golangci-lint with kube-api-linter (built once, about 4 minutes).
-	@linter=$$(./hack/tools/tool.sh golangci-lint) && \
+	@linter=$$($(TOOL) golangci-lint) && \
 		echo "==> golangci-lint: a minute or two without a cache" && \
 		"$$linter" run
 
@@ -142,7 +147,7 @@ release: ## Write everything that release VERSION (v1.2.3) needs into DIST (dist
 
 .PHONY: demo
 demo: build ## Show it: a control plane, the simulated Plivo and the manager on this machine. ONCE=1 ends by itself.
-	@assets=$$($(ASSETS)) && export KUBEBUILDER_ASSETS="$$assets" && \
+	@assets=$$($(ASSETS) etcd kube-apiserver kubectl) && export KUBEBUILDER_ASSETS="$$assets" && \
 		ONCE='$(ONCE)' go run ./hack/demo
 
 .PHONY: dist
@@ -155,7 +160,7 @@ dist: ## Write crds.yaml and install.yaml, which has no CRD in it and the image 
 .PHONY: package
 package: ## Write the Helm chart as a package of version VERSION into DIST (dist).
 	@mkdir -p $(DIST)
-	@helm=$$(./hack/tools/tool.sh helm) && \
+	@helm=$$($(TOOL) helm) && \
 		"$$helm" package $(CHART) --version $(VERSION:v%=%) --app-version $(VERSION) --destination $(DIST)
 
 .PHONY: clean

@@ -38,8 +38,8 @@ func run(ctx context.Context) error {
 	}
 	defer func() { _ = os.RemoveAll(dir) }()
 
-	say("Starting a control plane (etcd, kube-apiserver, kube-controller-manager) ...")
-	plane, err := devplane.Start(devplane.Options{ControllerManager: true, CRDs: []string{}})
+	say("Starting a control plane (etcd, kube-apiserver) ...")
+	plane, err := devplane.Start(devplane.Options{CRDs: []string{}})
 	if err != nil {
 		return err
 	}

@@ -1,6 +1,6 @@
 // The control plane that tests and the demo run against, built from source
 // where it cannot be downloaded. A module of its own, so that nothing of
-// Kubernetes' own binaries reaches the operator's go.mod. See assets.sh.
+// Kubernetes' own binaries reaches the operator's go.mod. See hack/assets.
 module github.com/subaccount-operator/subaccount-operator/hack/devplane
 
 go 1.26.0

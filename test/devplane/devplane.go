@@ -10,13 +10,14 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/envtest"
+
+	"github.com/subaccount-operator/subaccount-operator/hack/assets/cache"
 )
 
 // startTimeout is what each program may take: far more than the 4 s that all
@@ -69,15 +70,14 @@ type Plane struct {
 	stop         func() error
 }
 
-// Start starts a control plane of its own, with nothing in it but the CRDs. The
-// first start on a machine may build the programs, which takes minutes; what
-// is under way then is told on stderr.
+// Start starts a control plane of its own, with nothing in it but the CRDs. It
+// fails if `make ready` has not yet downloaded or built the programs.
 func Start(opts Options) (_ *Plane, err error) {
 	need := []string{"etcd", "kube-apiserver", "kubectl"}
 	if opts.ControllerManager {
 		need = append(need, "kube-controller-manager")
 	}
-	assets, err := assetsFolder(need)
+	assets, err := Assets(need...)
 	if err != nil {
 		return nil, err
 	}
@@ -163,48 +163,7 @@ func Main(m *testing.M, opts Options, set func(*Plane)) (code int) {
 }
 
 // Root is the folder of the go.mod that the working directory belongs to.
-func Root() (string, error) {
-	start, err := os.Getwd()
-	if err != nil {
-		return "", err
-	}
-	for dir := start; ; dir = filepath.Dir(dir) {
-		if _, err := os.Stat(filepath.Join(dir, "go.mod")); err == nil {
-			return dir, nil
-		}
-		if dir == filepath.Dir(dir) {
-			return "", fmt.Errorf("no go.mod in %s or above it", start)
-		}
-	}
-}
-
-// assetsFolder finds the folder with the programs, or has them fetched or built.
-func assetsFolder(need []string) (string, error) {
-	if given := os.Getenv("KUBEBUILDER_ASSETS"); given != "" && hasAll(given, need) {
-		return filepath.Abs(given)
-	}
-	root, err := Root()
-	if err != nil {
-		return "", err
-	}
-	cmd := exec.Command(filepath.Join(root, "hack", "devplane", "assets.sh"), need...)
-	cmd.Stderr = os.Stderr
-	out, err := cmd.Output()
-	if err != nil {
-		return "", fmt.Errorf("%s: %w", cmd.Path, err)
-	}
-	lines := strings.Split(strings.TrimSpace(string(out)), "\n")
-	return filepath.Abs(lines[len(lines)-1])
-}
-
-func hasAll(dir string, names []string) bool {
-	for _, name := range names {
-		if _, err := os.Stat(filepath.Join(dir, name)); err != nil {
-			return false
-		}
-	}
-	return true
-}
+func Root() (string, error) { return cache.Root() }
 
 // startServers starts etcd and kube-apiserver, with the CRDs served.
 func (p *Plane) startServers(opts Options) error {

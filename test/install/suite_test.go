@@ -49,11 +49,8 @@ var _ = BeforeSuite(func() {
 	home = GinkgoT().TempDir()
 	managerBinary, err = process.Program("manager", GinkgoT().TempDir())
 	Expect(err).NotTo(HaveOccurred())
-	tool := exec.Command(filepath.Join(root, "hack", "tools", "tool.sh"), "helm")
-	tool.Stderr = os.Stderr // the first time it takes minutes
-	path, err := tool.Output()
+	helmBinary, err = devplane.Tool("helm")
 	Expect(err).NotTo(HaveOccurred())
-	helmBinary = strings.TrimSpace(string(path))
 	dryPlane = startPlane(devplane.Options{CRDs: []string{filepath.Join(root, "config", "crd", "bases"), "testdata"}})
 })
 

@@ -69,15 +69,11 @@ var _ = BeforeSuite(func() {
 	live()
 })
 
-// tool builds one of hack/tools, or finds it in the cache.
 func tool(name string) string {
 	GinkgoHelper()
-	cmd := exec.Command(filepath.Join(root, "hack", "tools", "tool.sh"), name)
-	cmd.Stderr = os.Stderr
-	out, err := cmd.Output()
+	path, err := devplane.Tool(name)
 	Expect(err).NotTo(HaveOccurred())
-	lines := strings.Split(strings.TrimSpace(string(out)), "\n")
-	return lines[len(lines)-1]
+	return path
 }
 
 // run runs a program and returns all that it prints.

@@ -38,6 +38,13 @@ func TestARelease(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if _, err := devplane.Assets("kubectl"); err != nil { // for make release
+		t.Fatal(err)
+	}
+	helm, err := devplane.Tool("helm")
+	if err != nil {
+		t.Fatal(err)
+	}
 	out := t.TempDir()
 	dist := filepath.Join(out, "dist")
 	if err := os.Mkdir(dist, 0o755); err != nil {
@@ -69,7 +76,6 @@ func TestARelease(t *testing.T) {
 		if crds := read(t, dist, "crds.yaml"); strings.Count(crds, "\nkind: CustomResourceDefinition\n") != 2 {
 			t.Error("crds.yaml does not hold two CRDs")
 		}
-		helm := strings.TrimSpace(run(t, root, "./hack/tools/tool.sh", "helm"))
 		installs(t, run(t, out, helm, "template", "a", filepath.Join(dist, chart), "--set", "crds.enabled=false"))
 	})
 	t.Run("sbom", func(t *testing.T) {

@@ -1,0 +1,52 @@
+package devplane
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/subaccount-operator/subaccount-operator/hack/assets/cache"
+)
+
+// Assets is the folder that holds the named programs of a control plane:
+// KUBEBUILDER_ASSETS if that has them all, else the one that hack/assets fills.
+// A test that needs them fails early, since it must not download or build them.
+func Assets(names ...string) (string, error) {
+	if given := os.Getenv("KUBEBUILDER_ASSETS"); given != "" && len(cache.Missing(given, names)) == 0 {
+		return filepath.Abs(given)
+	}
+	root, err := Root()
+	if err != nil {
+		return "", err
+	}
+	kubernetes, err := cache.PinnedKubernetes(root, "")
+	if err != nil {
+		return "", err
+	}
+	dir, err := kubernetes.Dir()
+	if err != nil {
+		return "", err
+	}
+	if missing := cache.Missing(dir, names); len(missing) > 0 {
+		return "", fmt.Errorf("%s not found in KUBEBUILDER_ASSETS or %s; run `make ready`", strings.Join(missing, ", "), dir)
+	}
+	return dir, nil
+}
+
+// Tool is the path of a tool that hack/tools pins and hack/assets has built.
+func Tool(name string) (string, error) {
+	root, err := Root()
+	if err != nil {
+		return "", err
+	}
+	tool, err := cache.ToolByName(name)
+	if err != nil {
+		return "", err
+	}
+	path, err := tool.Path(root)
+	if err == nil && !cache.IsExecutable(path) {
+		err = fmt.Errorf("%s not found: %s is missing; run `make ready`", name, path)
+	}
+	return path, err
+}
