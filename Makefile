@@ -62,22 +62,29 @@ build: ## Build the programs into BIN (bin).
 	$(GO_BUILD) -o $(BIN)/plivo-sim ./cmd/plivo-sim
 	$(GO_BUILD) -o $(BIN)/kubectl-plivo ./cmd/kubectl-plivo
 
+TEST_PROGRAMS := $(CURDIR)/bin/test
 .PHONY: ready
-ready: ## Download or build everything that make test needs; prints what is missing and how long it takes.
+ready: ## Download or build everything that make test needs; says what is missing and how long it takes.
 	@go run ./hack/assets all
+	@echo "==> programs and tests: seconds with a warm Go cache, else up to 10 minutes on two cores"
+	@$(MAKE) --no-print-directory build BIN=$(TEST_PROGRAMS) VERSION=v9.8.7
+	@go list -export -test -tags e2e,image ./... >/dev/null
+	@go build -o /dev/null github.com/onsi/ginkgo/v2/ginkgo
+	@go -C hack/supplychain build -o /dev/null github.com/CycloneDX/cyclonedx-gomod/cmd/cyclonedx-gomod
 
 .PHONY: assets
 assets: ## Find, download or build etcd, kube-apiserver, kubectl, kube-controller-manager; prints their folder.
 	@$(ASSETS)
 
+# WHAT names packages (./test/integration) and FOCUS a regular expression of specs or tests ('adopts').
 .PHONY: test
-test: ## Run the tests, against a real API server where one is needed.
-	@echo "==> control plane for the tests: at once if the cache has it, else up to 30 minutes on two cores"
-	@assets=$$($(ASSETS)) && export KUBEBUILDER_ASSETS="$$assets" && \
-		echo "==> go test: the fault walk beside everything else, 12 minutes; the first time also compiles, up to 10 more" && \
-		{ go test -vet=off -timeout 30m -v ./test/faultwalk & walk=$$!; } && \
-		{ go test -vet=off -timeout 30m $$(go list ./... | grep -v /test/faultwalk); rest=$$?; } ; \
-		wait $$walk && exit $$rest
+test: ready ## Run the tests, 8 minutes on two cores; WHAT=./test/integration FOCUS=adopts runs a part of them.
+	@assets=$$($(ASSETS)) && KUBEBUILDER_ASSETS="$$assets" TEST_PROGRAMS=$(TEST_PROGRAMS) \
+		WHAT='$(WHAT)' FOCUS='$(FOCUS)' ./hack/test.sh
+
+.PHONY: test-unit
+test-unit: ## Run the tests that need no control plane, one minute.
+	@./hack/test.sh unit
 
 # go test takes one fuzz target at a time. Without a bound on minimizing, that takes most of the time.
 FUZZTIME ?= 30s
@@ -88,10 +95,12 @@ fuzz: ## Run each fuzz target for FUZZTIME (30s).
 	$(FUZZ) -fuzz '^FuzzDecide$$' ./internal/subaccount
 	$(FUZZ) -fuzz '^FuzzAnswers$$' ./internal/plivo
 
+# E2E_SEED repeats a run, E2E_FOCUS picks specs by a regular expression, E2E_NAMESPACED=1 installs config/namespaced.
 .PHONY: test-e2e
-test-e2e: ## Run the end-to-end tests, about 9 minutes; E2E_SEED repeats a run, E2E_FOCUS picks specs by a regexp, E2E_NAMESPACED=1 installs config/namespaced.
-	@assets=$$($(ASSETS)) && export KUBEBUILDER_ASSETS="$$assets" && \
-		go test -vet=off -tags e2e -timeout 30m -v ./test/e2e -ginkgo.v -ginkgo.focus '$(E2E_FOCUS)'
+test-e2e: ready ## Run the end-to-end tests, about 5 minutes.
+	@assets=$$($(ASSETS)) && export KUBEBUILDER_ASSETS="$$assets" TEST_PROGRAMS=$(TEST_PROGRAMS) && \
+		E2E_SEED=$${E2E_SEED:-$$((RANDOM * 32768 + RANDOM + 1))} \
+		go tool ginkgo run --procs=3 --tags=e2e --vet=off --timeout=30m --no-color -v --focus='$(E2E_FOCUS)' ./test/e2e
 
 .PHONY: test-image
 test-image: ## Build the image for two platforms and run it; needs buildah.

@@ -6,6 +6,7 @@
 #   PROCS  parallel processes of a Ginkgo suite
 #
 # A package is a Ginkgo suite if its tests import Ginkgo. Everything else runs with `go test`.
+# `hack/test.sh unit` runs the packages whose tests need no control plane.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -13,10 +14,8 @@ WHAT=${WHAT:-} FOCUS=${FOCUS:-} PROCS=${PROCS:-4}
 # The limit ends a test that hangs. Nothing is built or downloaded within it.
 LIMIT=60m
 
-# isGinkgo PACKAGE: whether its tests are a Ginkgo suite.
-isGinkgo() {
-	go list -f '{{range .TestImports}}{{println .}}{{end}}{{range .XTestImports}}{{println .}}{{end}}' "$1" |
-		grep -q '^github.com/onsi/ginkgo/v2$'
+testImports() { # testImports PACKAGE: what its tests import
+	go list -f '{{range .TestImports}}{{println .}}{{end}}{{range .XTestImports}}{{println .}}{{end}}' "$1"
 }
 
 ginkgo() { # ginkgo PACKAGE...
@@ -27,9 +26,16 @@ gotest() { # gotest PACKAGE...
 	go test -vet=off -count=1 -timeout "$LIMIT" ${FOCUS:+-run "$FOCUS"} "$@"
 }
 
+if [ "${1:-}" = unit ]; then
+	# A control plane is started through test/devplane. The fault walk starts one for TestConformance only.
+	gotest $(go list -f '{{.ImportPath}} {{.TestImports}} {{.XTestImports}}' ./... | grep -v /test/devplane | cut -d' ' -f1)
+	gotest -short -run 'TestFaults' ./test/faultwalk
+	exit
+fi
+
 if [ -n "$WHAT" ]; then
 	for package in $(go list $WHAT); do
-		if isGinkgo "$package"; then
+		if testImports "$package" | grep -q '^github.com/onsi/ginkgo/v2$'; then
 			ginkgo "./${package#*/*/*/}"
 		else
 			gotest "$package"

@@ -19,6 +19,10 @@ type shelf struct {
 	gone    map[string]bool
 }
 
+// inFlight bounds the deletions under way, as the reader's workers do. Without a
+// bound, the reader steps back as fast as it reads, and gives up in the end.
+const inFlight = 10
+
 func (s *shelf) remove(id string) {
 	s.gone[id] = true
 	s.rows = slices.DeleteFunc(s.rows, func(r string) bool { return r == id })
@@ -32,7 +36,7 @@ func (s *shelf) happen() {
 			s.made++
 			s.rows = slices.Insert(s.rows, 0, strconv.Itoa(s.made))
 		case 1:
-			if len(s.rows) > 0 {
+			if len(s.rows) > 0 && len(s.sent) < inFlight {
 				s.sent = append(s.sent, rapid.SampledFrom(s.rows).Draw(s.t, "deleted"))
 				s.deletes.Sent++
 			}
