@@ -82,6 +82,13 @@ test: ready ## Run the tests, 8 minutes on two cores; WHAT=./test/integration FO
 	@assets=$$($(ASSETS)) && KUBEBUILDER_ASSETS="$$assets" TEST_PROGRAMS=$(TEST_PROGRAMS) \
 		WHAT='$(WHAT)' FOCUS='$(FOCUS)' ./hack/test.sh
 
+KUBERNETES ?= 1.32
+.PHONY: test-compat
+test-compat: ready ## Run the API rules, installation tests and integration suite on the control plane of KUBERNETES (1.32).
+	@assets=$$($(ASSETS) -kubernetes $(KUBERNETES)) && "$$assets/kube-apiserver" --version && \
+		KUBEBUILDER_ASSETS="$$assets" TEST_PROGRAMS=$(TEST_PROGRAMS) \
+		WHAT='./api/v1alpha1 ./test/install ./test/integration' FOCUS='$(FOCUS)' ./hack/test.sh
+
 .PHONY: test-unit
 test-unit: ## Run the tests that need no control plane, one minute.
 	@./hack/test.sh unit
