@@ -74,6 +74,10 @@ test: ## Run the tests, against a real API server where one is needed.
 		{ go test -vet=off -timeout 30m $$(go list ./... | grep -v /test/faultwalk); rest=$$?; } ; \
 		wait $$walk && exit $$rest
 
+.PHONY: test-mutants
+test-mutants: ## Break the rules of the protocol one at a time; the tests must notice each (hack/mutants), 3 minutes.
+	go run ./hack/mutants
+
 # go test takes one fuzz target at a time. Without a bound on minimizing, that takes most of the time.
 FUZZTIME ?= 30s
 FUZZ := go test -vet=off -run '^$$' -fuzztime $(FUZZTIME) -fuzzminimizetime 10x
