@@ -52,7 +52,7 @@ func run(ctx context.Context, only string) error {
 	defer func() { _ = os.RemoveAll(work) }()
 	c := checker{root: root, work: work}
 
-	// Before any test runs: a table that no longer fits the code is told at once.
+	// Report a table that no longer fits the code before any test runs.
 	began := time.Now()
 	var chosen []mutant
 	var broken []error
