@@ -75,7 +75,7 @@ test: ## Run the tests, against a real API server where one is needed.
 		wait $$walk && exit $$rest
 
 .PHONY: test-mutants
-test-mutants: ## Break the rules of the protocol one at a time; the tests must notice each (hack/mutants), 3 minutes.
+test-mutants: ## Break the rules of the protocol one at a time; the tests must notice each (hack/mutants), 2 minutes.
 	go run ./hack/mutants
 
 # go test takes one fuzz target at a time. Without a bound on minimizing, that takes most of the time.
