@@ -93,6 +93,10 @@ test-compat: ready ## Run the API rules, installation tests and integration suit
 test-unit: ## Run the tests that need no control plane, one minute.
 	@./hack/test.sh unit
 
+.PHONY: test-mutants
+test-mutants: ## Break the rules of the protocol one at a time; the tests must notice each (hack/mutants), 2 minutes.
+	go run ./hack/mutants
+
 # go test takes one fuzz target at a time. Without a bound on minimizing, that takes most of the time.
 FUZZTIME ?= 30s
 FUZZ := go test -vet=off -run '^$$' -fuzztime $(FUZZTIME) -fuzzminimizetime 10x

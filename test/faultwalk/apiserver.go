@@ -93,12 +93,9 @@ func (r *apiserver) do(req *http.Request) (int, []byte, []change) {
 	// Everything here is JSON; the client for metadata alone would rather have protobuf.
 	accepted := slices.DeleteFunc(strings.Split(j.header.Get("Accept"), ","), func(form string) bool { return !strings.Contains(form, "json") })
 	j.header.Set("Accept", strings.Join(accepted, ","))
-	u := *req.URL
-	if query := u.Query(); query.Get("resourceVersion") == "0" {
-		query.Del("resourceVersion") // "0" may be answered from a cache that lags
-		u.RawQuery = query.Encode()
-	}
-	j.url = u.RequestURI()
+	// A list from the API server's cache (resourceVersion=0) does not lag here: each
+	// write has waited until a watch, which that cache serves, reported it.
+	j.url = req.URL.RequestURI()
 	if req.Body != nil {
 		body, err := io.ReadAll(req.Body)
 		must(err)
@@ -187,19 +184,40 @@ func (r *apiserver) follow(resource string, stream io.ReadCloser) {
 	}
 }
 
-// clear removes what a run has left.
+// clear removes what a run has left. The watches have reported all of it.
 func (r *apiserver) clear(ctx context.Context) {
-	for resource, path := range everything {
-		var list unstructured.UnstructuredList
-		must(list.UnmarshalJSON(r.perform(ctx, job{http.MethodGet, path, nil, nil}).body))
-		for i := range list.Items {
-			at := targetOf(resource, &list.Items[i])
-			one := path + "/" + at.name
-			if at.namespace != "" {
-				one = strings.TrimSuffix(path, resource) + namespaces + "/" + at.namespace + "/" + resource + "/" + at.name
-			}
-			r.perform(ctx, job{http.MethodPatch, one, http.Header{"Content-Type": {string(types.MergePatchType)}}, []byte(`{"metadata":{"finalizers":null}}`)})
-			r.perform(ctx, job{http.MethodDelete, one, nil, nil})
+	r.mu.Lock()
+	var left []*unstructured.Unstructured
+	for uid, obj := range r.latest {
+		if !r.gone[uid] {
+			left = append(left, obj)
 		}
 	}
+	r.mu.Unlock()
+	for _, obj := range left {
+		path := pathOf(obj)
+		if len(obj.GetFinalizers()) > 0 {
+			r.perform(ctx, job{http.MethodPatch, path, http.Header{"Content-Type": {string(types.MergePatchType)}}, []byte(`{"metadata":{"finalizers":null}}`)})
+		}
+		if obj.GetDeletionTimestamp() == nil {
+			r.perform(ctx, job{http.MethodDelete, path, nil, nil})
+		}
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	clear(r.latest)
+	clear(r.gone)
+}
+
+func pathOf(obj *unstructured.Unstructured) string {
+	for resource, path := range everything {
+		switch {
+		case kinds[resource].name != obj.GetKind():
+		case obj.GetNamespace() == "":
+			return path + "/" + obj.GetName()
+		default:
+			return strings.TrimSuffix(path, resource) + namespaces + "/" + obj.GetNamespace() + "/" + resource + "/" + obj.GetName()
+		}
+	}
+	panic("no path for " + obj.GetKind())
 }

@@ -1,0 +1,37 @@
+package main
+
+import (
+	"strings"
+	"testing"
+)
+
+var here = checker{root: "../.."}
+
+func TestMutants_EachAppliesOnce(t *testing.T) {
+	names := map[string]bool{}
+	for _, m := range mutants {
+		if _, err := here.mutate(m); err != nil {
+			t.Error(err)
+		}
+		if names[m.name] {
+			t.Errorf("two mutants %q", m.name)
+		}
+		names[m.name] = true
+	}
+}
+
+func TestMutate_OldTextMissing_ReturnsError(t *testing.T) {
+	for _, old := range []string{"no such text", "return"} {
+		_, err := here.mutate(mutant{name: "x", file: "internal/subaccount/stray.go", old: old})
+		if err == nil || !strings.Contains(err.Error(), "no longer applies") {
+			t.Errorf("%q: %v; want an error", old, err)
+		}
+	}
+}
+
+func TestFirstFailure_ReturnsTopLevelTest(t *testing.T) {
+	output := []byte("    --- FAIL: TestA/b (0.1s)\n--- FAIL: TestA (0.2s)\n--- FAIL: TestC (0.2s)\n")
+	if got := firstFailure(output); got != "TestA" {
+		t.Errorf("%q; want TestA", got)
+	}
+}

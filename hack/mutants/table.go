@@ -1,0 +1,145 @@
+package main
+
+import "strings"
+
+// mutant is one change of the code that breaks a rule of the creation or
+// deletion protocol.
+type mutant struct {
+	name     string // the broken rule
+	file     string
+	old, new string // old must occur exactly once in file
+	tests    suite  // the quickest tests that must fail
+}
+
+// suite is a package's tests, as make test runs them or a part of them.
+type suite struct {
+	pkg  string
+	args []string // of the test binary
+}
+
+func (s suite) String() string { return s.pkg + " " + strings.Join(s.args, " ") }
+
+var (
+	core = suite{"internal/subaccount", []string{"-test.failfast"}}
+	// record are the tests of the write that records a create response.
+	record = suite{"internal/controller", []string{"-test.run=^TestRecord_"}}
+	// stray is the test of the time between two sweeps that show a stray.
+	stray = suite{"test/faultwalk", []string{"-test.run=^TestStray_"}}
+	// walk runs every single fault in memory, and no pairs.
+	walk = suite{"test/faultwalk", []string{"-test.run=^TestFaults$", "-test.short", "-test.failfast"}}
+)
+
+var mutants = []mutant{
+	{
+		name:  "declares another attempt before the settle time",
+		file:  "internal/subaccount/creation.go",
+		old:   "case !sweep.Started.After(settled):",
+		new:   "case !sweep.Started.After(o.FirstSight):",
+		tests: core,
+	},
+	{
+		name:  "creates although the sweep found the marker",
+		file:  "internal/subaccount/creation.go",
+		old:   "if len(o.Found) > 0 {",
+		new:   "if false {",
+		tests: core,
+	},
+	{
+		name:  "writes the Secret before the update",
+		file:  "internal/subaccount/decide.go",
+		old:   "\tdrift,\n\tcredentials,\n",
+		new:   "\tcredentials,\n\tdrift,\n",
+		tests: core,
+	},
+	{
+		name:  "records a create response only after every other check",
+		file:  "internal/subaccount/decide.go",
+		old:   "\theldAnswer,\n\tfailedStep,\n\tnotOurs,\n\torphan,\n\tuninstall,\n\tsuspended,\n",
+		new:   "\tfailedStep,\n\tnotOurs,\n\torphan,\n\tuninstall,\n\tsuspended,\n\theldAnswer,\n",
+		tests: core,
+	},
+	{
+		name:  "manages a subaccount that another Subaccount claims",
+		file:  "internal/subaccount/decide.go",
+		old:   "case !claim.Ours:",
+		new:   "case !claim.Ours && false:",
+		tests: core,
+	},
+	{
+		name:  "takes a lost status for a new resource",
+		file:  "internal/subaccount/decide.go",
+		old:   "if !o.lost() {",
+		new:   "if true {",
+		tests: core,
+	},
+	{
+		name:  "removes the finalizer after a 404 without a sweep",
+		file:  "internal/subaccount/deletion.go",
+		old:   "return o.deletionNotFound()",
+		new:   "return o.deleted()",
+		tests: core,
+	},
+	{
+		name:  "recreates after one 404",
+		file:  "internal/subaccount/maintenance.go",
+		old:   "o.NotFound.First.Add(o.Settle)",
+		new:   "o.NotFound.First",
+		tests: core,
+	},
+	{
+		name:  "recreates despite the mass-deletion guard",
+		file:  "internal/subaccount/creation.go",
+		old:   "return account.Implausible",
+		new:   "return account.Implausible && false",
+		tests: core,
+	},
+	{
+		name:  "takes a subaccount whose creation is pending for a stray",
+		file:  "internal/subaccount/stray.go",
+		old:   "&& !creating &&",
+		new:   "&& (!creating || true) &&",
+		tests: core,
+	},
+	{
+		name:  "takes an unknown create response for a refusal",
+		file:  "internal/controller/protocol.go",
+		old:   "if plivo.AsError(err).Definite() {",
+		new:   "if plivo.AsError(err) != nil {",
+		tests: walk,
+	},
+	{
+		name:  "creates under the wanted name instead of the marker",
+		file:  "internal/controller/protocol.go",
+		old:   "p.account.Create(ctx, slot, main, p.o.Marker)",
+		new:   "p.account.Create(ctx, slot, main, *s.Spec.Name)",
+		tests: walk,
+	},
+	{
+		name:  "writes the intent without an optimistic lock",
+		file:  "internal/controller/patch.go",
+		old:   "client.MergeFromWithOptions(p.o.Object, client.MergeFromWithOptimisticLock{})",
+		new:   "client.MergeFrom(p.o.Object)",
+		tests: walk,
+	},
+	{
+		name:  "records without testing the attempt",
+		file:  "internal/controller/protocol.go",
+		old:   "test(pathUID, s.UID).test(pathAttempt, answer.Attempt).test(pathAuthID, nil).",
+		new:   "test(pathUID, s.UID).test(pathAuthID, nil).",
+		tests: record,
+	},
+	{
+		name:  "never removes strays",
+		file:  "internal/controller/strays.go",
+		old:   "swept.Started.Sub(first) < r.Subaccounts.Settle",
+		new:   "swept.Started.Sub(first) >= 0",
+		tests: walk,
+	},
+	{
+		name:  "removes strays after one sweep",
+		file:  "internal/controller/strays.go",
+		old:   "swept.Started.Sub(first) < r.Subaccounts.Settle",
+		new:   "swept.Started.Sub(first) < 0",
+		tests: stray,
+	},
+}
