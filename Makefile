@@ -93,6 +93,10 @@ test-compat: ready ## Run the API rules, installation tests and integration suit
 test-unit: ## Run the tests that need no control plane, one minute.
 	@./hack/test.sh unit
 
+.PHONY: test-exhaustive
+test-exhaustive: ## Walk every pair of faults, where make test walks a sample; 10 minutes on two cores.
+	FAULT_PAIRS=all go test -vet=off -count=1 -timeout 90m -v -run '^TestFaults$$' ./test/faultwalk
+
 .PHONY: test-mutants
 test-mutants: ## Break the rules of the protocol one at a time; the tests must notice each (hack/mutants), 2 minutes.
 	go run ./hack/mutants
