@@ -103,7 +103,8 @@ var _ = Describe("The life of a Subaccount", func() {
 		for what, harm := range broken {
 			edit(secret, harm)
 			Eventually(func(g Gomega) {
-				mended := w.secret(s)
+				mended := secretOf(s)
+				g.Expect(k8s.Get(ctx, client.ObjectKeyFromObject(mended), mended)).To(Succeed()) // an immutable one is deleted first
 				g.Expect(mended.Data).To(HaveLen(2))
 				g.Expect(mended.Labels).To(And(HaveKeyWithValue("team", "a"), HaveKeyWithValue(v1alpha1.ManagedByLabel, v1alpha1.ManagedByValue)))
 				g.Expect(string(mended.Data["auth_token"])).NotTo(Equal("other"))
