@@ -188,13 +188,13 @@ func TestNoProgramOutlivesTheProcessThatStartedIt(t *testing.T) {
 	}
 	host, readErr := bufio.NewReader(out).ReadString('\n')
 	host = strings.TrimSpace(host)
-	running := readErr == nil && strings.HasPrefix(host, "https://") && len(processesIn(t, dir)) == 3
+	programs := processesIn(t, dir)
 	if err := child.Process.Kill(); err != nil {
 		t.Fatal(err)
 	}
 	_ = child.Wait()
-	if !running {
-		t.Fatalf("the child did not run a control plane of three programs: %q, %v", host, readErr)
+	if readErr != nil || !strings.HasPrefix(host, "https://") || len(programs) != 3 {
+		t.Fatalf("the child did not run a control plane of three programs: %q, %v: %q", host, readErr, programs)
 	}
 	eventually(t, "all programs end", func(context.Context) (bool, error) {
 		return len(processesIn(t, dir)) == 0 && !listens(t, host), nil
