@@ -46,11 +46,11 @@ func TestDocuments(t *testing.T) {
 	for _, name := range []string{"GOCACHE", "GOMODCACHE", "GOPATH"} {
 		t.Setenv(name, strings.TrimSpace(shell(t, root, nil, "go env "+name)))
 	}
-	real := filepath.Join(bin, "real") // what the plugin of newReader runs
-	if err := os.Mkdir(real, 0o700); err != nil {
+	original := filepath.Join(bin, "original") // what the plugin of newReader runs
+	if err := os.Mkdir(original, 0o700); err != nil {
 		t.Fatal(err)
 	}
-	for name, dir := range map[string]string{"manager": bin, "kubectl-plivo": real} {
+	for name, dir := range map[string]string{"manager": bin, "kubectl-plivo": original} {
 		if _, err := process.Program(name, dir); err != nil {
 			t.Fatal(err)
 		}
@@ -137,7 +137,7 @@ func newReader(t *testing.T, bin string) []string {
 	if err := os.MkdirAll(local, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	plugin := "#!/bin/sh\ncase $1 in list | export) set -- \"$@\" --plivo-base-url " + plivo.URL + ";; esac\nexec " + bin + "/real/kubectl-plivo \"$@\"\n"
+	plugin := "#!/bin/sh\ncase $1 in list | export) set -- \"$@\" --plivo-base-url " + plivo.URL + ";; esac\nexec " + bin + "/original/kubectl-plivo \"$@\"\n"
 	if err := os.WriteFile(filepath.Join(own, "kubectl-plivo"), []byte(plugin), 0o755); err != nil {
 		t.Fatal(err)
 	}
