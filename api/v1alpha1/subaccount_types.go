@@ -212,8 +212,8 @@ type SecretKeys struct {
 //
 // +kubebuilder:validation:XValidation:rule="!has(self.authID) || !has(oldSelf.authID) || self.authID == oldSelf.authID",message="authID can only be replaced by way of pendingCreation"
 type SubaccountStatus struct {
-	// observedGeneration is the generation that the status speaks of; -1 until
-	// the operator has looked at the resource for the first time.
+	// observedGeneration is the last generation that the operator acted on. It
+	// defaults to -1 and does not advance while the resource is suspended.
 	//
 	// +optional
 	// +kubebuilder:validation:Minimum=-1

@@ -105,17 +105,18 @@ func (r *SubaccountReconciler) Reconcile(ctx context.Context, req ctrl.Request) 
 // run performs steps until none is left, and returns the decision that the
 // reconcile ends with.
 func (p *pass) run(ctx context.Context) subaccount.Decision {
-	decision := subaccount.Decide(p.o)
-	for range maxSteps {
+	for n := 0; ; n++ {
+		decision := subaccount.Decide(p.o)
 		released := decision.Step == subaccount.StepRelease && p.o.Did(subaccount.StepRelease)
-		if decision.Step == subaccount.StepNone || released {
+		switch {
+		case decision.Step == subaccount.StepNone, released:
 			return decision
+		case n == maxSteps:
+			return subaccount.StepHasNoEffect(p.o, decision.Step)
 		}
 		p.perform(ctx, decision)
 		p.o.Now = time.Now()
-		decision = subaccount.Decide(p.o)
 	}
-	return subaccount.StepHasNoEffect(p.o, decision.Step)
 }
 
 // serves says whether the Subaccount's Account is one that this instance

@@ -10,6 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"k8s.io/apimachinery/pkg/api/equality"
 	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"pgregory.net/rapid"
 
 	"github.com/subaccount-operator/subaccount-operator/api/v1alpha1"
@@ -187,6 +188,13 @@ func checkSummary(t *rapid.T, o *observation, d decision, s subaccount.Summary) 
 	}
 	if d.Reason == "" && (!equality.Semantic.DeepEqual(s.Status.Conditions, was.Conditions) || s.Status.ObservedGeneration != was.ObservedGeneration) {
 		t.Errorf("a quiet decision has changed conditions")
+	}
+	if d.Reason == v1alpha1.ReasonSuspended && s.Status.ObservedGeneration != was.ObservedGeneration {
+		t.Errorf("a suspended resource claims generation %d", s.Status.ObservedGeneration)
+	}
+	if r := meta.FindStatusCondition(s.Status.Conditions, v1alpha1.ConditionReady); d.Reason == v1alpha1.ReasonSuspended &&
+		r.Status == metav1.ConditionTrue && r.ObservedGeneration != meta.FindStatusCondition(was.Conditions, v1alpha1.ConditionReady).ObservedGeneration {
+		t.Errorf("a suspended resource is Ready for generation %d", r.ObservedGeneration)
 	}
 	if lost(o) && s.Status.ObservedGeneration != -1 {
 		t.Errorf("the loss of the status is hidden by %q", d.Reason)
