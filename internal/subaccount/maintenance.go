@@ -89,13 +89,14 @@ func drift(o *Observation) *Decision {
 			remote.Unsure = true
 		}
 	}
-	if remote.Unsure && o.leavesSomething() {
-		return o.look(status.AuthID)
-	}
 	name, enabled := o.wanted(remote)
 	named := name == remote.Name || name == remote.SettledAs
-	if named && enabled == remote.Enabled && !remote.Unsure {
+	justRead := ok && o.Looked && !remote.Unsure
+	switch {
+	case named && enabled == remote.Enabled && !remote.Unsure:
 		return nil
+	case o.leavesSomething() && !justRead:
+		return o.look(status.AuthID)
 	}
 	return &Decision{
 		Step: StepUpdate, AuthID: status.AuthID, Name: name, Enabled: enabled,
@@ -104,7 +105,8 @@ func drift(o *Observation) *Decision {
 }
 
 // leavesSomething says whether the spec leaves name or enabled as it is at
-// Plivo, so that an update, which sends both, must know it.
+// Plivo. An update sends both, so a value from the last sweep would undo what
+// somebody has changed there since.
 func (o *Observation) leavesSomething() bool {
 	return o.adopts() && (o.Object.Spec.Name == nil || o.Object.Spec.Enabled == nil)
 }

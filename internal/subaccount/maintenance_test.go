@@ -51,6 +51,7 @@ func TestDrift(t *testing.T) {
 	}
 	unread := func(o *observation) { o.Remote = subaccount.Unknown[subaccount.Remote]() }
 	noStatus := func(o *observation) { o.Object.Status.Name = nil }
+	looked := func(o *observation) { o.Looked = true }
 	r := func(name string, enabled bool) change {
 		return remote(subaccount.Remote{Name: name, Enabled: enabled, TokenDigest: token1})
 	}
@@ -60,8 +61,12 @@ func TestDrift(t *testing.T) {
 		{"name", ready(r("old", true)), update(wanted, true)},
 		{"enabled", ready(r(wanted, false)), update(wanted, true)},
 		{"enabled left out means false", ready(spec(new(wanted), nil)), update(wanted, false)},
-		{"adopted: name left alone", ready(adopting, spec(nil, new(false)), r("legacy", true)), update("legacy", false)},
-		{"adopted: enabled left alone", ready(adopting, spec(new(wanted), nil), r("legacy", true)), update(wanted, true)},
+		{"adopted: name left open, not read", ready(adopting, spec(nil, new(false)), r("legacy", true)), about(subaccount.StepGet, sa1)},
+		{"adopted: name left open, read", ready(adopting, spec(nil, new(false)), r("legacy", true), looked), update("legacy", false)},
+		{"adopted: enabled left open, not read", ready(adopting, spec(new(wanted), nil), r("legacy", true)), about(subaccount.StepGet, sa1)},
+		{"adopted: enabled left open, read", ready(adopting, spec(new(wanted), nil), r("legacy", true), looked), update(wanted, true)},
+		{"adopted: enabled left open, list not read yet", ready(adopting, spec(new("new"), nil), unread), about(subaccount.StepGet, sa1)},
+		{"adopted: both given need no read", ready(adopting, spec(new(wanted), new(true)), r("legacy", true)), update(wanted, true)},
 		{"adopted: both left alone", ready(adopting, spec(nil, nil), r("legacy", false)), tell(v1alpha1.ReasonReady)},
 		{"last update unsure", ready(unsure), update(wanted, true)},
 		{"adopted: unsure of what is left alone", ready(adopting, spec(nil, new(false)), unsure), about(subaccount.StepGet, sa1)},

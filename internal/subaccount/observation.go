@@ -186,7 +186,7 @@ const (
 type Failure struct {
 	Step    Step
 	Kind    FailureKind
-	Message string
+	Message string        // of Plivo or the API server, safe to show
 	After   time.Duration // of FailureTooOften
 }
 

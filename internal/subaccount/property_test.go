@@ -86,6 +86,11 @@ var rules = map[string]func(o *observation, d decision) (broken bool){
 		return d.Step == subaccount.StepWriteSecret && (o.Secret.IsUnknown() || ok && !s.Owned) ||
 			d.Step == subaccount.StepRemoveSecret && !s.Owned && !slices.Contains(o.OldSecrets, d.Secret)
 	},
+	"an update that keeps what the spec leaves open follows a read": func(o *observation, d decision) bool {
+		spec := o.Object.Spec
+		leavesOpen := spec.AuthID != nil && (spec.Name == nil || spec.Enabled == nil)
+		return d.Step == subaccount.StepUpdate && leavesOpen && (!o.Looked || o.Remote.IsUnknown())
+	},
 	"one look in a pass": func(o *observation, d decision) bool { return d.Step == subaccount.StepGet && o.Looked },
 }
 

@@ -40,7 +40,7 @@ func Summarize(o *Observation, d Decision) Summary {
 			s.Status.ObservedGeneration = o.Object.Generation
 		}
 		if changed := SetConditions(&s.Status.Conditions, d.Reason, d.Message, o.Object.Generation, metav1.NewTime(o.Now)); changed &&
-			v1alpha1.Catalogue[d.Reason].Ready == metav1.ConditionFalse && d.Reason != v1alpha1.ReasonDeleting {
+			v1alpha1.Catalogue[d.Reason].Ready == metav1.ConditionFalse && (d.Reason != v1alpha1.ReasonDeleting || o.failedAt(StepDelete)) {
 			s.News = append(s.News, Event{corev1.EventTypeWarning, d.Reason, "Reconcile", d.Message})
 		}
 	}

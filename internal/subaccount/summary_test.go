@@ -52,6 +52,7 @@ func TestConditionsOfAReason(t *testing.T) {
 		{"suspended from the start", "UFF", v1alpha1.ReasonSuspended, fresh(suspend), -1, 0},
 		{"heals by itself", "FTF", v1alpha1.ReasonAccountNotFound, ready(noAccount), 7, 7},
 		{"a person has to act", "FFT", v1alpha1.ReasonAlreadyManaged, ready(loser), 7, 7},
+		{"a refused deletion", "FTF", v1alpha1.ReasonDeleting, ready(terminating, failed(subaccount.StepDelete, subaccount.FailureRefused)), 7, 7},
 	} {
 		t.Run(r.name, func(t *testing.T) {
 			r.o.Object.Generation = 7
@@ -147,6 +148,7 @@ func TestEvents(t *testing.T) {
 		{"update answered with a 404", ready(done(subaccount.StepUpdate), notFound), []string{v1alpha1.ReasonCreating}},
 		{"old Secret", ready(done(subaccount.StepRemoveSecret)), []string{"SecretRemoved"}},
 		{"deleted", ready(terminating, done(subaccount.StepDelete), func(o *observation) { o.Deleted = true }), []string{"Deleted"}},
+		{"delete refused", ready(terminating, failed(subaccount.StepDelete, subaccount.FailureRefused)), []string{v1alpha1.ReasonDeleting}},
 		{"delete answered with a 404", ready(terminating, done(subaccount.StepDelete), notFound), nil},
 		{"looks are no events", ready(done(subaccount.StepGet, subaccount.StepReadSecret, subaccount.StepJudgeClaim)), nil},
 		{"made anew", ready(func(o *observation) { o.Recreating = true }), []string{"Recreating"}},
