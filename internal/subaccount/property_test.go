@@ -131,11 +131,15 @@ func madeNothing(o *observation) bool {
 		!o.FirstSight.IsZero() && sweep.Started.After(o.FirstSight.Add(settle))
 }
 
-// gone: all that it takes to give up a subaccount that was recorded.
+// gone: all that it takes to give up a subaccount that was recorded. Two
+// complete sweeps an interval apart lack it, a 404 came a settle time before the
+// second one, and another after it.
 func gone(o *observation) bool {
 	a, n := accountOf(o), o.NotFound
-	return o.Object.Spec.AuthID == nil && o.Remote.IsAbsent() && !a.Implausible && !n.First.IsZero() && n.ProvedBetween &&
-		n.Last.Sub(n.First) >= settle
+	second, swept := o.Swept.Get()
+	return o.Object.Spec.AuthID == nil && o.Object.Spec.RecreatePolicy != v1alpha1.RecreatePolicyNever &&
+		o.Remote.IsAbsent() && !a.Implausible && swept && a.ID != "" && !n.First.IsZero() && !n.Lacked.IsZero() &&
+		second.Started.Sub(n.Lacked) >= a.SweepInterval && second.Started.Sub(n.First) >= settle && n.Last.After(second.Started)
 }
 
 func accountOf(o *observation) subaccount.Account { a, _ := o.Account.Get(); return a }
@@ -183,7 +187,7 @@ func checkRules(t *rapid.T) {
 
 func checkSummary(t *rapid.T, o *observation, d decision, s subaccount.Summary) {
 	was := o.Object.Status
-	if s.Status.AuthID != was.AuthID || s.Status.AccountID != was.AccountID ||
+	if s.Status.PreviousAuthID != was.PreviousAuthID || s.Status.AuthID != was.AuthID || s.Status.AccountID != was.AccountID ||
 		!equality.Semantic.DeepEqual(s.Status.PendingCreation, was.PendingCreation) {
 		t.Errorf("the protocol's fields have changed: %+v", s.Status)
 	}

@@ -126,9 +126,9 @@ func (o *Observation) happened() []Event {
 			}
 		}
 	}
-	if o.Recreating {
+	if o.GivenUp != "" {
 		events = append(events, Event{corev1.EventTypeWarning, "Recreating", "Create",
-			"The subaccount is gone at Plivo; it is made anew, with new credentials."})
+			"The subaccount " + o.GivenUp + " is gone at Plivo. The operator creates another one with new credentials."})
 	}
 	return events
 }

@@ -2,6 +2,7 @@ package subaccount_test
 
 import (
 	"slices"
+	"strings"
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
@@ -151,7 +152,7 @@ func TestEvents(t *testing.T) {
 		{"delete refused", ready(terminating, failed(subaccount.StepDelete, subaccount.FailureRefused)), []string{v1alpha1.ReasonDeleting}},
 		{"delete answered with a 404", ready(terminating, done(subaccount.StepDelete), notFound), nil},
 		{"looks are no events", ready(done(subaccount.StepGet, subaccount.StepReadSecret, subaccount.StepJudgeClaim)), nil},
-		{"made anew", ready(func(o *observation) { o.Recreating = true }), []string{"Recreating"}},
+		{"made anew", ready(func(o *observation) { o.GivenUp = sa2 }), []string{"Recreating"}},
 		{"name in another form", ready(settled), []string{"NameChangedByPlivo"}},
 		{"name in another form, told before", ready(settled, func(o *observation) { o.Object.Status.Name = new("team") }), nil},
 	} {
@@ -159,6 +160,11 @@ func TestEvents(t *testing.T) {
 			s := summarize(r.o)
 			if got := reasonsOf(append(s.Events, s.News...)); !slices.Equal(got, r.want) {
 				t.Errorf("got %v, want %v", got, r.want)
+			}
+			for _, e := range s.Events {
+				if e.Reason == "Recreating" && !strings.Contains(e.Message, sa2) {
+					t.Errorf("does not name the authID that was given up: %s", e.Message)
+				}
 			}
 		})
 	}

@@ -56,6 +56,8 @@ var _ = Describe("Drift", func() {
 			"adopted": "get get get", // the first was the adoption's
 		}))
 		Expect(w.calls(plivosim.OpCreate)).To(Equal(6), "none that made nothing")
+		Expect(deleted.Status.PreviousAuthID).To(Equal(old))
+		Expect(adopted.Status.PreviousAuthID).To(BeEmpty())
 	})
 
 	It("that takes the whole list at once is doubted, until the list is back", func() {

@@ -122,7 +122,7 @@ func (w *witness) judge(obj *unstructured.Unstructured) (state string, err error
 type told struct {
 	terminating, seen, suspended bool // seen: as it is now
 	reason                       string
-	states            v1alpha1.States
+	states                       v1alpha1.States
 }
 
 func conditionsOf(obj *unstructured.Unstructured) (told, error) {
