@@ -234,8 +234,8 @@ type SecretKeys struct {
 //
 // +kubebuilder:validation:XValidation:rule="!has(self.authID) || !has(oldSelf.authID) || self.authID == oldSelf.authID",message="authID can only be replaced by way of pendingCreation"
 type SubaccountStatus struct {
-	// observedGeneration is the last generation that the operator acted on. It
-	// defaults to -1 and does not advance while the resource is suspended.
+	// observedGeneration is the last generation that the operator acted on; -1
+	// until then. It does not advance while the resource is suspended.
 	//
 	// +optional
 	// +kubebuilder:validation:Minimum=-1

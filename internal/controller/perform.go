@@ -91,6 +91,8 @@ func (p *pass) step(ctx context.Context, d subaccount.Decision) error {
 		return p.writeSecret(ctx)
 	case subaccount.StepRemoveSecret:
 		return p.removeSecret(ctx, d.Secret)
+	case subaccount.StepNoteOrphan:
+		return p.r.noteOrphan(ctx, p.o.Object.Spec.AccountRef.Name, d.AuthID)
 	case subaccount.StepRelease:
 		return p.finalizer(ctx, controllerutil.RemoveFinalizer)
 	default:

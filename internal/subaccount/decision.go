@@ -51,6 +51,9 @@ const (
 	StepWriteSecret Step = "WriteSecret"
 	// StepRemoveSecret deletes a Secret that this resource owns.
 	StepRemoveSecret Step = "RemoveSecret"
+	// StepNoteOrphan enters the subaccount in the Account's status.orphaned, so
+	// that it is not removed as a stray once its resource is gone.
+	StepNoteOrphan Step = "NoteOrphan"
 	// StepRelease removes the finalizer.
 	StepRelease Step = "Release"
 )
@@ -59,7 +62,7 @@ const (
 type Decision struct {
 	Step Step
 
-	// AuthID is what Get, Record, Adopt, Update and Delete speak of.
+	// AuthID is what Get, Record, Adopt, Update, Delete and NoteOrphan are about.
 	AuthID string
 	// Name and Enabled are what Update sends.
 	Name    string

@@ -13,6 +13,11 @@ func TestDeletion(t *testing.T) {
 	deleted := func(o *observation) { o.Deleted = true }
 	cascade := about(subaccount.StepDelete, sa1)
 	cascade.Cascade = true
+	note := about(subaccount.StepNoteOrphan, sa1)
+	marked := remote(subaccount.Remote{Name: marker})
+	noted := func(o *observation) { o.Done = []subaccount.Step{subaccount.StepNoteOrphan} }
+	unread := func(o *observation) { o.Remote = subaccount.Unknown[subaccount.Remote]() }
+	named := func(name string) change { return func(o *observation) { o.Object.Status.Name = &name } }
 	unjudged := func(o *observation) { o.Claim = subaccount.Unknown[subaccount.Claim]() }
 	check(t, []row{
 		{"reassigning", gone(), about(subaccount.StepDelete, sa1)},
@@ -52,6 +57,14 @@ func TestDeletion(t *testing.T) {
 		{"Orphan", gone(orphan), release},
 		{"Orphan, suspended", gone(orphan, suspend), release},
 		{"Orphan, no Account", gone(orphan, noAccount), release},
+		{"Orphan, still under its marker", gone(orphan, marked), note},
+		{"Orphan, still under its marker, noted", gone(orphan, marked, noted), release},
+		{"Orphan, still under its marker, suspended, no Account", gone(orphan, marked, suspend, noAccount), note},
+		{"Orphan, not read yet, the status says its marker", gone(orphan, unread, named(marker)), note},
+		{"Orphan, not read yet, no status", gone(orphan, unread, func(o *observation) { o.Object.Status.Name = nil }), note},
+		{"Orphan, not read yet, the status says its name", gone(orphan, unread, named(wanted)), release},
+		{"Orphan, answer to the rename lost", gone(orphan, named(marker), remote(subaccount.Remote{Name: wanted, Unsure: true})), note},
+		{"CRD terminating, still under its marker", gone(marked, func(o *observation) { o.CRDTerminating = subaccount.Known(true) }), note},
 		{"Orphan needs no look at the CRD", gone(orphan, func(o *observation) { o.CRDTerminating = subaccount.Unknown[bool]() }), release},
 		{"Orphan, lost status", gone(orphan, lostStatus), release},
 		{"lost status", gone(lostStatus), tell(v1alpha1.ReasonStatusLost)},

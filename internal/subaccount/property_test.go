@@ -31,10 +31,10 @@ var rules = map[string]func(o *observation, d decision) (broken bool){
 		s := o.Object.Spec.Suspend
 		return s != nil && *s && remoteStep(d.Step)
 	},
-	"suspended, only a record or a release is written": func(o *observation, d decision) bool {
+	"suspended, only a record, an orphan and a release are written": func(o *observation, d decision) bool {
 		s := o.Object.Spec.Suspend
 		return s != nil && *s && !slices.Contains([]subaccount.Step{"", subaccount.StepRecord, subaccount.StepClearIntent,
-			subaccount.StepReadCRD, subaccount.StepRelease}, d.Step)
+			subaccount.StepReadCRD, subaccount.StepNoteOrphan, subaccount.StepRelease}, d.Step)
 	},
 	"no remote step without a usable Account": func(o *observation, d decision) bool {
 		a, ok := o.Account.Get()
@@ -71,6 +71,17 @@ var rules = map[string]func(o *observation, d decision) (broken bool){
 	},
 	"a release has a ground": func(o *observation, d decision) bool {
 		return d.Step == subaccount.StepRelease && !mayRelease(o)
+	},
+	"nothing is left at Plivo that could be removed as a stray": func(o *observation, d decision) bool {
+		r, known := o.Remote.Get()
+		name := o.Object.Status.Name
+		mayBeMarked := name == nil || *name == marker
+		if known && !r.Unsure {
+			mayBeMarked = r.Name == marker
+		}
+		left := o.Object.Spec.DeletionPolicy == v1alpha1.DeletionPolicyOrphan || subaccount.Is(o.CRDTerminating, true)
+		return d.Step == subaccount.StepRelease && left && o.Object.Status.AuthID != "" && mayBeMarked &&
+			!slices.Contains(o.Done, subaccount.StepNoteOrphan)
 	},
 	"a delete needs a claim and a terminating resource, and no Orphan": func(o *observation, d decision) bool {
 		c, _ := o.Claim.Get()
