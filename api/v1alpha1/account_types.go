@@ -122,6 +122,17 @@ type AccountStatus struct {
 	// +kubebuilder:validation:MaxLength=262144
 	LastHandledReconcileAt string `json:"lastHandledReconcileAt,omitempty"`
 
+	// orphaned are the IDs of subaccounts that the operator released without
+	// deleting them, while their name at Plivo was, or could have been, still the
+	// operator's marker. They are never removed as strays. Set by the operator;
+	// read-only.
+	//
+	// +optional
+	// +listType=set
+	// +kubebuilder:validation:items:Pattern=`^SA[A-Z0-9]{18}$`
+	// +kubebuilder:validation:items:MaxLength=20
+	Orphaned []string `json:"orphaned,omitempty"`
+
 	// subaccounts counts what the last complete sweep saw. Written only when a
 	// number changes.
 	//

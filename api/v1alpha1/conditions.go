@@ -45,7 +45,8 @@ const (
 	// ReasonAlreadyManaged: another Subaccount holds the authID. Which one is
 	// not told: it may be another tenant's.
 	ReasonAlreadyManaged = "AlreadyManaged"
-	// ReasonRemoteNotFound: the adopted authID does not exist in the main account.
+	// ReasonRemoteNotFound: the subaccount does not exist in the main account, and
+	// is not recreated: it was adopted, or recreatePolicy is Never.
 	ReasonRemoteNotFound = "RemoteNotFound"
 	// ReasonStatusLost: the resource bears the finalizer but its status reads as
 	// never seen, as after a restore; nobody knows what was made for it.

@@ -22,6 +22,7 @@ func TestDefaults(t *testing.T) {
 		{"an empty accountRef is default", "Subaccount", "spec: {name: a, accountRef: {}}", map[string]string{"spec.accountRef.name": "default"}},
 		{"a stated accountRef stays", "Subaccount", "spec: {name: a, accountRef: {name: b}}", map[string]string{"spec.accountRef.name": "b"}},
 		{"cascadePolicy is Reassign", "Subaccount", "spec: {name: a}", map[string]string{"spec.cascadePolicy": "Reassign"}},
+		{"recreatePolicy is Automatic", "Subaccount", "spec: {name: a}", map[string]string{"spec.recreatePolicy": "Automatic"}},
 		{"enabled, deletionPolicy, suspend and the Secret's name have none", "Subaccount", "spec: {name: a}",
 			map[string]string{"spec.enabled": "", "spec.deletionPolicy": "", "spec.suspend": "", "spec.secret.name": ""}},
 		{"the Secret's keys are auth_id and auth_token", "Subaccount", "spec: {name: a}",

@@ -41,6 +41,8 @@ func TestSubaccountStatusAuthID(t *testing.T) {
 		message string
 	}{
 		{"is recorded as pendingCreation goes", []string{intended, recorded}, ""},
+		{"is kept as previousAuthID as pendingCreation appears", []string{recorded, "{observedGeneration: 1, previousAuthID: " + subaccountA + ", " + pending + "}"}, ""},
+		{"cannot move to previousAuthID alone", []string{recorded, "{observedGeneration: 1, previousAuthID: " + subaccountA + "}"}, vanishing},
 		{"stays while other fields change", []string{recorded, "{observedGeneration: 2, name: a, authID: " + subaccountA + "}"}, ""},
 		{"vanishes as pendingCreation appears", []string{recorded, intended}, ""},
 		{"is replaced by way of pendingCreation", []string{recorded, intended, recordedB}, ""},
@@ -83,6 +85,8 @@ func TestStatusFields(t *testing.T) {
 		for name, test := range map[string]map[string]status{
 			"Subaccount": {
 				"authID has the form of a subaccount's ID": {"{authID: " + subaccountA + "}", "{authID: " + mainA + "}", "status.authID", "should match"},
+				"previousAuthID has the form of a subaccount's ID": {"{previousAuthID: " + subaccountA + "}", "{previousAuthID: " + mainA + "}",
+					"status.previousAuthID", "should match"},
 				"accountID has the form of a main account's ID": {"{accountID: " + mainB + "}", "{accountID: " + subaccountA + "}",
 					"status.accountID", "should match"},
 				"pendingCreation needs its attempt": {intended, "{pendingCreation: {accountID: " + mainA + ", since: '2026-01-01T00:00:00Z'}}",

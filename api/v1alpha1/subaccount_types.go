@@ -69,6 +69,16 @@ type SubaccountSpec struct {
 	// +kubebuilder:default=Reassign
 	CascadePolicy CascadePolicy `json:"cascadePolicy,omitempty"`
 
+	// recreatePolicy says what the operator does when a subaccount that it has
+	// created is gone at Plivo: Automatic creates another one, with a new authID
+	// and new credentials; Never reports RemoteNotFound. It defaults to Automatic
+	// and can be changed at any time. An adopted subaccount (authID) is never
+	// recreated.
+	//
+	// +optional
+	// +kubebuilder:default=Automatic
+	RecreatePolicy RecreatePolicy `json:"recreatePolicy,omitempty"`
+
 	// secret describes the Secret that holds the subaccount's credentials.
 	//
 	// +optional
@@ -106,6 +116,18 @@ const (
 	CascadePolicyReassign CascadePolicy = "Reassign"
 	// CascadePolicyDelete deletes them.
 	CascadePolicyDelete CascadePolicy = "Delete"
+)
+
+// RecreatePolicy says what the operator does when a subaccount is gone at Plivo.
+//
+// +kubebuilder:validation:Enum=Automatic;Never
+type RecreatePolicy string
+
+const (
+	// RecreatePolicyAutomatic creates another one.
+	RecreatePolicyAutomatic RecreatePolicy = "Automatic"
+	// RecreatePolicyNever reports RemoteNotFound.
+	RecreatePolicyNever RecreatePolicy = "Never"
 )
 
 // AccountReference names an Account.
@@ -212,8 +234,8 @@ type SecretKeys struct {
 //
 // +kubebuilder:validation:XValidation:rule="!has(self.authID) || !has(oldSelf.authID) || self.authID == oldSelf.authID",message="authID can only be replaced by way of pendingCreation"
 type SubaccountStatus struct {
-	// observedGeneration is the generation that the status speaks of; -1 until
-	// the operator has looked at the resource for the first time.
+	// observedGeneration is the last generation that the operator acted on; -1
+	// until then. It does not advance while the resource is suspended.
 	//
 	// +optional
 	// +kubebuilder:validation:Minimum=-1
@@ -242,6 +264,15 @@ type SubaccountStatus struct {
 	// +kubebuilder:validation:Pattern=`^MA[A-Z0-9]{18}$`
 	// +kubebuilder:validation:MaxLength=20
 	AccountID string `json:"accountID,omitempty"`
+
+	// previousAuthID is the Plivo ID of the subaccount that the operator gave up
+	// as gone and replaced last. If that subaccount comes back, the operator does
+	// not manage it. Set by the operator; read-only.
+	//
+	// +optional
+	// +kubebuilder:validation:Pattern=`^SA[A-Z0-9]{18}$`
+	// +kubebuilder:validation:MaxLength=20
+	PreviousAuthID string `json:"previousAuthID,omitempty"`
 
 	// pendingCreation stands while a create call may have happened whose answer
 	// is not recorded. Written only by the protocol.

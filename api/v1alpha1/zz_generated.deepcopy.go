@@ -122,6 +122,11 @@ func (in *AccountStatus) DeepCopyInto(out *AccountStatus) {
 			(*in)[i].DeepCopyInto(&(*out)[i])
 		}
 	}
+	if in.Orphaned != nil {
+		in, out := &in.Orphaned, &out.Orphaned
+		*out = make([]string, len(*in))
+		copy(*out, *in)
+	}
 	if in.Subaccounts != nil {
 		in, out := &in.Subaccounts, &out.Subaccounts
 		*out = new(SubaccountCounts)

@@ -11,12 +11,17 @@ if ready == nil then
   return hs
 end
 hs.message = ready.reason .. ": " .. ready.message
-if obj.metadata.deletionTimestamp ~= nil or obj.status.observedGeneration ~= obj.metadata.generation then
+if obj.metadata.deletionTimestamp ~= nil then
+  return hs
+end
+if obj.spec.suspend == true and ready.reason == "Suspended" then
+  hs.status = "Suspended" -- kstatus says InProgress: the spec is not applied
+  return hs
+end
+if obj.status.observedGeneration ~= obj.metadata.generation then
   return hs -- of what was before, if it is not this generation's
 end
-if ready.reason == "Suspended" then
-  hs.status = "Suspended"
-elseif conditions.Stalled ~= nil and conditions.Stalled.status == "True" then
+if conditions.Stalled ~= nil and conditions.Stalled.status == "True" then
   hs.status = "Degraded"
 elseif ready.status == "True" then
   hs.status = "Healthy"

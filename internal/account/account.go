@@ -27,7 +27,6 @@ type Account struct {
 	inventory inventory
 	brake     brake
 	sweeper   sweeper
-	proved    time.Time               // when an answer last proved the credentials good
 	failing   map[plivo.Operation]int // calls of a kind in a row whose outcome is unknown
 	deletes   plivo.Deletes
 	counts    counts

@@ -46,7 +46,6 @@ func (a *Account) learn(client *plivo.Client, op plivo.Operation, err error) {
 	a.budget.OneByOne(a.fails())
 	switch {
 	case e == nil:
-		a.proved = time.Now()
 		if op == plivo.OperationList {
 			a.setCircuit(circuit{})
 		}

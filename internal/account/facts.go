@@ -70,7 +70,6 @@ func (a *Account) Remote(authID string) (remote subaccount.Fact[subaccount.Remot
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	missing = a.inventory.missing[authID]
-	missing.ProvedBetween = !missing.First.IsZero() && a.proved.After(missing.First)
 	r, ok := a.inventory.rows[authID]
 	switch {
 	case ok && r.gone:

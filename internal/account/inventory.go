@@ -79,6 +79,9 @@ func (v *inventory) read(authID string, r row, asked time.Time) {
 	}
 	if n, ok := v.missing[authID]; ok && asked.After(n.Last) {
 		delete(v.missing, authID)
+	} else if ok {
+		n.Lacked = time.Time{}
+		v.missing[authID] = n
 	}
 	if e, ok := v.echoes[authID]; ok && e.fresh {
 		if e = e.heard(r.name); e.strikes > 0 {
@@ -127,11 +130,15 @@ func (v *inventory) notFound(authID string, at time.Time) {
 		n.First = at
 	}
 	n.Last = at
+	if n.Lacked.IsZero() && v.lacks(authID) {
+		n.Lacked = v.swept
+	}
 	v.missing[authID] = n
 }
 
 // complete ends a complete sweep: what it has not shown is not there.
 func (v *inventory) complete(started time.Time) {
+	last := v.swept
 	v.swept = started
 	for authID, r := range v.rows {
 		if r.at.Before(started) {
@@ -140,8 +147,13 @@ func (v *inventory) complete(started time.Time) {
 		}
 	}
 	for authID, n := range v.missing {
-		// A subaccount that nobody asks after any more is forgotten in the end.
-		if started.Sub(n.Last) > forgetMissing {
+		if n.Lacked.IsZero() && v.lacks(authID) {
+			n.Lacked = started
+			v.missing[authID] = n
+		}
+		// A subaccount that nobody reads any more is forgotten in the end, but not
+		// between two sweeps: somebody may wait for the second one.
+		if last.Sub(n.Last) > forgetMissing {
 			delete(v.missing, authID)
 		}
 	}

@@ -125,6 +125,7 @@ func TestA404CountsUntilTheSubaccountIsSeenAgain(t *testing.T) {
 		t.Error("a sweep that lacks it clears a 404")
 	}
 	v.complete(at(11).Add(forgetMissing + time.Second))
+	v.complete(at(11).Add(forgetMissing + time.Hour))
 	if _, ok := v.missing[id]; ok {
 		t.Error("it is never forgotten")
 	}
@@ -132,6 +133,48 @@ func TestA404CountsUntilTheSubaccountIsSeenAgain(t *testing.T) {
 	v.deleted(id, at(6))
 	if _, ok := v.missing[id]; ok {
 		t.Error("our own deletion leaves a 404 behind")
+	}
+}
+
+func TestInventory_LackedSince(t *testing.T) {
+	type step func(*inventory)
+	notFound := func(second int) step { return func(v *inventory) { v.notFound(id, at(second)) } }
+	read := func(second int) step { return func(v *inventory) { v.read(id, row{name: "a"}, at(second)) } }
+	complete := func(second int) step { return func(v *inventory) { v.complete(at(second)) } }
+	for _, c := range []struct {
+		name  string
+		steps []step
+		want  int // 0: no sweep lacks it
+	}{
+		{"no sweep yet", []step{notFound(1)}, 0},
+		{"the sweep before the 404", []step{complete(1), notFound(2)}, 1},
+		{"the sweep after the 404", []step{notFound(1), complete(2)}, 2},
+		{"the first of several", []step{complete(1), notFound(2), complete(3), notFound(4), complete(5)}, 1},
+		{"shown by the last sweep", []step{read(1), complete(1), notFound(2)}, 0},
+		{"shown by the last sweep, not by the next", []step{read(1), complete(1), notFound(2), complete(3)}, 3},
+		{"shown between two sweeps, then a 404", []step{complete(1), notFound(2), read(3), notFound(4), complete(5)}, 5},
+		{"a page read before the last 404 breaks the row", []step{complete(1), notFound(5), read(3), complete(4)}, 4},
+	} {
+		v := newInventory()
+		for _, s := range c.steps {
+			s(&v)
+		}
+		got := v.missing[id].Lacked
+		if c.want == 0 && !got.IsZero() || c.want != 0 && !got.Equal(at(c.want)) {
+			t.Errorf("%s: since %v, want %d", c.name, got, c.want)
+		}
+	}
+}
+
+// An entry must outlive the wait for the second sweep, however long that is.
+func TestInventory_SweepIntervalAboveADay_Keeps404(t *testing.T) {
+	v := newInventory()
+	day := int(forgetMissing / time.Second)
+	v.complete(at(1))
+	v.notFound(id, at(2))
+	v.complete(at(2 * day))
+	if n := v.missing[id]; !n.Lacked.Equal(at(1)) {
+		t.Errorf("%+v", n)
 	}
 }
 
@@ -201,14 +244,14 @@ func TestOurOwnCallsTellTheInventory(t *testing.T) {
 			t.Errorf("after the deletion: gone is %v, %+v", gone, a.Status())
 		}
 		wantKind(t, remove(t, a, mainID, created.AuthID, false), plivo.KindNotFound)
-		if _, missing, _ := a.Remote(created.AuthID); missing.First.IsZero() || missing.ProvedBetween {
+		if _, missing, _ := a.Remote(created.AuthID); missing.First.IsZero() || !missing.Lacked.IsZero() {
 			t.Errorf("%+v", missing)
 		}
 		time.Sleep(time.Second)
 		a.RequestSweep(time.Now())
 		time.Sleep(time.Second)
-		if _, missing, _ := a.Remote(created.AuthID); !missing.ProvedBetween {
-			t.Error("a list that was answered proves nothing")
+		if _, missing, _ := a.Remote(created.AuthID); missing.Lacked.IsZero() {
+			t.Error("a list that lacks it says nothing")
 		}
 	})
 }

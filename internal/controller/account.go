@@ -70,7 +70,7 @@ func (r *AccountReconciler) look(ctx context.Context, name string) {
 // needsAttention says whether a pass over an Account whose spec and credentials
 // have not changed would do or tell anything.
 func (r *AccountReconciler) needsAttention(a *v1alpha1.Account, acct *account.Account, users []v1alpha1.Subaccount) bool {
-	if a.DeletionTimestamp != nil || acct.Usable().Reason != "" || len(r.marked(acct)) > 0 {
+	if a.DeletionTimestamp != nil || acct.Usable().Reason != "" || len(r.marked(a, acct)) > 0 {
 		return true
 	}
 	reason, message := tells(a, acct)

@@ -83,7 +83,7 @@ func (r *SubaccountReconciler) observeAccount(ctx context.Context, o *subaccount
 	facts := subaccount.Account{
 		ID: usable.ID, Terminating: resource.DeletionTimestamp != nil,
 		Allows: allows(resource, ns), Grants: grants(resource, s),
-		Implausible: acct.Implausible(),
+		Implausible: acct.Implausible(), SweepInterval: resource.Spec.SweepInterval.Duration,
 	}
 	switch {
 	case usable.Reason != "":

@@ -91,6 +91,8 @@ func (p *pass) step(ctx context.Context, d subaccount.Decision) error {
 		return p.writeSecret(ctx)
 	case subaccount.StepRemoveSecret:
 		return p.removeSecret(ctx, d.Secret)
+	case subaccount.StepNoteOrphan:
+		return p.r.noteOrphan(ctx, p.o.Object.Spec.AccountRef.Name, d.AuthID)
 	case subaccount.StepRelease:
 		return p.finalizer(ctx, controllerutil.RemoveFinalizer)
 	default:
@@ -222,7 +224,7 @@ func failure(step subaccount.Step, err error) *subaccount.Failure {
 	case errors.Is(err, errBooked):
 		f.Kind = subaccount.FailureBooked
 	case errors.As(err, &e):
-		f.Kind, f.Message = plivoFailure(e)
+		f.Kind = plivoFailures[e.Kind]
 	case apierrors.IsConflict(err), apierrors.IsAlreadyExists(err), apierrors.IsNotFound(err) && step != subaccount.StepReadCRD:
 		f.Kind = subaccount.FailureConflict
 	case apierrors.IsForbidden(err) && step == subaccount.StepReadSecret:
@@ -234,20 +236,16 @@ func failure(step subaccount.Step, err error) *subaccount.Failure {
 	return f
 }
 
-func plivoFailure(e *plivo.Error) (subaccount.FailureKind, string) {
-	switch e.Kind {
-	case plivo.KindNotSent:
-		return subaccount.FailureNotSent, e.Message
-	case plivo.KindUnauthorized:
-		return subaccount.FailureCredentials, "Plivo refuses the main account's credentials: see the Account's conditions."
-	case plivo.KindRateLimited:
-		return subaccount.FailureRateLimited, "Plivo's rate limit is reached. The whole main account pauses; this is tried again by itself."
-	case plivo.KindUnknown:
-		return subaccount.FailureUnknown, "Plivo cannot be reached or fails: " + e.Error() + ". This is tried again by itself."
-	case plivo.KindNotFound, plivo.KindMethodNotAllowed, plivo.KindUndecided:
-		return subaccount.FailureBesideTheSpec, "Plivo refused: " + e.Error() + ". This is tried again by itself."
-	default:
-		return subaccount.FailureRefused, "Plivo refused: " + e.Error() + ". Change the spec, or ask for another try with the annotation " +
-			v1alpha1.ReconcileRequestedAtAnnotation + "."
-	}
+// plivoFailures maps what Plivo answered to what it means for a step. What that
+// means for the conditions is decided in internal/subaccount/failure.go.
+var plivoFailures = map[plivo.Kind]subaccount.FailureKind{
+	plivo.KindUnknown:          subaccount.FailureUnknown,
+	plivo.KindNotSent:          subaccount.FailureNotSent,
+	plivo.KindInvalid:          subaccount.FailureRefused,
+	plivo.KindForbidden:        subaccount.FailureRefused,
+	plivo.KindUnauthorized:     subaccount.FailureCredentials,
+	plivo.KindRateLimited:      subaccount.FailureRateLimited,
+	plivo.KindNotFound:         subaccount.FailureBesideTheSpec,
+	plivo.KindMethodNotAllowed: subaccount.FailureBesideTheSpec,
+	plivo.KindUndecided:        subaccount.FailureBesideTheSpec,
 }

@@ -10,6 +10,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/log"
 
 	"github.com/subaccount-operator/subaccount-operator/api/v1alpha1"
 	"github.com/subaccount-operator/subaccount-operator/internal/account"
@@ -27,7 +28,10 @@ func (p *pass) declareIntent(ctx context.Context) error {
 	}
 	deadline := time.Now().Add(p.r.Timeout)
 	s := p.o.Object.DeepCopy()
-	recreating := s.Status.AuthID != ""
+	givenUp := s.Status.AuthID
+	if givenUp != "" {
+		s.Status.PreviousAuthID = givenUp
+	}
 	s.Status.PendingCreation = &v1alpha1.PendingCreation{Attempt: rand.Text(), AccountID: facts.ID, Since: metav1.Now()}
 	s.Status.AuthID, s.Status.AccountID = "", ""
 	if err := p.patchStatus(ctx, s); err != nil {
@@ -37,11 +41,12 @@ func (p *pass) declareIntent(ctx context.Context) error {
 		p.r.memory.with(p.o.Object, func(e *entry) { e.refused = attempt })
 		return err
 	}
-	if recreating {
+	if givenUp != "" {
+		log.FromContext(ctx).Info("Recreating a subaccount that is gone at Plivo", "previousAuthID", givenUp)
 		p.account.Count(account.EventRecreated)
+		p.o.GivenUp = givenUp
 	}
 	p.slot, p.deadline = slot, deadline
-	p.o.Recreating = p.o.Recreating || recreating
 	p.o.Unsent, p.o.Found = p.o.Object.Status.PendingCreation.Attempt, nil
 	p.o.FirstSight = p.r.memory.get(p.o.Object, time.Now()).firstSight
 	p.o.TokenInHand = false

@@ -2,6 +2,7 @@ package controller
 
 import (
 	"context"
+	"errors"
 	"maps"
 	"sync"
 	"time"
@@ -61,16 +62,19 @@ func (r *AccountReconciler) removeStrays(ctx context.Context, a *v1alpha1.Accoun
 		return
 	}
 	seen.sweep = sweep
-	marked := r.marked(acct)
+	marked := r.marked(a, acct)
 	if len(marked) == 0 {
 		seen.since = nil
 		return
 	}
 	live, err := r.Subaccounts.live(ctx)
-	if err != nil {
-		log.FromContext(ctx).Error(err, "strays cannot be judged now")
+	// After the Subaccounts: what is released is entered here before it vanishes there.
+	noted, errAccount := r.Subaccounts.liveAccount(ctx, a.Name)
+	if err != nil || errAccount != nil || noted == nil {
+		log.FromContext(ctx).Error(errors.Join(err, errAccount), "Failed to read who claims the strays")
 		return
 	}
+	marked = withoutOrphans(marked, noted)
 	since, left := map[string]time.Time{}, straysAtOnce
 	for _, authID := range subaccount.Strays(marked, live, len(r.Subaccounts.Namespaces) > 0) {
 		first, ok := seen.since[authID]
@@ -92,9 +96,10 @@ func (r *AccountReconciler) removeStrays(ctx context.Context, a *v1alpha1.Accoun
 	seen.since = since
 }
 
-// marked are the subaccounts that bear a marker of this cluster.
-func (r *AccountReconciler) marked(acct *account.Account) map[string]string {
-	marked := acct.Marked()
+// marked are the subaccounts that bear a marker of this cluster and were not
+// left at Plivo.
+func (r *AccountReconciler) marked(a *v1alpha1.Account, acct *account.Account) map[string]string {
+	marked := withoutOrphans(acct.Marked(), a)
 	maps.DeleteFunc(marked, func(_, marker string) bool { return !subaccount.OwnMarker(marker, r.Subaccounts.ClusterUID) })
 	return marked
 }

@@ -26,8 +26,8 @@ import (
 	"github.com/subaccount-operator/subaccount-operator/internal/subaccount"
 )
 
-// maxSteps bounds a pass. The longest one, a re-creation that renames the
-// Secret, has about a dozen.
+// maxSteps bounds a reconcile. The longest one, a recreation that renames the
+// Secret, has about a dozen steps. More means that something undoes them.
 const maxSteps = 30
 
 // SubaccountReconciler brings one Subaccount, its subaccount at Plivo and its
@@ -99,16 +99,24 @@ func (r *SubaccountReconciler) Reconcile(ctx context.Context, req ctrl.Request) 
 		})
 	}
 	defer p.end()
-	decision := subaccount.Decide(p.o)
-	for range maxSteps {
-		if decision.Step == subaccount.StepNone || decision.Step == subaccount.StepRelease && p.o.Did(subaccount.StepRelease) {
-			break
+	return p.report(ctx, p.run(ctx))
+}
+
+// run performs steps until none is left, and returns the decision that the
+// reconcile ends with.
+func (p *pass) run(ctx context.Context) subaccount.Decision {
+	for n := 0; ; n++ {
+		decision := subaccount.Decide(p.o)
+		released := decision.Step == subaccount.StepRelease && p.o.Did(subaccount.StepRelease)
+		switch {
+		case decision.Step == subaccount.StepNone, released:
+			return decision
+		case n == maxSteps:
+			return subaccount.StepHasNoEffect(p.o, decision.Step)
 		}
 		p.perform(ctx, decision)
 		p.o.Now = time.Now()
-		decision = subaccount.Decide(p.o)
 	}
-	return p.report(ctx, decision)
 }
 
 // serves says whether the Subaccount's Account is one that this instance

@@ -12,6 +12,7 @@ import (
 
 const (
 	settle    = 40 * time.Second
+	interval  = 5 * time.Minute
 	mainID    = "MAAAAAAAAAAAAAAAAAAA"
 	otherMain = "MABBBBBBBBBBBBBBBBBB"
 	sa1       = "SAAAAAAAAAAAAAAAAAAA"
@@ -47,7 +48,7 @@ func fresh(changes ...change) *observation {
 		},
 		CRDTerminating: subaccount.Known(false),
 		Namespace:      subaccount.Known(subaccount.Namespace{}),
-		Account:        subaccount.Known(subaccount.Account{ID: mainID, Allows: subaccount.Known(true), Grants: true}),
+		Account:        subaccount.Known(subaccount.Account{ID: mainID, SweepInterval: interval, Allows: subaccount.Known(true), Grants: true}),
 		Secret:         subaccount.Absent[subaccount.Secret](),
 	}
 	return withChanges(o, changes)
@@ -162,13 +163,13 @@ func swept(after time.Duration) change {
 	return func(o *observation) { o.Swept = subaccount.Known(subaccount.Sweep{Started: base.Add(after)}) }
 }
 
-// missing: the last sweep lacks the subaccount, and 404s were answered at
-// these times after base.
-func missing(proved bool, after ...time.Duration) change {
+// missing: sweeps lack the subaccount since the one that started at base, and
+// 404s were answered at these times after base.
+func missing(after ...time.Duration) change {
 	return func(o *observation) {
 		o.Remote = subaccount.Absent[subaccount.Remote]()
 		if len(after) > 0 {
-			o.NotFound = subaccount.NotFound{First: base.Add(after[0]), Last: base.Add(after[len(after)-1]), ProvedBetween: proved}
+			o.NotFound = subaccount.NotFound{First: base.Add(after[0]), Last: base.Add(after[len(after)-1]), Lacked: base}
 		}
 	}
 }

@@ -159,6 +159,10 @@ func (o *Observation) mayAdopt() *Decision {
 }
 
 func (o *Observation) remoteNotFound(authID string) *Decision {
-	return wait(v1alpha1.ReasonRemoteNotFound, "The main account has no subaccount "+authID+": delete this resource, or ask for another "+
-		"look with the annotation "+v1alpha1.ReconcileRequestedAtAnnotation+" once it exists.")
+	action := ": delete this resource"
+	if !o.adopts() {
+		action = ", and recreatePolicy is Never: set it to Automatic to get another subaccount with new credentials"
+	}
+	return wait(v1alpha1.ReasonRemoteNotFound, "The main account has no subaccount "+authID+action+". If it exists again, request a "+
+		"read with the annotation "+v1alpha1.ReconcileRequestedAtAnnotation+".")
 }

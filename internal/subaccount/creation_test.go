@@ -49,7 +49,7 @@ func TestAdoptionIsGated(t *testing.T) {
 		{"not looked", adopt(), about(subaccount.StepGet, sa1)},
 		{"not looked, the list shows it", adopt(remote(subaccount.Remote{Name: "legacy"})), about(subaccount.StepGet, sa1)},
 		{"looked and nothing learned", adopt(func(o *observation) { o.Looked = true }), retry("")},
-		{"not found", adopt(missing(false, 0), func(o *observation) { o.Looked = true }), tell(v1alpha1.ReasonRemoteNotFound)},
+		{"not found", adopt(missing(0), func(o *observation) { o.Looked = true }), tell(v1alpha1.ReasonRemoteNotFound)},
 		{"not found before", adopt(told(v1alpha1.ReasonRemoteNotFound)), tell(v1alpha1.ReasonRemoteNotFound)},
 		{"not found before, now in the list", adopt(told(v1alpha1.ReasonRemoteNotFound), remote(subaccount.Remote{Name: "legacy"})), about(subaccount.StepGet, sa1)},
 		{"not found before, asked", adopt(told(v1alpha1.ReasonRemoteNotFound), asked), about(subaccount.StepGet, sa1)},

@@ -75,13 +75,30 @@ func notOurs(o *Observation) *Decision {
 	return nil
 }
 
-// orphan: a release by Orphan needs no call and no Account, and so nothing
-// stands in its way.
+// orphan: a release by Orphan needs no call to Plivo and no usable Account.
 func orphan(o *Observation) *Decision {
 	if o.terminating() && o.orphans() {
-		return step(StepRelease)
+		return o.leave()
 	}
 	return nil
+}
+
+// leave removes the finalizer and leaves the subaccount at Plivo. One that is
+// still named by its marker would be removed as a stray once no resource claims
+// it, so the Account is told of it first.
+func (o *Observation) leave() *Decision {
+	if authID := o.Object.Status.AuthID; authID != "" && o.mayBearMarker() && !o.Did(StepNoteOrphan) {
+		return &Decision{Step: StepNoteOrphan, AuthID: authID}
+	}
+	return step(StepRelease)
+}
+
+func (o *Observation) mayBearMarker() bool {
+	if remote, ok := o.Remote.Get(); ok && !remote.Unsure {
+		return IsMarker(remote.Name)
+	}
+	name := o.Object.Status.Name
+	return name == nil || IsMarker(*name)
 }
 
 // uninstall: while the CRD is terminating, everything is released and nothing
@@ -93,7 +110,7 @@ func uninstall(o *Observation) *Decision {
 	case o.CRDTerminating.IsUnknown():
 		return step(StepReadCRD)
 	case Is(o.CRDTerminating, true):
-		return step(StepRelease)
+		return o.leave()
 	default:
 		return nil
 	}

@@ -132,9 +132,7 @@ func TestRejectedHoldsUntilTheSpecChangesOrSomebodyAsks(t *testing.T) {
 		{"create held", fresh(begun, rejected), tell(v1alpha1.ReasonRejected)},
 		{"create, new generation", fresh(begun, rejected, generation), do(subaccount.StepDeclareIntent)},
 		{"create, asked", fresh(begun, rejected, asked), do(subaccount.StepDeclareIntent)},
-		{"delete held", ready(rejected, terminating), tell(v1alpha1.ReasonRejected)},
-		{"delete, new generation", ready(rejected, terminating, generation), about(subaccount.StepDelete, sa1)},
-		{"delete, asked", ready(rejected, terminating, asked), about(subaccount.StepDelete, sa1)},
+		{"delete", ready(rejected, terminating), about(subaccount.StepDelete, sa1)},
 		{"Secret not given: nothing is handed out", ready(drift, rejected, func(o *observation) {
 			o.Object.Status.Binding, o.Secret = nil, subaccount.Absent[subaccount.Secret]()
 		}), tell(v1alpha1.ReasonRejected)},

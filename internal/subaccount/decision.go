@@ -1,6 +1,10 @@
 package subaccount
 
-import "time"
+import (
+	"time"
+
+	"github.com/subaccount-operator/subaccount-operator/api/v1alpha1"
+)
 
 // Step is one thing to do: a look that turns an Unknown fact into another, or
 // a write. StepNone is to wait, or to be done.
@@ -47,6 +51,9 @@ const (
 	StepWriteSecret Step = "WriteSecret"
 	// StepRemoveSecret deletes a Secret that this resource owns.
 	StepRemoveSecret Step = "RemoveSecret"
+	// StepNoteOrphan enters the subaccount in the Account's status.orphaned, so
+	// that it is not removed as a stray once its resource is gone.
+	StepNoteOrphan Step = "NoteOrphan"
 	// StepRelease removes the finalizer.
 	StepRelease Step = "Release"
 )
@@ -55,7 +62,7 @@ const (
 type Decision struct {
 	Step Step
 
-	// AuthID is what Get, Record, Adopt, Update and Delete speak of.
+	// AuthID is what Get, Record, Adopt, Update, Delete and NoteOrphan are about.
 	AuthID string
 	// Name and Enabled are what Update sends.
 	Name    string
@@ -94,6 +101,17 @@ func quiet() *Decision { return &Decision{} }
 func (d *Decision) after(t time.Duration) *Decision { d.Wait.After = t; return d }
 func (d *Decision) sweep(t time.Time) *Decision     { d.Wait.Sweep = t; return d }
 func (d *Decision) backoff() *Decision              { d.Wait.Backoff = true; return d }
+
+// StepHasNoEffect ends a reconcile that has performed as many steps as it may:
+// the next one is what something undoes each time.
+func StepHasNoEffect(o *Observation, next Step) Decision {
+	reason := v1alpha1.ReasonUpdating
+	if o.terminating() {
+		reason = v1alpha1.ReasonDeleting
+	}
+	return *wait(reason, "The operator repeats the step "+string(next)+" without effect. Check whether a webhook or another "+
+		"controller undoes it. The operator retries with backoff.").backoff()
+}
 
 // remote says whether a step, or what is waited for, needs the Account's
 // credentials.

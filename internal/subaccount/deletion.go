@@ -31,9 +31,6 @@ func deletion(o *Observation) *Decision {
 	if d := o.recordedAccountGate(); d != nil {
 		return d
 	}
-	if message, ok := o.holds(v1alpha1.ReasonRejected); ok {
-		return wait(v1alpha1.ReasonRejected, message)
-	}
 	if !o.NotFound.First.IsZero() {
 		return o.deletionNotFound()
 	}

@@ -13,6 +13,11 @@ func TestDeletion(t *testing.T) {
 	deleted := func(o *observation) { o.Deleted = true }
 	cascade := about(subaccount.StepDelete, sa1)
 	cascade.Cascade = true
+	note := about(subaccount.StepNoteOrphan, sa1)
+	marked := remote(subaccount.Remote{Name: marker})
+	noted := func(o *observation) { o.Done = []subaccount.Step{subaccount.StepNoteOrphan} }
+	unread := func(o *observation) { o.Remote = subaccount.Unknown[subaccount.Remote]() }
+	named := func(name string) change { return func(o *observation) { o.Object.Status.Name = &name } }
 	unjudged := func(o *observation) { o.Claim = subaccount.Unknown[subaccount.Claim]() }
 	check(t, []row{
 		{"reassigning", gone(), about(subaccount.StepDelete, sa1)},
@@ -35,22 +40,31 @@ func TestDeletion(t *testing.T) {
 		{"204, Secret of another", gone(deleted, foreignSecret), release},
 		{"204, no Secret", gone(deleted, func(o *observation) { o.Secret = subaccount.Unknown[subaccount.Secret]() }), release},
 		{"unknown answer", gone(failed(subaccount.StepDelete, subaccount.FailureUnknown)), retry(v1alpha1.ReasonUnavailable)},
-		{"refused", gone(failed(subaccount.StepDelete, subaccount.FailureRefused)), tell(v1alpha1.ReasonRejected)},
+		{"refused", gone(failed(subaccount.StepDelete, subaccount.FailureRefused)), retry(deleting)},
+		{"refused by an earlier version, which did not retry", gone(told(v1alpha1.ReasonRejected)), about(subaccount.StepDelete, sa1)},
 		{"an update refused says nothing of a delete", gone(failed(subaccount.StepUpdate, subaccount.FailureRefused)), about(subaccount.StepDelete, sa1)},
-		{"404, no sweep", gone(missing(false, 0)), sweepFrom(deleting, 1)},
-		{"404, sweep before it", gone(missing(false, 0), swept(0)), sweepFrom(deleting, 1)},
-		{"404, sweep lacks it", gone(missing(false, 0), swept(1)), about(subaccount.StepDelete, sa1)},
-		{"404, sweep lacks it, 404 again", gone(missing(false, 0, 2), swept(1), func(o *observation) { o.Secret = subaccount.Absent[subaccount.Secret]() }), release},
-		{"404 twice, no sweep between", gone(missing(false, 0, 1), swept(1)), about(subaccount.StepDelete, sa1)},
-		{"404, sweep doubted", gone(missing(false, 0), swept(1), implausible), tell(v1alpha1.ReasonInventoryImplausible)},
-		{"404, sweep shows it", gone(missing(false, 0), swept(1), remote(subaccount.Remote{Name: wanted})), retry(deleting)},
-		{"404, credentials gone", gone(missing(false, 0), swept(1), account(func(a *subaccount.Account) { a.ID = "" })), decision{}},
+		{"404, no sweep", gone(missing(0)), sweepFrom(deleting, 1)},
+		{"404, sweep before it", gone(missing(0), swept(0)), sweepFrom(deleting, 1)},
+		{"404, sweep lacks it", gone(missing(0), swept(1)), about(subaccount.StepDelete, sa1)},
+		{"404, sweep lacks it, 404 again", gone(missing(0, 2), swept(1), func(o *observation) { o.Secret = subaccount.Absent[subaccount.Secret]() }), release},
+		{"404 twice, no sweep between", gone(missing(0, 1), swept(1)), about(subaccount.StepDelete, sa1)},
+		{"404, sweep doubted", gone(missing(0), swept(1), implausible), tell(v1alpha1.ReasonInventoryImplausible)},
+		{"404, sweep shows it", gone(missing(0), swept(1), remote(subaccount.Remote{Name: wanted})), retry(deleting)},
+		{"404, credentials gone", gone(missing(0), swept(1), account(func(a *subaccount.Account) { a.ID = "" })), decision{}},
 		{"claim not judged", gone(unjudged), do(subaccount.StepJudgeClaim)},
 		{"another's", gone(claim(false)), release},
 		{"another's, no Account", gone(claim(false), noAccount), release},
 		{"Orphan", gone(orphan), release},
 		{"Orphan, suspended", gone(orphan, suspend), release},
 		{"Orphan, no Account", gone(orphan, noAccount), release},
+		{"Orphan, still under its marker", gone(orphan, marked), note},
+		{"Orphan, still under its marker, noted", gone(orphan, marked, noted), release},
+		{"Orphan, still under its marker, suspended, no Account", gone(orphan, marked, suspend, noAccount), note},
+		{"Orphan, not read yet, the status says its marker", gone(orphan, unread, named(marker)), note},
+		{"Orphan, not read yet, no status", gone(orphan, unread, func(o *observation) { o.Object.Status.Name = nil }), note},
+		{"Orphan, not read yet, the status says its name", gone(orphan, unread, named(wanted)), release},
+		{"Orphan, answer to the rename lost", gone(orphan, named(marker), remote(subaccount.Remote{Name: wanted, Unsure: true})), note},
+		{"CRD terminating, still under its marker", gone(marked, func(o *observation) { o.CRDTerminating = subaccount.Known(true) }), note},
 		{"Orphan needs no look at the CRD", gone(orphan, func(o *observation) { o.CRDTerminating = subaccount.Unknown[bool]() }), release},
 		{"Orphan, lost status", gone(orphan, lostStatus), release},
 		{"lost status", gone(lostStatus), tell(v1alpha1.ReasonStatusLost)},

@@ -23,17 +23,22 @@ func failedStep(o *Observation) *Decision {
 		return quiet()
 	case kind == FailureTooOften:
 		return wait(v1alpha1.ReasonUpdating, "This resource is changed or asked after too often: what it wants is done in a moment.").after(f.After)
+	case kind == FailureRefused && f.Step == StepDelete:
+		// No spec can heal it, and a namespace may wait for it to end.
+		return wait(v1alpha1.ReasonDeleting, "Plivo refuses to delete the subaccount: "+f.Message+". The operator retries with "+
+			"backoff. To remove this resource and keep the subaccount at Plivo, set deletionPolicy to Orphan.").backoff()
+	case kind == FailureRefused && f.Step == StepUpdate && o.Object.Status.Binding != nil:
+		return nil // rejection reports it, after the Secret is as wanted
 	case kind == FailureRefused:
-		if f.Step == StepUpdate && o.Object.Status.Binding != nil {
-			return nil // rejection tells it, after the Secret has been seen to
-		}
-		return wait(v1alpha1.ReasonRejected, f.Message)
+		return wait(v1alpha1.ReasonRejected, f.refusal())
 	case kind == FailureCredentials:
-		return wait(v1alpha1.ReasonCredentialsRejected, f.Message)
+		return wait(v1alpha1.ReasonCredentialsRejected, "Plivo refuses the main account's credentials: see the Account's conditions.")
 	case kind == FailureRateLimited:
-		return wait(v1alpha1.ReasonRateLimited, f.Message).backoff()
-	case kind == FailureUnknown, kind == FailureBesideTheSpec:
-		return wait(v1alpha1.ReasonUnavailable, f.Message).backoff()
+		return wait(v1alpha1.ReasonRateLimited, "Plivo's rate limit is reached. The whole main account pauses. The operator retries.").backoff()
+	case kind == FailureUnknown:
+		return wait(v1alpha1.ReasonUnavailable, "Plivo cannot be reached or fails: "+f.Message+". The operator retries with backoff.").backoff()
+	case kind == FailureBesideTheSpec:
+		return wait(v1alpha1.ReasonUnavailable, "Plivo refused: "+f.Message+". The operator retries with backoff.").backoff()
 	case kind == FailureForbidden:
 		return wait(v1alpha1.ReasonNamespaceNotAllowed, "The operator has no right to Secrets in this namespace: give it the Role of config/tenant.").backoff()
 	case kind == FailureKubernetes && f.Step == StepWriteSecret:
@@ -43,11 +48,17 @@ func failedStep(o *Observation) *Decision {
 	}
 }
 
+// refusal is the message of a call that Plivo refuses because of the spec.
+func (f *Failure) refusal() string {
+	return "Plivo refused: " + f.Message + ". Change the spec, or request another try with the annotation " +
+		v1alpha1.ReconcileRequestedAtAnnotation + "."
+}
+
 // rejected says whether Plivo has refused what this generation of the spec
 // wants, in this pass or an earlier one, so that asking again is pointless.
 func (o *Observation) rejected() (message string, ok bool) {
 	if o.failedAt(StepUpdate) && o.Failure.Kind == FailureRefused {
-		return o.Failure.Message, true
+		return o.Failure.refusal(), true
 	}
 	return o.holds(v1alpha1.ReasonRejected)
 }

@@ -36,7 +36,7 @@ func fact[T any](t *rapid.T, label string, value T) subaccount.Fact[T] {
 
 // moment is around the instants that matter to the protocol, or never.
 func moment(t *rapid.T, label string) time.Time {
-	after := from(t, label, -1, 0, -settle, 1, settle-1, settle, settle+1, settle+time.Millisecond, 2*settle, 3*settle)
+	after := from(t, label, -1, 0, -settle, 1, settle-1, settle, settle+1, settle+time.Millisecond, interval-1, interval, interval+1, 2*interval)
 	if after == -settle {
 		return time.Time{}
 	}
@@ -66,8 +66,8 @@ var observations = rapid.Custom(func(t *rapid.T) *observation {
 		Unsent:     from(t, "unsent", "", "", "one", "two"), Refused: from(t, "refused", "", "", "one", "two"),
 		FirstSight: moment(t, "first sight"), Found: from(t, "found", nil, nil, nil, []string{sa1}, []string{sa2, sa1}),
 		Swept:   fact(t, "swept", subaccount.Sweep{Started: moment(t, "sweep started")}),
-		Deleted: rarely(t, "deleted"), Looked: flag(t, "looked"), Recreating: rarely(t, "recreating"), TokenInHand: flag(t, "token in hand"),
-		NotFound: subaccount.NotFound{First: moment(t, "first 404"), Last: moment(t, "last 404"), ProvedBetween: flag(t, "proved")},
+		Deleted: rarely(t, "deleted"), Looked: flag(t, "looked"), GivenUp: from(t, "given up", "", "", sa2), TokenInHand: flag(t, "token in hand"),
+		NotFound: subaccount.NotFound{First: moment(t, "first 404"), Last: moment(t, "last 404"), Lacked: moment(t, "lacked since")},
 		Done:     rapid.SliceOfN(rapid.SampledFrom(steps), 0, 3).Draw(t, "done"),
 	}
 	r := subaccount.Remote{
@@ -79,7 +79,9 @@ var observations = rapid.Custom(func(t *rapid.T) *observation {
 		o.NotFound = subaccount.NotFound{}
 	} else if flag(t, "missing") { // seldom enough by chance
 		o.Remote = subaccount.Absent[subaccount.Remote]()
-		o.NotFound.First, o.NotFound.Last = base, base.Add(from(t, "between", settle-1, settle))
+		first := from(t, "first", 0, interval-settle)
+		o.NotFound = subaccount.NotFound{First: base.Add(first), Last: base.Add(from(t, "last", settle, interval, interval+1)), Lacked: base}
+		o.Swept = subaccount.Known(subaccount.Sweep{Started: base.Add(from(t, "second sweep", 0, interval-1, interval))})
 	}
 	if rarely(t, "held") {
 		o.Held = &subaccount.Held{Attempt: from(t, "held attempt", "one", "two"), AuthID: from(t, "held authID", sa1, sa2), AccountID: from(t, "held account", mainID, otherMain)}
@@ -96,13 +98,14 @@ var observations = rapid.Custom(func(t *rapid.T) *observation {
 var steps = []subaccount.Step{
 	subaccount.StepReadCRD, subaccount.StepJudgeClaim, subaccount.StepReadSecret, subaccount.StepGet, subaccount.StepMarkSeen,
 	subaccount.StepAddFinalizer, subaccount.StepDeclareIntent, subaccount.StepCreate, subaccount.StepClearIntent, subaccount.StepRecord,
-	subaccount.StepAdopt, subaccount.StepUpdate, subaccount.StepDelete, subaccount.StepWriteSecret, subaccount.StepRemoveSecret, subaccount.StepRelease,
+	subaccount.StepAdopt, subaccount.StepUpdate, subaccount.StepDelete, subaccount.StepWriteSecret, subaccount.StepRemoveSecret, subaccount.StepNoteOrphan, subaccount.StepRelease,
 }
 
 func drawAccount(t *rapid.T) subaccount.Account {
 	a := subaccount.Account{
 		ID: from(t, "account ID", mainID, mainID, mainID, mainID, otherMain, ""), Terminating: rarely(t, "account terminating"),
 		Allows: fact(t, "allows", usually(t, "allowed")), Grants: usually(t, "grants"), Implausible: rarely(t, "implausible"),
+		SweepInterval: from(t, "interval", interval, interval, interval, settle/4),
 	}
 	if rarely(t, "blocked") {
 		a.Blocked = from(t, "blocked reason", v1alpha1.ReasonAccountNotReady, v1alpha1.ReasonCredentialsRejected, v1alpha1.ReasonRateLimited)
@@ -118,6 +121,7 @@ func drawObject(t *rapid.T) *v1alpha1.Subaccount {
 			Name: pointer(t, "name", wanted, "other"), Enabled: pointer(t, "enabled", true, false),
 			AccountRef:     v1alpha1.AccountReference{Name: "default"},
 			DeletionPolicy: from(t, "deletion policy", "", v1alpha1.DeletionPolicyDelete, v1alpha1.DeletionPolicyDelete, v1alpha1.DeletionPolicyOrphan),
+			RecreatePolicy: from(t, "recreate policy", "", v1alpha1.RecreatePolicyAutomatic, v1alpha1.RecreatePolicyNever),
 			CascadePolicy:  from(t, "cascade policy", v1alpha1.CascadePolicyReassign, v1alpha1.CascadePolicyDelete),
 			Secret:         v1alpha1.SubaccountSecret{Name: from(t, "secret name", "", "mine")},
 		},
@@ -145,6 +149,7 @@ func drawStatus(t *rapid.T, s *v1alpha1.SubaccountStatus) {
 	s.ObservedGeneration = int64(from(t, "observed generation", 1, 1, 1, 2, -1))
 	s.AuthID = from(t, "authID", "", "", sa1, sa1, sa2)
 	s.AccountID = from(t, "accountID", mainID, mainID, mainID, mainID, otherMain, "")
+	s.PreviousAuthID = from(t, "previous authID", "", "", sa2)
 	if from(t, "pending", false, false, true) {
 		s.PendingCreation = &v1alpha1.PendingCreation{Attempt: from(t, "attempt", "one", "two"), AccountID: from(t, "pending account", mainID, mainID, mainID, otherMain)}
 		if usually(t, "pending alone") {

@@ -10,10 +10,17 @@ import (
 	"github.com/subaccount-operator/subaccount-operator/api/v1alpha1"
 )
 
-// missing: a subaccount that was recorded and is not there. It takes a
-// complete sweep that lacks it, a 404, and a second one after the settle time,
-// with the credentials proved good in between; then a created one is made
-// anew.
+// missing: a subaccount that was recorded and is not there. Replacing it
+// replaces the tenant's credentials for good, so a short outage at Plivo must
+// not look like a deletion. It takes two complete sweeps that lack it, a sweep
+// interval apart, a 404 a settle time before the second one, and another 404
+// after it:
+//
+//	sweep lacks it   404 (get)           sweep lacks it   404 (get)
+//	|--------------- sweep interval ---->|
+//	                 |-- settle time --->|                ^ recreated here
+//
+// The second sweep also shows that the credentials are good between the 404s.
 func missing(o *Observation) *Decision {
 	authID := o.Object.Status.AuthID
 	if o.asked() && !o.Looked {
@@ -31,17 +38,22 @@ func missing(o *Observation) *Decision {
 	if o.implausible() {
 		return wait(v1alpha1.ReasonInventoryImplausible, implausibleMessage)
 	}
-	first, again := o.NotFound.First, o.NotFound.First.Add(o.Settle)
+	first := o.NotFound.First
+	again := first.Add(o.Settle)
+	if account, _ := o.Account.Get(); o.NotFound.Lacked.Add(account.SweepInterval).After(again) {
+		again = o.NotFound.Lacked.Add(account.SweepInterval)
+	}
+	sweep, swept := o.swept()
 	switch {
 	case first.IsZero():
 		return o.look(authID)
-	case !o.Remote.IsAbsent(), !o.NotFound.ProvedBetween:
-		return o.confirmMissing().sweep(first.Add(1))
-	case o.NotFound.Last.Before(again) && o.Now.Before(again):
-		return o.confirmMissing().after(again.Sub(o.Now))
-	case o.NotFound.Last.Before(again):
+	case !o.Remote.IsAbsent(), o.NotFound.Lacked.IsZero():
+		return o.confirmMissing(first.Add(1))
+	case !swept, sweep.Started.Before(again):
+		return o.confirmMissing(again)
+	case !o.NotFound.Last.After(sweep.Started):
 		return o.look(authID)
-	case o.adopts():
+	case !o.recreates():
 		return o.remoteNotFound(authID)
 	}
 	if d := o.mayCreate(); d != nil {
@@ -69,8 +81,14 @@ func (o *Observation) wasMissing() bool {
 		c.Reason == v1alpha1.ReasonCreating && o.Object.Status.Binding != nil
 }
 
-func (o *Observation) confirmMissing() *Decision {
-	return wait(v1alpha1.ReasonCreating, "The subaccount is missing at Plivo. Once that is certain it is made anew, with new credentials.")
+// confirmMissing waits for a complete sweep that starts at or after a time.
+func (o *Observation) confirmMissing(notBefore time.Time) *Decision {
+	outcome := "Once that is certain, the operator recreates it with new credentials."
+	if !o.recreates() {
+		outcome = "Once that is certain, the operator reports " + v1alpha1.ReasonRemoteNotFound + "."
+	}
+	return wait(v1alpha1.ReasonCreating, "The subaccount "+o.Object.Status.AuthID+" is missing at Plivo. "+outcome+
+		" It takes two sweeps that lack it, a sweep interval apart.").sweep(notBefore)
 }
 
 // drift: name and enabled at Plivo are what the spec wants.
@@ -89,13 +107,14 @@ func drift(o *Observation) *Decision {
 			remote.Unsure = true
 		}
 	}
-	if remote.Unsure && o.leavesSomething() {
-		return o.look(status.AuthID)
-	}
 	name, enabled := o.wanted(remote)
 	named := name == remote.Name || name == remote.SettledAs
-	if named && enabled == remote.Enabled && !remote.Unsure {
+	justRead := ok && o.Looked && !remote.Unsure
+	switch {
+	case named && enabled == remote.Enabled && !remote.Unsure:
 		return nil
+	case o.leavesSomething() && !justRead:
+		return o.look(status.AuthID)
 	}
 	return &Decision{
 		Step: StepUpdate, AuthID: status.AuthID, Name: name, Enabled: enabled,
@@ -104,7 +123,8 @@ func drift(o *Observation) *Decision {
 }
 
 // leavesSomething says whether the spec leaves name or enabled as it is at
-// Plivo, so that an update, which sends both, must know it.
+// Plivo. An update sends both, so a value from the last sweep would undo what
+// somebody has changed there since.
 func (o *Observation) leavesSomething() bool {
 	return o.adopts() && (o.Object.Spec.Name == nil || o.Object.Spec.Enabled == nil)
 }

@@ -10,26 +10,36 @@ import (
 
 func TestGoneAtPlivo(t *testing.T) {
 	look, creating := about(subaccount.StepGet, sa1), v1alpha1.ReasonCreating
+	// Two sweeps an interval apart lack it, with a 404 before and after the second.
+	gone := func(changes ...change) *observation {
+		return ready(append([]change{missing(0, interval+1), swept(interval)}, changes...)...)
+	}
+	never := func(o *observation) { o.Object.Spec.RecreatePolicy = v1alpha1.RecreatePolicyNever }
 	check(t, []row{
 		{"unknown is not missing", ready(func(o *observation) { o.Remote = subaccount.Unknown[subaccount.Remote]() }), tell(v1alpha1.ReasonReady)},
-		{"missing from the sweep", ready(missing(false)), look},
-		{"404, but the list shows it", ready(missing(true, 0, settle), remote(subaccount.Remote{Name: wanted, Enabled: true})), sweepFrom(creating, 1)},
-		{"404, no list", ready(missing(true, 0, settle), func(o *observation) { o.Remote = subaccount.Unknown[subaccount.Remote]() }), sweepFrom(creating, 1)},
-		{"404, credentials not proved", ready(missing(false, 0), at(settle)), sweepFrom(creating, 1)},
-		{"404, not settled", ready(missing(true, 0), at(settle-time.Second)), decision{Reason: creating, Wait: subaccount.Wait{After: time.Second}}},
-		{"404, settled", ready(missing(true, 0), at(settle)), look},
-		{"second 404 too early", ready(missing(true, 0, settle-1), at(settle)), look},
-		{"second 404", ready(missing(true, 0, settle), at(settle)), do(subaccount.StepDeclareIntent)},
-		{"second 404, credentials not proved", ready(missing(false, 0, settle), at(settle)), sweepFrom(creating, 1)},
-		{"second 404, list doubted", ready(missing(true, 0, settle), at(settle), implausible), tell(v1alpha1.ReasonInventoryImplausible)},
-		{"missing, list doubted", ready(missing(false), implausible), tell(v1alpha1.ReasonInventoryImplausible)},
-		{"second 404, Account terminating", ready(missing(true, 0, settle), at(settle), account(func(a *subaccount.Account) { a.Terminating = true })), tell(v1alpha1.ReasonAccountNotReady)},
-		{"second 404, namespace terminating", ready(missing(true, 0, settle), at(settle), func(o *observation) { o.Namespace = subaccount.Known(subaccount.Namespace{Terminating: true}) }), decision{}},
-		{"second 404, Secret unknown", ready(missing(true, 0, settle), at(settle), func(o *observation) { o.Secret = subaccount.Unknown[subaccount.Secret]() }), do(subaccount.StepReadSecret)},
-		{"second 404, adopted", ready(adopting, missing(true, 0, settle), at(settle)), tell(v1alpha1.ReasonRemoteNotFound)},
-		{"adopted, told before", ready(adopting, missing(false), told(v1alpha1.ReasonRemoteNotFound)), tell(v1alpha1.ReasonRemoteNotFound)},
-		{"adopted, told before, asked", ready(adopting, missing(false), told(v1alpha1.ReasonRemoteNotFound), asked), look},
-		{"suspended", ready(missing(true, 0, settle), at(settle), suspend), tell(v1alpha1.ReasonSuspended)},
+		{"missing from the sweep", ready(missing()), look},
+		{"404, but the list shows it", gone(remote(subaccount.Remote{Name: wanted, Enabled: true})), sweepFrom(creating, 1)},
+		{"404, no list", gone(func(o *observation) { o.Remote = subaccount.Unknown[subaccount.Remote]() }), sweepFrom(creating, 1)},
+		{"404, the sweep that showed it first is the last one", ready(missing(0), swept(0)), sweepFrom(creating, interval)},
+		{"404, second sweep too early", ready(missing(0), swept(interval-1)), sweepFrom(creating, interval)},
+		{"two 404s, second sweep too early", ready(missing(0, settle), swept(interval-1)), sweepFrom(creating, interval)},
+		{"404, second sweep", ready(missing(0), swept(interval)), look},
+		{"404 before and at the second sweep", ready(missing(0, interval), swept(interval)), look},
+		{"404 before and after the second sweep", gone(), do(subaccount.StepDeclareIntent)},
+		{"404 late: a settle time between the 404s", ready(missing(interval, interval), swept(interval+1)), sweepFrom(creating, interval+settle)},
+		{"gone, list doubted", gone(implausible), tell(v1alpha1.ReasonInventoryImplausible)},
+		{"missing, list doubted", ready(missing(), implausible), tell(v1alpha1.ReasonInventoryImplausible)},
+		{"gone, Account terminating", gone(account(func(a *subaccount.Account) { a.Terminating = true })), tell(v1alpha1.ReasonAccountNotReady)},
+		{"gone, namespace terminating", gone(func(o *observation) { o.Namespace = subaccount.Known(subaccount.Namespace{Terminating: true}) }), decision{}},
+		{"gone, Secret unknown", gone(func(o *observation) { o.Secret = subaccount.Unknown[subaccount.Secret]() }), do(subaccount.StepReadSecret)},
+		{"gone, adopted", gone(adopting), tell(v1alpha1.ReasonRemoteNotFound)},
+		{"gone, recreatePolicy Never", gone(never), tell(v1alpha1.ReasonRemoteNotFound)},
+		{"missing once, recreatePolicy Never", ready(never, missing()), look},
+		{"recreatePolicy Never, reported before", ready(never, missing(), told(v1alpha1.ReasonRemoteNotFound)), tell(v1alpha1.ReasonRemoteNotFound)},
+		{"recreatePolicy Automatic again", gone(told(v1alpha1.ReasonRemoteNotFound), func(o *observation) { o.Object.Generation++ }), do(subaccount.StepDeclareIntent)},
+		{"adopted, told before", ready(adopting, missing(), told(v1alpha1.ReasonRemoteNotFound)), tell(v1alpha1.ReasonRemoteNotFound)},
+		{"adopted, told before, asked", ready(adopting, missing(), told(v1alpha1.ReasonRemoteNotFound), asked), look},
+		{"suspended", gone(suspend), tell(v1alpha1.ReasonSuspended)},
 	})
 }
 
@@ -51,6 +61,7 @@ func TestDrift(t *testing.T) {
 	}
 	unread := func(o *observation) { o.Remote = subaccount.Unknown[subaccount.Remote]() }
 	noStatus := func(o *observation) { o.Object.Status.Name = nil }
+	looked := func(o *observation) { o.Looked = true }
 	r := func(name string, enabled bool) change {
 		return remote(subaccount.Remote{Name: name, Enabled: enabled, TokenDigest: token1})
 	}
@@ -60,8 +71,12 @@ func TestDrift(t *testing.T) {
 		{"name", ready(r("old", true)), update(wanted, true)},
 		{"enabled", ready(r(wanted, false)), update(wanted, true)},
 		{"enabled left out means false", ready(spec(new(wanted), nil)), update(wanted, false)},
-		{"adopted: name left alone", ready(adopting, spec(nil, new(false)), r("legacy", true)), update("legacy", false)},
-		{"adopted: enabled left alone", ready(adopting, spec(new(wanted), nil), r("legacy", true)), update(wanted, true)},
+		{"adopted: name left open, not read", ready(adopting, spec(nil, new(false)), r("legacy", true)), about(subaccount.StepGet, sa1)},
+		{"adopted: name left open, read", ready(adopting, spec(nil, new(false)), r("legacy", true), looked), update("legacy", false)},
+		{"adopted: enabled left open, not read", ready(adopting, spec(new(wanted), nil), r("legacy", true)), about(subaccount.StepGet, sa1)},
+		{"adopted: enabled left open, read", ready(adopting, spec(new(wanted), nil), r("legacy", true), looked), update(wanted, true)},
+		{"adopted: enabled left open, list not read yet", ready(adopting, spec(new("new"), nil), unread), about(subaccount.StepGet, sa1)},
+		{"adopted: both given need no read", ready(adopting, spec(new(wanted), new(true)), r("legacy", true)), update(wanted, true)},
 		{"adopted: both left alone", ready(adopting, spec(nil, nil), r("legacy", false)), tell(v1alpha1.ReasonReady)},
 		{"last update unsure", ready(unsure), update(wanted, true)},
 		{"adopted: unsure of what is left alone", ready(adopting, spec(nil, new(false)), unsure), about(subaccount.StepGet, sa1)},

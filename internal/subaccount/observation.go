@@ -55,7 +55,7 @@ type Observation struct {
 	// Remote is the subaccount in status.authID, before it is recorded the one
 	// in spec.authID; Absent if the last complete sweep lacks it.
 	Remote Fact[Remote]
-	// NotFound is what 404s have told about the same subaccount.
+	// NotFound is what 404s say about the same subaccount.
 	NotFound NotFound
 	// Deleted: this process has deleted it, and Plivo has said so.
 	Deleted bool
@@ -64,8 +64,9 @@ type Observation struct {
 	Looked bool
 	// Contested: somebody changes the Secret as soon as it is written.
 	Contested bool
-	// Recreating: this pass has given a recorded subaccount up as gone.
-	Recreating bool
+	// GivenUp is the authID of the subaccount that this reconcile has given up as
+	// gone, empty if none.
+	GivenUp string
 	// TokenInHand: this pass holds the subaccount's token.
 	TokenInHand bool
 	// Failure of a step of this pass.
@@ -95,6 +96,8 @@ type Account struct {
 	Grants bool
 	// Implausible: its last sweeps lack so many subaccounts that no absence counts.
 	Implausible bool
+	// SweepInterval is its spec.sweepInterval.
+	SweepInterval time.Duration
 }
 
 // Claim says who holds an authID.
@@ -141,12 +144,13 @@ type Remote struct {
 	SettledAs string
 }
 
-// NotFound is what 404s have told about one subaccount.
+// NotFound is what 404s, and the sweeps around them, say about one subaccount.
 type NotFound struct {
 	// First and Last 404 with no sight of the subaccount in between; zero: none.
 	First, Last time.Time
-	// ProvedBetween: the credentials were proved good after First.
-	ProvedBetween bool
+	// Lacked is the start of the first complete sweep, of those in a row up to the
+	// last one, that lacks the subaccount; zero: the last one shows it.
+	Lacked time.Time
 }
 
 // FailureKind says what a failed step means.
@@ -186,7 +190,7 @@ const (
 type Failure struct {
 	Step    Step
 	Kind    FailureKind
-	Message string
+	Message string        // of Plivo or the API server, safe to show
 	After   time.Duration // of FailureTooOften
 }
 
@@ -210,6 +214,11 @@ func (o *Observation) finalized() bool {
 func (o *Observation) lost() bool { return o.finalized() && o.neverSeen() }
 
 func (o *Observation) adopts() bool { return o.Object.Spec.AuthID != nil }
+
+// recreates says whether a subaccount that is gone is replaced by another one.
+func (o *Observation) recreates() bool {
+	return !o.adopts() && o.Object.Spec.RecreatePolicy != v1alpha1.RecreatePolicyNever
+}
 
 func (o *Observation) orphans() bool {
 	return o.Object.Spec.DeletionPolicy == v1alpha1.DeletionPolicyOrphan

@@ -49,7 +49,10 @@ func (w *world) write(o *observation, d decision) {
 		s.Finalizers, w.released = nil, true
 	case subaccount.StepDeclareIntent:
 		attempt := fmt.Sprintf("attempt %d", len(w.trace))
-		o.Recreating = s.Status.AuthID != ""
+		o.GivenUp = s.Status.AuthID
+		if o.GivenUp != "" {
+			s.Status.PreviousAuthID = o.GivenUp
+		}
 		s.Status.PendingCreation = &v1alpha1.PendingCreation{Attempt: attempt, AccountID: mainID}
 		s.Status.AuthID, s.Status.AccountID, m.judged = "", "", false
 		o.Unsent, o.TokenInHand = attempt, false
@@ -120,6 +123,9 @@ func (w *world) call(o *observation, d decision, f fault, fail func(subaccount.F
 			n.First = w.now
 		}
 		n.Last = w.now
+		if sweep, ok := m.swept.Get(); ok && n.Lacked.IsZero() && m.rowsAt[d.AuthID].Before(sweep.Started) {
+			n.Lacked = sweep.Started
+		}
 		m.notFound[d.AuthID] = n
 		o.Looked = o.Looked || d.Step == subaccount.StepGet
 	default:

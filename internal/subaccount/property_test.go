@@ -10,6 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"k8s.io/apimachinery/pkg/api/equality"
 	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"pgregory.net/rapid"
 
 	"github.com/subaccount-operator/subaccount-operator/api/v1alpha1"
@@ -30,10 +31,10 @@ var rules = map[string]func(o *observation, d decision) (broken bool){
 		s := o.Object.Spec.Suspend
 		return s != nil && *s && remoteStep(d.Step)
 	},
-	"suspended, only a record or a release is written": func(o *observation, d decision) bool {
+	"suspended, only a record, an orphan and a release are written": func(o *observation, d decision) bool {
 		s := o.Object.Spec.Suspend
 		return s != nil && *s && !slices.Contains([]subaccount.Step{"", subaccount.StepRecord, subaccount.StepClearIntent,
-			subaccount.StepReadCRD, subaccount.StepRelease}, d.Step)
+			subaccount.StepReadCRD, subaccount.StepNoteOrphan, subaccount.StepRelease}, d.Step)
 	},
 	"no remote step without a usable Account": func(o *observation, d decision) bool {
 		a, ok := o.Account.Get()
@@ -71,6 +72,17 @@ var rules = map[string]func(o *observation, d decision) (broken bool){
 	"a release has a ground": func(o *observation, d decision) bool {
 		return d.Step == subaccount.StepRelease && !mayRelease(o)
 	},
+	"nothing is left at Plivo that could be removed as a stray": func(o *observation, d decision) bool {
+		r, known := o.Remote.Get()
+		name := o.Object.Status.Name
+		mayBeMarked := name == nil || *name == marker
+		if known && !r.Unsure {
+			mayBeMarked = r.Name == marker
+		}
+		left := o.Object.Spec.DeletionPolicy == v1alpha1.DeletionPolicyOrphan || subaccount.Is(o.CRDTerminating, true)
+		return d.Step == subaccount.StepRelease && left && o.Object.Status.AuthID != "" && mayBeMarked &&
+			!slices.Contains(o.Done, subaccount.StepNoteOrphan)
+	},
 	"a delete needs a claim and a terminating resource, and no Orphan": func(o *observation, d decision) bool {
 		c, _ := o.Claim.Get()
 		return d.Step == subaccount.StepDelete && (!c.Ours || o.Object.DeletionTimestamp == nil || d.AuthID != o.Object.Status.AuthID ||
@@ -84,6 +96,11 @@ var rules = map[string]func(o *observation, d decision) (broken bool){
 		s, ok := o.Secret.Get()
 		return d.Step == subaccount.StepWriteSecret && (o.Secret.IsUnknown() || ok && !s.Owned) ||
 			d.Step == subaccount.StepRemoveSecret && !s.Owned && !slices.Contains(o.OldSecrets, d.Secret)
+	},
+	"an update that keeps what the spec leaves open follows a read": func(o *observation, d decision) bool {
+		spec := o.Object.Spec
+		leavesOpen := spec.AuthID != nil && (spec.Name == nil || spec.Enabled == nil)
+		return d.Step == subaccount.StepUpdate && leavesOpen && (!o.Looked || o.Remote.IsUnknown())
 	},
 	"one look in a pass": func(o *observation, d decision) bool { return d.Step == subaccount.StepGet && o.Looked },
 }
@@ -125,11 +142,15 @@ func madeNothing(o *observation) bool {
 		!o.FirstSight.IsZero() && sweep.Started.After(o.FirstSight.Add(settle))
 }
 
-// gone: all that it takes to give up a subaccount that was recorded.
+// gone: all that it takes to give up a subaccount that was recorded. Two
+// complete sweeps an interval apart lack it, a 404 came a settle time before the
+// second one, and another after it.
 func gone(o *observation) bool {
 	a, n := accountOf(o), o.NotFound
-	return o.Object.Spec.AuthID == nil && o.Remote.IsAbsent() && !a.Implausible && !n.First.IsZero() && n.ProvedBetween &&
-		n.Last.Sub(n.First) >= settle
+	second, swept := o.Swept.Get()
+	return o.Object.Spec.AuthID == nil && o.Object.Spec.RecreatePolicy != v1alpha1.RecreatePolicyNever &&
+		o.Remote.IsAbsent() && !a.Implausible && swept && a.ID != "" && !n.First.IsZero() && !n.Lacked.IsZero() &&
+		second.Started.Sub(n.Lacked) >= a.SweepInterval && second.Started.Sub(n.First) >= settle && n.Last.After(second.Started)
 }
 
 func accountOf(o *observation) subaccount.Account { a, _ := o.Account.Get(); return a }
@@ -177,7 +198,7 @@ func checkRules(t *rapid.T) {
 
 func checkSummary(t *rapid.T, o *observation, d decision, s subaccount.Summary) {
 	was := o.Object.Status
-	if s.Status.AuthID != was.AuthID || s.Status.AccountID != was.AccountID ||
+	if s.Status.PreviousAuthID != was.PreviousAuthID || s.Status.AuthID != was.AuthID || s.Status.AccountID != was.AccountID ||
 		!equality.Semantic.DeepEqual(s.Status.PendingCreation, was.PendingCreation) {
 		t.Errorf("the protocol's fields have changed: %+v", s.Status)
 	}
@@ -187,6 +208,13 @@ func checkSummary(t *rapid.T, o *observation, d decision, s subaccount.Summary) 
 	}
 	if d.Reason == "" && (!equality.Semantic.DeepEqual(s.Status.Conditions, was.Conditions) || s.Status.ObservedGeneration != was.ObservedGeneration) {
 		t.Errorf("a quiet decision has changed conditions")
+	}
+	if d.Reason == v1alpha1.ReasonSuspended && s.Status.ObservedGeneration != was.ObservedGeneration {
+		t.Errorf("a suspended resource claims generation %d", s.Status.ObservedGeneration)
+	}
+	if r := meta.FindStatusCondition(s.Status.Conditions, v1alpha1.ConditionReady); d.Reason == v1alpha1.ReasonSuspended &&
+		r.Status == metav1.ConditionTrue && r.ObservedGeneration != meta.FindStatusCondition(was.Conditions, v1alpha1.ConditionReady).ObservedGeneration {
+		t.Errorf("a suspended resource is Ready for generation %d", r.ObservedGeneration)
 	}
 	if lost(o) && s.Status.ObservedGeneration != -1 {
 		t.Errorf("the loss of the status is hidden by %q", d.Reason)

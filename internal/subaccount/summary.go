@@ -36,11 +36,11 @@ func Summarize(o *Observation, d Decision) Summary {
 	s := Summary{Status: *o.Object.Status.DeepCopy()}
 	s.Events = append(s.Events, o.happened()...)
 	if d.Reason != "" {
-		if !o.lost() {
+		if actedUpon := v1alpha1.Catalogue[d.Reason].Ready != ""; actedUpon && !o.lost() {
 			s.Status.ObservedGeneration = o.Object.Generation
 		}
 		if changed := SetConditions(&s.Status.Conditions, d.Reason, d.Message, o.Object.Generation, metav1.NewTime(o.Now)); changed &&
-			v1alpha1.Catalogue[d.Reason].Ready == metav1.ConditionFalse && d.Reason != v1alpha1.ReasonDeleting {
+			v1alpha1.Catalogue[d.Reason].Ready == metav1.ConditionFalse && (d.Reason != v1alpha1.ReasonDeleting || o.failedAt(StepDelete)) {
 			s.News = append(s.News, Event{corev1.EventTypeWarning, d.Reason, "Reconcile", d.Message})
 		}
 	}
@@ -66,8 +66,10 @@ func Summarize(o *Observation, d Decision) Summary {
 	return s
 }
 
-// SetConditions puts the three conditions into the states that the Catalogue
-// gives to a reason. It returns whether Ready now has another status or reason.
+// SetConditions sets the three conditions to the states that the Catalogue
+// gives to a reason. A Ready that is kept keeps its generation too: it says
+// nothing about a spec that was not acted upon. SetConditions returns whether
+// Ready now has another status or reason.
 func SetConditions(conditions *[]metav1.Condition, reason, message string, generation int64, now metav1.Time) bool {
 	states := v1alpha1.Catalogue[reason]
 	before := meta.FindStatusCondition(*conditions, v1alpha1.ConditionReady)
@@ -75,20 +77,22 @@ func SetConditions(conditions *[]metav1.Condition, reason, message string, gener
 	if before != nil {
 		was = *before
 	}
+	readyFor := generation
 	if states.Ready == "" {
-		states.Ready = was.Status
+		states.Ready, readyFor = was.Status, was.ObservedGeneration
 	}
 	for _, c := range []struct {
-		kind   string
-		status metav1.ConditionStatus
+		kind       string
+		status     metav1.ConditionStatus
+		generation int64
 	}{
-		{v1alpha1.ConditionReady, states.Ready},
-		{v1alpha1.ConditionReconciling, states.Reconciling},
-		{v1alpha1.ConditionStalled, states.Stalled},
+		{v1alpha1.ConditionReady, states.Ready, readyFor},
+		{v1alpha1.ConditionReconciling, states.Reconciling, generation},
+		{v1alpha1.ConditionStalled, states.Stalled, generation},
 	} {
 		meta.SetStatusCondition(conditions, metav1.Condition{
 			Type: c.kind, Status: c.status, Reason: reason, Message: message,
-			ObservedGeneration: generation, LastTransitionTime: now,
+			ObservedGeneration: c.generation, LastTransitionTime: now,
 		})
 	}
 	return was.Status != states.Ready || was.Reason != reason
@@ -122,9 +126,9 @@ func (o *Observation) happened() []Event {
 			}
 		}
 	}
-	if o.Recreating {
+	if o.GivenUp != "" {
 		events = append(events, Event{corev1.EventTypeWarning, "Recreating", "Create",
-			"The subaccount is gone at Plivo; it is made anew, with new credentials."})
+			"The subaccount " + o.GivenUp + " is gone at Plivo. The operator creates another one with new credentials."})
 	}
 	return events
 }

@@ -2,6 +2,7 @@ package subaccount_test
 
 import (
 	"slices"
+	"strings"
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
@@ -44,13 +45,15 @@ func TestConditionsOfAReason(t *testing.T) {
 	for _, r := range []struct {
 		name, states, reason string
 		o                    *observation
+		observed, ready      int64 // generation of the status, and of Ready
 	}{
-		{"ready", "TFF", v1alpha1.ReasonReady, ready()},
-		{"suspended keeps Ready", "TFF", v1alpha1.ReasonSuspended, ready(suspend)},
-		{"suspended clears the others", "FFF", v1alpha1.ReasonSuspended, ready(told(v1alpha1.ReasonRejected), suspend)},
-		{"suspended from the start", "UFF", v1alpha1.ReasonSuspended, fresh(suspend)},
-		{"heals by itself", "FTF", v1alpha1.ReasonAccountNotFound, ready(noAccount)},
-		{"a person has to act", "FFT", v1alpha1.ReasonAlreadyManaged, ready(loser)},
+		{"ready", "TFF", v1alpha1.ReasonReady, ready(), 7, 7},
+		{"suspended keeps Ready", "TFF", v1alpha1.ReasonSuspended, ready(suspend), 1, 1},
+		{"suspended clears the others", "FFF", v1alpha1.ReasonSuspended, ready(told(v1alpha1.ReasonRejected), suspend), 1, 1},
+		{"suspended from the start", "UFF", v1alpha1.ReasonSuspended, fresh(suspend), -1, 0},
+		{"heals by itself", "FTF", v1alpha1.ReasonAccountNotFound, ready(noAccount), 7, 7},
+		{"a person has to act", "FFT", v1alpha1.ReasonAlreadyManaged, ready(loser), 7, 7},
+		{"a refused deletion", "FTF", v1alpha1.ReasonDeleting, ready(terminating, failed(subaccount.StepDelete, subaccount.FailureRefused)), 7, 7},
 	} {
 		t.Run(r.name, func(t *testing.T) {
 			r.o.Object.Generation = 7
@@ -58,15 +61,45 @@ func TestConditionsOfAReason(t *testing.T) {
 			if states, reason := statusOf(t, s.Status); states != r.states || reason != r.reason {
 				t.Errorf("%s %s, want %s %s", states, reason, r.states, r.reason)
 			}
-			if s.Status.ObservedGeneration != 7 || !s.Changed {
-				t.Errorf("observedGeneration %d, changed %v", s.Status.ObservedGeneration, s.Changed)
+			if s.Status.ObservedGeneration != r.observed || !s.Changed {
+				t.Errorf("observedGeneration %d, want %d; changed %v", s.Status.ObservedGeneration, r.observed, s.Changed)
 			}
 			for _, c := range s.Status.Conditions {
-				if c.ObservedGeneration != 7 {
-					t.Errorf("%s: observedGeneration %d", c.Type, c.ObservedGeneration)
+				want := int64(7)
+				if c.Type == v1alpha1.ConditionReady {
+					want = r.ready
+				}
+				if c.ObservedGeneration != want {
+					t.Errorf("%s: observedGeneration %d, want %d", c.Type, c.ObservedGeneration, want)
 				}
 			}
 		})
+	}
+}
+
+// What is written while a resource is suspended must neither claim the spec nor
+// look like a lost status.
+func TestSuspendedThenResumed_IsActedUpon(t *testing.T) {
+	for name, r := range map[string]struct {
+		o    *observation
+		want subaccount.Step
+	}{
+		"new":      {fresh(suspend), subaccount.StepMarkSeen},
+		"recorded": {ready(suspend, func(o *observation) { o.Object.Spec.Name = new("new") }), subaccount.StepUpdate},
+	} {
+		o := r.o
+		o.Object.Generation = 2
+		o.Object.Status = summarize(o).Status
+		if again := summarize(o); again.Changed {
+			t.Errorf("%s: reported twice: %+v", name, again.Status)
+		}
+		o.Object.Spec.Suspend, o.Object.Generation = nil, 3
+		if d := subaccount.Decide(o); d.Step != r.want {
+			t.Errorf("%s, resumed: %+v", name, d)
+		}
+		if o.Object.Status.ObservedGeneration > 1 {
+			t.Errorf("%s: observedGeneration %d", name, o.Object.Status.ObservedGeneration)
+		}
 	}
 }
 
@@ -116,9 +149,10 @@ func TestEvents(t *testing.T) {
 		{"update answered with a 404", ready(done(subaccount.StepUpdate), notFound), []string{v1alpha1.ReasonCreating}},
 		{"old Secret", ready(done(subaccount.StepRemoveSecret)), []string{"SecretRemoved"}},
 		{"deleted", ready(terminating, done(subaccount.StepDelete), func(o *observation) { o.Deleted = true }), []string{"Deleted"}},
+		{"delete refused", ready(terminating, failed(subaccount.StepDelete, subaccount.FailureRefused)), []string{v1alpha1.ReasonDeleting}},
 		{"delete answered with a 404", ready(terminating, done(subaccount.StepDelete), notFound), nil},
 		{"looks are no events", ready(done(subaccount.StepGet, subaccount.StepReadSecret, subaccount.StepJudgeClaim)), nil},
-		{"made anew", ready(func(o *observation) { o.Recreating = true }), []string{"Recreating"}},
+		{"made anew", ready(func(o *observation) { o.GivenUp = sa2 }), []string{"Recreating"}},
 		{"name in another form", ready(settled), []string{"NameChangedByPlivo"}},
 		{"name in another form, told before", ready(settled, func(o *observation) { o.Object.Status.Name = new("team") }), nil},
 	} {
@@ -126,6 +160,11 @@ func TestEvents(t *testing.T) {
 			s := summarize(r.o)
 			if got := reasonsOf(append(s.Events, s.News...)); !slices.Equal(got, r.want) {
 				t.Errorf("got %v, want %v", got, r.want)
+			}
+			for _, e := range s.Events {
+				if e.Reason == "Recreating" && !strings.Contains(e.Message, sa2) {
+					t.Errorf("does not name the authID that was given up: %s", e.Message)
+				}
 			}
 		})
 	}

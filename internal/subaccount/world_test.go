@@ -198,7 +198,11 @@ func (w *world) sweep(from time.Time) {
 		}
 	}
 	for id, n := range m.notFound {
-		n.ProvedBetween = n.ProvedBetween || started.After(n.First)
+		if _, shown := m.rows[id]; shown {
+			n.Lacked = time.Time{}
+		} else if n.Lacked.IsZero() {
+			n.Lacked = started
+		}
 		m.notFound[id] = n
 	}
 	m.swept = subaccount.Known(subaccount.Sweep{Started: started})

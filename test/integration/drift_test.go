@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
+	"time"
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
@@ -56,6 +57,25 @@ var _ = Describe("Drift", func() {
 			"adopted": "get get get", // the first was the adoption's
 		}))
 		Expect(w.calls(plivosim.OpCreate)).To(Equal(6), "none that made nothing")
+		Expect(deleted.Status.PreviousAuthID).To(Equal(old))
+		Expect(adopted.Status.PreviousAuthID).To(BeEmpty())
+	})
+
+	It("that takes a subaccount whose recreatePolicy is Never is reported, and made good once the policy is Automatic", func() {
+		w := newWorld()
+		s := w.apply("a", func(s *v1alpha1.Subaccount) { s.Spec.RecreatePolicy = v1alpha1.RecreatePolicyNever })
+		expectReady(s)
+		old, started := s.Status.AuthID, time.Now()
+		sim.Remove(w.main, old)
+		Eventually(reason(s), "90s").Should(Equal("False/RemoteNotFound"))
+		Expect(time.Since(started)).To(BeNumerically(">=", 10*time.Second), "two sweeps, an interval apart")
+		w.sweep(2)
+		Expect(w.calls(plivosim.OpCreate)).To(Equal(1))
+		edit(s, func(s *v1alpha1.Subaccount) { s.Spec.RecreatePolicy = v1alpha1.RecreatePolicyAutomatic })
+		Eventually(reason(s), "60s").Should(Equal("True/Ready"))
+		w.expectExact(s)
+		Expect(s.Status.PreviousAuthID).To(Equal(old))
+		Expect(w.calls(plivosim.OpCreate)).To(Equal(2))
 	})
 
 	It("that takes the whole list at once is doubted, until the list is back", func() {

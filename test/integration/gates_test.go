@@ -138,6 +138,20 @@ var _ = Describe("Adoption", func() {
 		Expect(w.calls(plivosim.OpCreate) + w.calls(plivosim.OpUpdate) + w.calls(plivosim.OpDelete)).To(BeZero())
 	})
 
+	It("keeps what somebody has changed at Plivo since the last sweep, where the spec leaves it open", func() {
+		w := newWorld()
+		console := sim.Add(w.main, "Made by hand", true)
+		edit(&v1alpha1.Account{ObjectMeta: metav1.ObjectMeta{Name: w.name}}, granting(w.name, console.AuthID))
+		s := w.apply("a", adopting(console.AuthID), func(s *v1alpha1.Subaccount) { s.Spec.Name = ptr.To("Adopted") })
+		expectReady(s)
+		sim.Edit(w.main, console.AuthID, func(x *plivosim.Subaccount) { x.Enabled = false })
+		edit(s, func(s *v1alpha1.Subaccount) { s.Spec.Name = ptr.To("Renamed") })
+		expectReady(s)
+		remote, _ := sim.Subaccount(w.main, console.AuthID)
+		Expect(remote.Name).To(Equal("Renamed"))
+		Expect(remote.Enabled).To(BeFalse(), "the operator must not enable it again")
+	})
+
 	It("gives one authID to one of two that name it, for good; the loser gets and deletes nothing", func() {
 		w := newWorld()
 		console := sim.Add(w.main, "Made by hand", true)

@@ -120,9 +120,9 @@ func (w *witness) judge(obj *unstructured.Unstructured) (state string, err error
 
 // told is what a resource tells of itself.
 type told struct {
-	terminating, seen bool // seen: as it is now
-	reason            string
-	states            v1alpha1.States
+	terminating, seen, suspended bool // seen: as it is now
+	reason                       string
+	states                       v1alpha1.States
 }
 
 func conditionsOf(obj *unstructured.Unstructured) (told, error) {
@@ -132,6 +132,7 @@ func conditionsOf(obj *unstructured.Unstructured) (told, error) {
 		return told{}, err
 	}
 	t := told{terminating: obj.GetDeletionTimestamp() != nil, seen: a.Status.ObservedGeneration == obj.GetGeneration()}
+	t.suspended, _, _ = unstructured.NestedBool(obj.Object, "spec", "suspend")
 	for kind, status := range map[string]*metav1.ConditionStatus{
 		v1alpha1.ConditionReady: &t.states.Ready, v1alpha1.ConditionReconciling: &t.states.Reconciling, v1alpha1.ConditionStalled: &t.states.Stalled,
 	} {
@@ -147,12 +148,10 @@ func (t told) says() (status kstatus.Status, health string) {
 	switch {
 	case t.terminating:
 		return kstatus.TerminatingStatus, "Progressing"
+	case t.suspended && t.reason == v1alpha1.ReasonSuspended:
+		return kstatus.InProgressStatus, "Suspended" // the spec is not applied
 	case !t.seen:
 		return kstatus.InProgressStatus, "Progressing"
-	case t.reason == v1alpha1.ReasonSuspended && t.states.Ready == metav1.ConditionTrue:
-		return kstatus.CurrentStatus, "Suspended"
-	case t.reason == v1alpha1.ReasonSuspended:
-		return kstatus.InProgressStatus, "Suspended"
 	case t.states.Stalled == metav1.ConditionTrue:
 		return kstatus.FailedStatus, "Degraded"
 	case t.states.Ready == metav1.ConditionTrue:
@@ -199,7 +198,7 @@ var _ = Describe("What GitOps controllers see", func() {
 		progresses = "InProgress/Progressing"
 		current    = "Current/Healthy"
 		failed     = "Failed/Degraded"
-		suspended  = "Current/Suspended"
+		suspended  = "InProgress/Suspended"
 		terminates = "Terminating/Progressing"
 	)
 
@@ -224,7 +223,7 @@ var _ = Describe("What GitOps controllers see", func() {
 		Eventually(states.life(s)).Should(Equal([]string{
 			progresses, current,
 			progresses, failed,
-			progresses, "InProgress/Suspended",
+			progresses, suspended,
 			progresses, current,
 			progresses, suspended,
 			terminates,

@@ -1,9 +1,12 @@
 package integration
 
 import (
+	"net/http"
+
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/utils/ptr"
@@ -170,6 +173,21 @@ var _ = Describe("The life of a Subaccount", func() {
 		Eventually(gone(&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: w.name}}), "60s").Should(BeTrue())
 		Expect(w.names()).To(BeEmpty())
 		Eventually(gone(a)).Should(BeTrue())
+	})
+
+	It("goes once Plivo no longer refuses its deletion, and reports Plivo's words until then", func() {
+		w := newWorld()
+		s := w.apply("a")
+		expectReady(s)
+		sim.Inject(plivosim.Fault{Ops: []plivosim.Op{plivosim.OpDelete}, Account: w.main, Status: http.StatusBadRequest,
+			Text: `{"api_id":"x","error":"it has active calls"}`, Times: 2})
+		Expect(k8s.Delete(ctx, s)).To(Succeed())
+		Eventually(reason(s)).Should(Equal("False/Deleting"))
+		Expect(meta.IsStatusConditionTrue(s.Status.Conditions, v1alpha1.ConditionReconciling)).To(BeTrue())
+		Expect(meta.FindStatusCondition(s.Status.Conditions, v1alpha1.ConditionReady).Message).To(ContainSubstring("it has active calls"))
+		Eventually(gone(s), "30s").Should(BeTrue())
+		Expect(w.names()).To(BeEmpty())
+		Expect(w.calls(plivosim.OpDelete)).To(Equal(3))
 	})
 
 	It("stands still while suspended, deletion included, but for a release by Orphan", func() {

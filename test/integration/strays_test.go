@@ -1,6 +1,7 @@
 package integration
 
 import (
+	"net/http"
 	"strings"
 
 	. "github.com/onsi/ginkgo/v2"
@@ -40,6 +41,27 @@ var _ = Describe("Strays", func() {
 		Expect(w.names()).To(ConsistOf(persons))
 		Expect(w.calls(plivosim.OpDelete)).To(Equal(2))
 		w.expectExact(s)
+	})
+})
+
+var _ = Describe("Orphan", func() {
+	It("never deletes, not even what still has its marker as its name", func() {
+		w := newWorld()
+		sim.Inject(plivosim.Fault{Ops: []plivosim.Op{plivosim.OpUpdate}, Account: w.main, Status: http.StatusBadRequest})
+		s := w.apply("a")
+		Eventually(reason(s)).Should(Equal("False/Rejected"))
+		Expect(w.markers()).To(Equal(1))
+		edit(s, func(s *v1alpha1.Subaccount) { s.Spec.DeletionPolicy = v1alpha1.DeletionPolicyOrphan })
+		Expect(k8s.Delete(ctx, s)).To(Succeed())
+		Eventually(gone(s)).Should(BeTrue())
+		stray := sim.Add(w.main, "k8s-"+clusterUID()[:8]+"-01234567-89ab-cdef-0123-456789abcdef", false)
+		Eventually(func() bool { _, ok := sim.Subaccount(w.main, stray.AuthID); return ok }, "90s").Should(BeFalse())
+		killAndRestart()
+		w.sweep(2)
+		Expect(w.markers()).To(Equal(1))
+		a := &v1alpha1.Account{ObjectMeta: metav1.ObjectMeta{Name: w.name}}
+		Expect(gone(a)()).To(BeFalse())
+		Expect(a.Status.Orphaned).To(Equal([]string{s.Status.AuthID}))
 	})
 })
 

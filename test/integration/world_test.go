@@ -144,6 +144,10 @@ func reason(obj client.Object) func() string {
 			conditions, observed = o.Status.Conditions, o.Status.ObservedGeneration
 		}
 		c := meta.FindStatusCondition(conditions, v1alpha1.ConditionReady)
+		if c != nil && c.Reason == v1alpha1.ReasonSuspended {
+			// Nothing was applied, and only these conditions are of this generation.
+			observed = meta.FindStatusCondition(conditions, v1alpha1.ConditionReconciling).ObservedGeneration
+		}
 		if c == nil || observed != obj.GetGeneration() {
 			return "not looked at"
 		}

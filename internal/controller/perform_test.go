@@ -1,0 +1,17 @@
+package controller
+
+import (
+	"testing"
+
+	"github.com/subaccount-operator/subaccount-operator/internal/plivo"
+	"github.com/subaccount-operator/subaccount-operator/internal/subaccount"
+)
+
+func TestFailure_EveryKindOfPlivo_HasMeaning(t *testing.T) {
+	for kind := plivo.Kind(0); kind.String() != ""; kind++ {
+		f := failure(subaccount.StepDelete, &plivo.Error{Kind: kind, Message: "words"})
+		if f.Kind == 0 {
+			t.Errorf("%s has no meaning", kind)
+		}
+	}
+}
