@@ -39,7 +39,7 @@ func missing(o *Observation) *Decision {
 		return wait(v1alpha1.ReasonInventoryImplausible, implausibleMessage)
 	}
 	first := o.NotFound.First
-	again := first.Add(o.Settle)
+	again := o.NotFound.First.Add(o.Settle)
 	if account, _ := o.Account.Get(); o.NotFound.Lacked.Add(account.SweepInterval).After(again) {
 		again = o.NotFound.Lacked.Add(account.SweepInterval)
 	}
