@@ -259,14 +259,14 @@ func (a *Account) readPage(ctx context.Context, client *plivo.Client, offset int
 	return page, asked, err
 }
 
-// reservePage waits for a place in the budget. A sweep that somebody waits for,
-// be it the next one, takes turns with the tenants and keeps the sweeps' share.
+// reservePage waits for a slot. A sweep that somebody waits for, be it the next
+// one, gets a larger share of them.
 func (a *Account) reservePage(ctx context.Context) (*plivo.Slot, error) {
 	a.mu.Lock()
 	budget, wanted := a.budget, a.sweeper.wanted
 	a.mu.Unlock()
 	if wanted.IsZero() || wanted.After(time.Now()) {
-		return budget.Acquire(ctx, plivo.ClassBackground, "")
+		return budget.Acquire(ctx, plivo.ClassBackground)
 	}
-	return budget.Acquire(ctx, plivo.ClassInteractive, "", plivo.ClassBackground)
+	return budget.Acquire(ctx, plivo.ClassAwaited)
 }
