@@ -2,7 +2,6 @@ package plivo
 
 import (
 	"context"
-	"slices"
 	"sync"
 	"time"
 )
@@ -21,20 +20,12 @@ const (
 	// holds a worker while it waits.
 	ClassContinued
 	// ClassBackground is a page of a sweep. It gets the slots that nobody else
-	// needs, and one of ten of the others.
+	// needs, and one of every sweepShare.
 	ClassBackground
-	// ClassAwaited is a page of a sweep that a resource waits for. It gets every
-	// second slot.
-	ClassAwaited
+	classes
 )
 
-// share is n for a class that gets one of n slots at least.
-func (c Class) share() int {
-	if c == ClassAwaited {
-		return 2
-	}
-	return 10
-}
+const sweepShare = 4
 
 // Budget bounds the requests of one main account: never more than its size in
 // any window of 5 s, as the server counts them. The server counts a request
@@ -53,15 +44,9 @@ type Budget struct {
 	timer    *time.Timer
 
 	queue
-	continued, sweeps []*waiter
-	others            int // slots given to others since the last one to a sweep
-}
-
-// waiter is a call that waits in Acquire.
-type waiter struct {
-	class Class
-	since time.Time
-	slot  chan *Slot // buffered
+	inAcquire [classes]int
+	changed   chan struct{} // closed when Acquire may find a slot
+	others    int           // slots given to others since the last one to a sweep
 }
 
 // Slot is the right to send one request. Exactly one of Done and Cancel must
@@ -72,37 +57,25 @@ type Slot struct{ budget *Budget }
 // share reconciles have a turn at once. It calls wake, which must neither wait
 // nor call the budget, for a key that waits in the queue and gets a turn.
 func NewBudget(size, share int, wake func(Key)) *Budget {
-	b := &Budget{size: size, queue: queue{share: share, wake: wake, places: map[Key]*place{}, tenants: map[string][]Key{}}}
+	b := &Budget{size: size, queue: newQueue(share, wake), changed: make(chan struct{})}
 	now := time.Now()
 	for i := range size {
 		b.answered = append(b.answered, now.Add(Window*time.Duration(i+1)/time.Duration(size)))
 	}
-	b.timer = time.AfterFunc(Window, func() { b.locked(b.dispatch) })
+	b.timer = time.AfterFunc(Window, func() { b.change(func() {}) })
 	return b
 }
 
-func (b *Budget) locked(do func()) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	do()
-}
-
 // Resize changes the size; slots in use stay in use.
-func (b *Budget) Resize(size int) {
-	b.locked(func() {
-		b.size = size
-		b.dispatch()
-	})
-}
+func (b *Budget) Resize(size int) { b.change(func() { b.size = size }) }
 
 // Pause gives no slot before the time until: the whole main account pauses
 // after a 429.
 func (b *Budget) Pause(until time.Time) {
-	b.locked(func() {
+	b.change(func() {
 		if until.After(b.paused) {
 			b.paused = until
 		}
-		b.dispatch()
 	})
 }
 
@@ -116,106 +89,101 @@ func (b *Budget) PausedUntil() time.Time {
 // Acquire waits for a slot and returns a KindNotSent Error if the context ends
 // first.
 func (b *Budget) Acquire(ctx context.Context, class Class) (*Slot, error) {
-	late := &Error{Kind: KindNotSent, Message: "no free slot in the request budget in time"}
-	if ctx.Err() != nil {
-		return nil, late
-	}
-	w := &waiter{class, time.Now(), make(chan *Slot, 1)}
-	waiting.WithLabelValues(class.String()).Inc()
-	b.locked(func() {
-		if class == ClassContinued {
-			b.continued = append(b.continued, w)
-		} else {
-			b.sweeps = append(b.sweeps, w)
+	since := time.Now()
+	b.wait(class, 1)
+	defer b.wait(class, -1)
+	for ctx.Err() == nil {
+		slot, changed := b.tryAcquire(class, since)
+		if slot != nil {
+			return slot, nil
 		}
-		b.dispatch()
-	})
-	select {
-	case slot := <-w.slot:
-		return slot, nil
-	case <-ctx.Done():
+		select {
+		case <-changed:
+		case <-ctx.Done():
+		}
 	}
+	return nil, &Error{Kind: KindNotSent, Message: "no free slot in the request budget in time"}
+}
+
+func (b *Budget) wait(class Class, more int) {
+	waiting.WithLabelValues(class.String()).Add(float64(more))
+	b.change(func() { b.inAcquire[class] += more })
+}
+
+func (b *Budget) tryAcquire(class Class, since time.Time) (*Slot, <-chan struct{}) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	select {
-	case slot := <-w.slot: // at the same moment
-		return slot, nil
-	default:
+	due := b.dueSweeps()
+	before := 0 // slots that are for others
+	switch {
+	case class == ClassContinued:
+		before = due
+	case due == 0:
+		before = b.count[woken] + b.inAcquire[ClassContinued]
 	}
-	isThis := func(other *waiter) bool { return other == w }
-	b.continued, b.sweeps = slices.DeleteFunc(b.continued, isThis), slices.DeleteFunc(b.sweeps, isThis)
-	waiting.WithLabelValues(class.String()).Dec()
-	return nil, late
+	if b.free() > before {
+		return b.take(class, since), nil
+	}
+	return nil, b.changed
+}
+
+// take takes a free slot.
+func (b *Budget) take(class Class, since time.Time) *Slot {
+	b.inFlight++
+	if b.others++; class == ClassBackground {
+		b.others = 0
+	}
+	waited.WithLabelValues(class.String()).Observe(time.Since(since).Seconds())
+	return &Slot{b}
 }
 
 // Done says that the response has come, or that none will: the slot becomes
 // free one Window from now.
 func (s *Slot) Done() {
 	spent.Inc()
-	s.budget.locked(func() {
-		s.budget.answered = append(s.budget.answered, time.Now().Add(Window))
+	s.budget.change(func() {
 		s.budget.inFlight--
-		s.budget.dispatch()
+		s.budget.answered = append(s.budget.answered, time.Now().Add(Window))
 	})
 }
 
 // Cancel says that nothing was sent: the slot is free at once.
-func (s *Slot) Cancel() {
-	s.budget.locked(func() {
-		s.budget.inFlight--
-		s.budget.dispatch()
-	})
+func (s *Slot) Cancel() { s.budget.change(func() { s.budget.inFlight-- }) }
+
+// change makes a change, and then wakes those for whom slots are free.
+func (b *Budget) change(do func()) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	do()
+	b.wakeAll()
+	if b.free() > 0 {
+		close(b.changed)
+		b.changed = make(chan struct{})
+	}
+	switch {
+	case time.Now().Before(b.paused):
+		b.timer.Reset(time.Until(b.paused))
+	case len(b.answered) > 0:
+		b.timer.Reset(time.Until(b.answered[0]))
+	}
 }
 
-func (b *Budget) free() int { return b.size - b.inFlight - len(b.answered) }
-
-// dispatch gives out the free slots and sets the timer for the next one. Slots
-// that remain free are for the keys that it has woken.
-func (b *Budget) dispatch() {
+// free returns how many slots are free.
+func (b *Budget) free() int {
 	now := time.Now()
-	free := 0
-	for free < len(b.answered) && !b.answered[free].After(now) {
-		free++
+	for len(b.answered) > 0 && !b.answered[0].After(now) {
+		b.answered = b.answered[1:]
 	}
-	b.answered = b.answered[free:]
 	if now.Before(b.paused) {
-		b.timer.Reset(b.paused.Sub(now))
-		return
+		return 0
 	}
-	for b.free() > 0 && b.next() {
-	}
-	if len(b.answered) > 0 {
-		b.timer.Reset(b.answered[0].Sub(now))
-	}
+	return b.size - b.inFlight - len(b.answered)
 }
 
-// next gives a free slot to whose turn it is, and returns false if there is
-// nobody.
-func (b *Budget) next() bool {
-	switch sweep := len(b.sweeps) > 0; {
-	case sweep && b.others+1 >= b.sweeps[0].class.share():
-		b.others = 0
-		b.sweeps = give(b, b.sweeps)
-	case len(b.continued) > 0:
-		b.others++
-		b.continued = give(b, b.continued)
-	case len(b.turns) > 0 && b.hasRoom():
-		b.wakeNext()
-	case sweep && b.free() > b.count[woken]:
-		b.others = 0
-		b.sweeps = give(b, b.sweeps)
-	default:
-		return false
+// dueSweeps is 1 if a sweep waits whose share is due.
+func (b *Budget) dueSweeps() int {
+	if b.inAcquire[ClassBackground] > 0 && b.others >= sweepShare-1 {
+		return 1
 	}
-	return true
-}
-
-// give gives a slot to the first of those who wait, and returns the others.
-func give(b *Budget, all []*waiter) []*waiter {
-	b.inFlight++
-	class := all[0].class.String()
-	waiting.WithLabelValues(class).Dec()
-	waited.WithLabelValues(class).Observe(time.Since(all[0].since).Seconds())
-	all[0].slot <- &Slot{b}
-	return all[1:]
+	return 0
 }

@@ -28,12 +28,12 @@ var (
 
 // String is the class's name as metrics show it.
 func (c Class) String() string {
-	return [...]string{"interactive", "continued", "background", "background"}[c]
+	return [...]string{"interactive", "continued", "background"}[c]
 }
 
 // Collectors are this package's metrics, for the process's registry.
 func Collectors() []prometheus.Collector {
-	for class := ClassInteractive; class <= ClassBackground; class++ {
+	for class := ClassInteractive; class < classes; class++ {
 		waiting.WithLabelValues(class.String()) // shown, and 0, from the beginning
 		waited.WithLabelValues(class.String())
 	}
