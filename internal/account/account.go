@@ -27,13 +27,12 @@ type Account struct {
 	inventory inventory
 	brake     brake
 	sweeper   sweeper
-	failing   map[plivo.Operation]int // calls of a kind in a row whose outcome is unknown
 	deletes   plivo.Deletes
 	counts    counts
 }
 
 func newAccount(name string, options *Options) *Account {
-	return &Account{name: name, options: options, inventory: newInventory(), failing: map[plivo.Operation]int{}, sweeper: sweeper{wake: make(chan struct{}, 1), completed: time.Now()}}
+	return &Account{name: name, options: options, inventory: newInventory(), sweeper: sweeper{wake: make(chan struct{}, 1), completed: time.Now()}}
 }
 
 func (a *Account) configure(ctx context.Context, c plivo.Credentials, budget *plivo.Budget, interval time.Duration) {
@@ -150,41 +149,64 @@ func (a *Account) digest(t plivo.Token) plivo.Digest {
 	return a.options.Digester.Digest([]byte(t.Reveal()))
 }
 
-// Book asks for a place in the budget for the first call of what is about to
-// begin for a tenant, named by any string; see plivo.Budget.Book.
-func (a *Account) Book(tenant string, granted func(*plivo.Slot)) error {
-	budget, err := a.open()
-	if err != nil {
-		return err
-	}
-	budget.Book(plivo.ClassInteractive, tenant, granted)
-	return nil
+// NoSlotError says that a reconcile has to end because no slot of the request
+// budget is free for it.
+type NoSlotError struct {
+	// PausedUntil is not zero if the main account pauses for longer than a call
+	// may take, which is worth a report.
+	PausedUntil time.Time
 }
 
-// Reserve waits for a place in the budget for a further call of what has begun,
-// for as long as a call may take and no longer.
+// Error implements error.
+func (*NoSlotError) Error() string { return "no slot of the request budget is free" }
+
+// Ask returns the slot for the first call of a reconcile, or a NoSlotError if
+// the key waits in the queue now; see plivo.Budget.Ask.
+func (a *Account) Ask(key plivo.Key) (*plivo.Slot, error) {
+	budget := a.requestBudget()
+	if budget == nil {
+		return nil, errNoCredentials
+	}
+	if slot := budget.Ask(key); slot != nil {
+		return slot, nil
+	}
+	return nil, &NoSlotError{PausedUntil: a.longPause(budget)}
+}
+
+// Leave takes a key out of the queue, and ends its turn.
+func (a *Account) Leave(key plivo.Key) {
+	if budget := a.requestBudget(); budget != nil {
+		budget.Leave(key)
+	}
+}
+
+// Reserve waits for a slot for a further call of a reconcile, for as long as a
+// call may take and no longer.
 func (a *Account) Reserve(ctx context.Context) (*plivo.Slot, error) {
-	budget, err := a.open()
-	if err != nil {
-		return nil, err
+	budget := a.requestBudget()
+	switch {
+	case budget == nil:
+		return nil, errNoCredentials
+	case !a.longPause(budget).IsZero():
+		return nil, errPaused
 	}
 	ctx, cancel := context.WithTimeout(ctx, a.options.Timeout)
 	defer cancel()
-	return budget.Acquire(ctx, plivo.ClassContinued, "")
+	return budget.Acquire(ctx, plivo.ClassContinued)
 }
 
-// open returns the budget, unless it pauses for longer than a call may take.
-func (a *Account) open() (*plivo.Budget, error) {
-	a.mu.Lock()
-	budget := a.budget
-	a.mu.Unlock()
-	switch {
-	case budget == nil:
-		return nil, notSent("the Account has no credentials")
-	case budget.Paused() >= a.options.Timeout:
-		return nil, &plivo.Error{Kind: plivo.KindRateLimited, Message: "the main account pauses"}
+// longPause returns when a pause ends that takes longer than a call may take.
+func (a *Account) longPause(budget *plivo.Budget) time.Time {
+	if until := budget.PausedUntil(); time.Until(until) >= a.options.Timeout {
+		return until
 	}
-	return budget, nil
+	return time.Time{}
+}
+
+func (a *Account) requestBudget() *plivo.Budget {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.budget
 }
 
 // send makes one call through a slot, if the circuit lets it, and learns from
@@ -215,15 +237,20 @@ func (a *Account) pass(accountID string) (*plivo.Client, error) {
 	defer a.mu.Unlock()
 	switch {
 	case a.client == nil:
-		return nil, notSent("the Account has no credentials")
+		return nil, errNoCredentials
 	case accountID != a.client.AccountID():
 		return nil, notSent("the Account's credentials are another main account's")
 	case a.circuit.open:
 		return nil, notSent("the Account's credentials were refused")
-	case a.budget.Paused() > 0: // since the slot was given
-		return nil, &plivo.Error{Kind: plivo.KindRateLimited, Message: "the main account pauses"}
+	case a.budget.PausedUntil().After(time.Now()): // since the slot was given
+		return nil, errPaused
 	}
 	return a.client, nil
 }
+
+var (
+	errNoCredentials = notSent("the Account has no credentials")
+	errPaused        = &plivo.Error{Kind: plivo.KindRateLimited, Message: "the main account pauses"}
+)
 
 func notSent(message string) error { return &plivo.Error{Kind: plivo.KindNotSent, Message: message} }

@@ -15,10 +15,6 @@ type circuit struct {
 	message string
 }
 
-// failingFrom: so many calls of a kind in a row without an answer that says
-// anything are more than an accident, whatever becomes of the others.
-const failingFrom = 5
-
 // answered ends a call: a pause that its answer brings begins before the next
 // one is let go.
 func (a *Account) answered(client *plivo.Client, slot *plivo.Slot, op plivo.Operation, err error) {
@@ -36,14 +32,6 @@ func (a *Account) learn(client *plivo.Client, op plivo.Operation, err error) {
 	if client != a.client {
 		return // an answer to credentials that are not in use any more
 	}
-	switch unknown := e != nil && e.Kind == plivo.KindUnknown; {
-	case op == plivo.OperationList: // holds no worker, and may work where nothing else does
-	case unknown:
-		a.failing[op]++
-	default:
-		delete(a.failing, op)
-	}
-	a.budget.OneByOne(a.fails())
 	switch {
 	case e == nil:
 		if op == plivo.OperationList {
@@ -54,16 +42,10 @@ func (a *Account) learn(client *plivo.Client, op plivo.Operation, err error) {
 		a.setCircuit(circuit{open: true, message: e.Message})
 	case e.Status == 429, e.RetryAfter > 0:
 		a.budget.Pause(time.Now().Add(max(e.RetryAfter, plivo.Window)))
-	}
-}
-
-func (a *Account) fails() bool {
-	for _, inARow := range a.failing {
-		if inARow >= failingFrom {
-			return true
+		if !a.longPause(a.budget).IsZero() {
+			a.options.Notify(a.name) // so that the resources that wait report it
 		}
 	}
-	return false
 }
 
 // refuses says whether an answer refuses the credentials and not the call. A 401

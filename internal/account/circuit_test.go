@@ -235,3 +235,25 @@ func TestACreateAfterItsDeadlineIsNotSentAndCostsNoSlot(t *testing.T) {
 		}
 	})
 }
+
+func TestCalls_UnknownAnswersToCreates_StayConcurrent(t *testing.T) {
+	bubble(t, func(t *testing.T, r *rig) {
+		a := r.swept()
+		r.sim.Inject(plivosim.Fault{Ops: []plivosim.Op{plivosim.OpCreate}, Status: 500})
+		for range 10 {
+			slot, err := a.Reserve(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			_, err = a.Create(t.Context(), slot, mainID, "n")
+			wantKind(t, err, plivo.KindUnknown)
+		}
+		r.sim.SetToken(mainID, "rotated")
+		r.registry.Configure("a", credentials(mainID, "rotated"), 100, interval)
+		for range 2 { // slots at the same time
+			if _, err := a.Reserve(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+		}
+	})
+}

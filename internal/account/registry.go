@@ -22,6 +22,11 @@ type Options struct {
 	// Notify is called, and must not block, whenever an account's Status or
 	// inventory has something new to tell.
 	Notify func(name string)
+	// Wake is called, and must not block, to have a key reconciled that waits for
+	// a slot of a request budget; see plivo.NewBudget.
+	Wake func(plivo.Key)
+	// Share is how many reconciles of one main account may have a turn at once.
+	Share int
 }
 
 // Registry holds the accounts of a process by the name of their Account resource.
@@ -106,7 +111,7 @@ func (r *Registry) remove(name string) {
 func (r *Registry) budget(name, mainID string, size int) *plivo.Budget {
 	shared := r.budgets[mainID]
 	if shared == nil {
-		shared = &sharedBudget{budget: plivo.NewBudget(size), sizes: map[string]int{}}
+		shared = &sharedBudget{budget: plivo.NewBudget(size, r.options.Share, r.options.Wake), sizes: map[string]int{}}
 		r.budgets[mainID] = shared
 	}
 	if shared.sizes[name] != size {

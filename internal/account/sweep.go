@@ -247,7 +247,7 @@ func (a *Account) insist(ctx context.Context, client *plivo.Client, offset int) 
 }
 
 func (a *Account) readPage(ctx context.Context, client *plivo.Client, offset int) (plivo.Page, time.Time, error) {
-	slot, err := a.reservePage(ctx)
+	slot, err := a.requestBudget().Acquire(ctx, plivo.ClassBackground)
 	if err != nil {
 		return plivo.Page{}, time.Time{}, err
 	}
@@ -257,16 +257,4 @@ func (a *Account) readPage(ctx context.Context, client *plivo.Client, offset int
 	page, err := client.List(ctx, plivo.MaxPageSize, offset)
 	a.answered(client, slot, plivo.OperationList, err)
 	return page, asked, err
-}
-
-// reservePage waits for a place in the budget. A sweep that somebody waits for,
-// be it the next one, takes turns with the tenants and keeps the sweeps' share.
-func (a *Account) reservePage(ctx context.Context) (*plivo.Slot, error) {
-	a.mu.Lock()
-	budget, wanted := a.budget, a.sweeper.wanted
-	a.mu.Unlock()
-	if wanted.IsZero() || wanted.After(time.Now()) {
-		return budget.Acquire(ctx, plivo.ClassBackground, "")
-	}
-	return budget.Acquire(ctx, plivo.ClassInteractive, "", plivo.ClassBackground)
 }

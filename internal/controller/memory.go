@@ -39,8 +39,6 @@ type entry struct {
 	contestedUntil time.Time
 	// calls are the times of the last gets and updates.
 	calls []time.Time
-	// booking of a place in the budget.
-	booking *booking
 	// written is the resourceVersion of our last write, and writtenAt its time.
 	written   string
 	writtenAt time.Time
@@ -109,7 +107,7 @@ func (m *memory) get(s *v1alpha1.Subaccount, now time.Time) entry {
 // rests says whether the entry of a resource without a pending creation has
 // nothing to say.
 func (e *entry) rests(now time.Time) bool {
-	return e.held == nil && e.judged == "" && e.booking == nil && now.After(e.contestedUntil) &&
+	return e.held == nil && e.judged == "" && now.After(e.contestedUntil) &&
 		now.Sub(e.writtenAt) > staleFor && (len(e.calls) == 0 || now.Sub(e.calls[len(e.calls)-1]) > callWindow)
 }
 
@@ -159,13 +157,6 @@ func (m *memory) asked(uid types.UID) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	maps.DeleteFunc(m.asking, func(_ string, by types.UID) bool { return by == uid })
-}
-
-// waits says whether a resource waits for a place in the budget.
-func (m *memory) waits(key types.NamespacedName) bool {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	return slices.ContainsFunc(m.uids[key], func(uid types.UID) bool { return m.entries[uid].booking != nil })
 }
 
 // drop forgets one resource. The memory is locked.

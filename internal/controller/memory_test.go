@@ -5,11 +5,8 @@ import (
 	"time"
 
 	"k8s.io/apimachinery/pkg/types"
-	"sigs.k8s.io/controller-runtime/pkg/client"
-	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"github.com/subaccount-operator/subaccount-operator/api/v1alpha1"
-	"github.com/subaccount-operator/subaccount-operator/internal/plivo"
 	"github.com/subaccount-operator/subaccount-operator/internal/subaccount"
 )
 
@@ -34,8 +31,7 @@ func TestWhatSaysNothingAnyMoreIsForgottenAndNothingElse(t *testing.T) {
 			m.with(s, func(e *entry) { e.held = &held{Held: subaccount.Held{AuthID: "SA1"}} })
 			s.Status.AuthID = "SA1"
 		}, false},
-		"a judgement":                {func(m *memory, s *v1alpha1.Subaccount) { m.with(s, func(e *entry) { e.judged = "SA1" }) }, true},
-		"a place that is waited for": {func(m *memory, s *v1alpha1.Subaccount) { m.booking(s) }, true},
+		"a judgement": {func(m *memory, s *v1alpha1.Subaccount) { m.with(s, func(e *entry) { e.judged = "SA1" }) }, true},
 		"a fight over the Secret": {func(m *memory, s *v1alpha1.Subaccount) {
 			m.with(s, func(e *entry) { e.contestedUntil = later.Add(time.Minute) })
 		}, true},
@@ -54,20 +50,13 @@ func TestWhatSaysNothingAnyMoreIsForgottenAndNothingElse(t *testing.T) {
 
 func TestOfANameOnlyTheResourceThatHasItNowIsRemembered(t *testing.T) {
 	m, key := newMemory(), types.NamespacedName{Namespace: "ns", Name: "a"}
-	var bookings []*booking
 	for _, uid := range []types.UID{"old", "older", "now"} {
 		s := &v1alpha1.Subaccount{}
 		s.Namespace, s.Name, s.UID = key.Namespace, key.Name, uid
-		b, _ := m.booking(s)
-		bookings = append(bookings, b)
+		m.wrote(s)
 	}
 	m.forget(key, "now")
-	for i, want := range []bool{false, false, true} {
-		if wanted, _ := m.give(bookings[i], &plivo.Slot{}); wanted != want {
-			t.Errorf("a slot for resource %d is wanted: %v", i, wanted)
-		}
-	}
-	if len(m.entries) != 1 || len(m.uids[key]) != 1 {
+	if m.entries["now"] == nil || len(m.entries) != 1 || len(m.uids[key]) != 1 {
 		t.Errorf("%d entries, %v", len(m.entries), m.uids)
 	}
 	m.forget(key, "")
@@ -87,23 +76,5 @@ func TestOneAtATimeMayAskForAnAuthID(t *testing.T) {
 	m.asked("x")
 	if !m.ask("SA1", "y") || m.ask("SA2", "x") {
 		t.Error("who is done has left something, or taken another's along")
-	}
-}
-
-func TestWhoWaitsForAPlaceGoesOnWithThePausesOfItsFailures(t *testing.T) {
-	m, s := newMemory(), &v1alpha1.Subaccount{}
-	s.UID, s.Name = "x", "a"
-	request := reconcile.Request{NamespacedName: client.ObjectKeyFromObject(s)}
-	limiter := patient{backoff(), m}
-	limiter.When(request)
-	b, _ := m.booking(s)
-	limiter.Forget(request)
-	if pause := limiter.When(request); pause != 2*time.Second {
-		t.Errorf("the second pause is %v", pause)
-	}
-	m.unbook(b)
-	limiter.Forget(request)
-	if pause := limiter.When(request); pause != time.Second {
-		t.Errorf("after a success the pause is %v", pause)
 	}
 }

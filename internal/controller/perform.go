@@ -31,16 +31,20 @@ type pass struct {
 	slot     *plivo.Slot // reserved for the create call of o.Unsent
 	deadline time.Time   // of that call
 
-	booked *plivo.Slot // for the first call of the pass
-	begun  bool        // the first call has a slot
+	early   *plivo.Slot // reserved for the first call
+	started bool        // the first call has a slot
+	queued  bool        // there was none: the resource waits for one
 }
 
 // end gives back what the pass has reserved and not used. A call that was
 // announced and not sent will never be sent.
 func (p *pass) end() {
 	p.r.memory.asked(p.o.Object.UID)
-	if p.booked != nil {
-		p.booked.Cancel()
+	if p.early != nil {
+		p.early.Cancel()
+	}
+	if !p.queued {
+		defer p.r.queue.leave(client.ObjectKeyFromObject(p.o.Object))
 	}
 	if p.slot == nil {
 		return
@@ -130,6 +134,9 @@ func (p *pass) judgeClaim(ctx context.Context) error {
 }
 
 func (p *pass) readSecret(ctx context.Context) error {
+	if err := p.reserveEarly(ctx); err != nil {
+		return err
+	}
 	secret := &corev1.Secret{}
 	err := p.r.Live.Get(ctx, types.NamespacedName{Namespace: p.o.Object.Namespace, Name: subaccount.SecretName(p.o.Object)}, secret)
 	switch {
@@ -218,11 +225,16 @@ func failure(step subaccount.Step, err error) *subaccount.Failure {
 	f := &subaccount.Failure{Step: step, Kind: subaccount.FailureKubernetes, Message: err.Error()}
 	var e *plivo.Error
 	var often tooOften
+	var noSlot *account.NoSlotError
 	switch {
 	case errors.As(err, &often):
 		f.Kind, f.After = subaccount.FailureTooOften, often.wait
-	case errors.Is(err, errBooked):
-		f.Kind = subaccount.FailureBooked
+	case errors.As(err, &noSlot):
+		f.Kind, f.Message = subaccount.FailureNoSlot, ""
+		if until := noSlot.PausedUntil; !until.IsZero() {
+			f.Message = "Plivo's rate limit is reached. The operator sends nothing for this main account until " +
+				until.UTC().Format(time.RFC3339) + " and then goes on by itself."
+		}
 	case errors.As(err, &e):
 		f.Kind = plivoFailures[e.Kind]
 	case apierrors.IsConflict(err), apierrors.IsAlreadyExists(err), apierrors.IsNotFound(err) && step != subaccount.StepReadCRD:

@@ -2,6 +2,8 @@ package controller
 
 import (
 	"context"
+	"errors"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -9,28 +11,16 @@ import (
 	"k8s.io/client-go/util/workqueue"
 	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/controller/priorityqueue"
-	"sigs.k8s.io/controller-runtime/pkg/handler"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+
+	"github.com/subaccount-operator/subaccount-operator/internal/account"
+	"github.com/subaccount-operator/subaccount-operator/internal/plivo"
 )
 
 // backoff of failures: the default retries from 5 ms, which is too eager for a
 // paid API.
 func backoff() workqueue.TypedRateLimiter[reconcile.Request] {
 	return workqueue.NewTypedItemExponentialFailureRateLimiter[reconcile.Request](time.Second, time.Minute)
-}
-
-// patient does not take a pass that ended where the budget was spent for one
-// that succeeded: its resource goes on with the pauses of its failures.
-type patient struct {
-	workqueue.TypedRateLimiter[reconcile.Request]
-	memory *memory
-}
-
-// Forget implements workqueue.TypedRateLimiter.
-func (p patient) Forget(request reconcile.Request) {
-	if !p.memory.waits(request.NamespacedName) {
-		p.TypedRateLimiter.Forget(request)
-	}
 }
 
 // queue is a source that lets others add to a controller's queue.
@@ -44,25 +34,96 @@ func (q *queue) Start(_ context.Context, started workqueue.TypedRateLimitingInte
 	return nil
 }
 
-// add does nothing before the controller has started: it then looks at every
+// add does nothing before the controller has started: it then reconciles every
 // object anyway.
-func (q *queue) add(key types.NamespacedName) { q.addWith(0, key) }
-
-// addLow adds behind everything that a watch has brought.
-func (q *queue) addLow(key types.NamespacedName) { q.addWith(handler.LowPriority, key) }
-
-// addHigh adds before everything else: who has been given something must come
-// for it.
-func (q *queue) addHigh(key types.NamespacedName) { q.addWith(-handler.LowPriority, key) }
-
-func (q *queue) addWith(priority int, key types.NamespacedName) {
-	started := q.started.Load()
-	if started == nil {
-		return
+func (q *queue) add(key types.NamespacedName) {
+	if started := q.started.Load(); started != nil {
+		(*started).Add(reconcile.Request{NamespacedName: key})
 	}
-	if prioritized, ok := (*started).(priorityqueue.PriorityQueue[reconcile.Request]); ok {
-		prioritized.AddWithOpts(priorityqueue.AddOpts{Priority: ptr.To(priority)}, reconcile.Request{NamespacedName: key})
-		return
+}
+
+// slotQueue is the queue of a controller whose resources wait for slots of
+// request budgets.
+type slotQueue struct {
+	queue
+
+	mu sync.Mutex
+	// waiting are the resources that wait for a slot or have a turn, and where.
+	waiting map[types.NamespacedName]*account.Account
+}
+
+// newQueue is for controller.Options.
+func (q *slotQueue) newQueue(name string, limiter workqueue.TypedRateLimiter[reconcile.Request]) workqueue.TypedRateLimitingInterface[reconcile.Request] {
+	return onePriority{priorityqueue.New(name, func(o *priorityqueue.Opts[reconcile.Request]) { o.RateLimiter = limiter }), q.isWaiting}
+}
+
+// onePriority is a workqueue that serves resources in the order in which they
+// come, except those that are woken.
+type onePriority struct {
+	priorityqueue.PriorityQueue[reconcile.Request]
+	isWaiting func(types.NamespacedName) bool
+}
+
+// AddWithOpts ignores the priority: what controller-runtime gives a low one, for
+// example all resources after a restart, would wait for as long as changes keep
+// coming, and so would the retries of that.
+func (q onePriority) AddWithOpts(o priorityqueue.AddOpts, requests ...reconcile.Request) {
+	o.Priority = nil
+	q.PriorityQueue.AddWithOpts(o, requests...)
+}
+
+// Forget keeps the backoff of a resource that waits for a slot: its reconcile
+// has not succeeded.
+func (q onePriority) Forget(request reconcile.Request) {
+	if !q.isWaiting(request.NamespacedName) {
+		q.PriorityQueue.Forget(request)
 	}
-	(*started).Add(reconcile.Request{NamespacedName: key})
+}
+
+// wake enqueues a resource before all others: a slot is free for it. There are
+// never more of these than free slots.
+func (q *slotQueue) wake(key plivo.Key) {
+	request := reconcile.Request{NamespacedName: types.NamespacedName{Namespace: key.Tenant, Name: key.Name}}
+	if started := q.started.Load(); started != nil {
+		(*started).(onePriority).PriorityQueue.AddWithOpts(priorityqueue.AddOpts{Priority: ptr.To(1)}, request)
+	}
+}
+
+// ask returns a slot for the first call of a resource's reconcile. With a
+// NoSlotError the resource waits for one.
+func (q *slotQueue) ask(acct *account.Account, key types.NamespacedName) (*plivo.Slot, error) {
+	q.mu.Lock()
+	before := q.waiting[key]
+	if q.waiting == nil {
+		q.waiting = map[types.NamespacedName]*account.Account{}
+	}
+	q.waiting[key] = acct
+	q.mu.Unlock()
+	if before != nil && before != acct {
+		before.Leave(plivo.Key{Tenant: key.Namespace, Name: key.Name})
+	}
+	return acct.Ask(plivo.Key{Tenant: key.Namespace, Name: key.Name})
+}
+
+// leave ends a resource's wait or turn. Every reconcile ends with it that did
+// anything else than to wait for a slot.
+func (q *slotQueue) leave(key types.NamespacedName) {
+	q.mu.Lock()
+	acct := q.waiting[key]
+	delete(q.waiting, key)
+	q.mu.Unlock()
+	if acct != nil {
+		acct.Leave(plivo.Key{Tenant: key.Namespace, Name: key.Name})
+	}
+}
+
+func (q *slotQueue) isWaiting(key types.NamespacedName) bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.waiting[key] != nil
+}
+
+func isNoSlot(err error) bool {
+	var noSlot *account.NoSlotError
+	return errors.As(err, &noSlot)
 }

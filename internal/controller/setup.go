@@ -43,6 +43,11 @@ type Options struct {
 	Metrics prometheus.Registerer
 }
 
+// shareOfWorkers: reconciles of one main account hold at most one of so many
+// workers while they wait for Plivo, so that calls that hang leave the others to
+// other main accounts.
+const shareOfWorkers = 4
+
 // Add adds both reconcilers to a manager. The sweeps end with the context;
 // events end with the function returned, to be called after the manager's end:
 // until then passes may have something to tell.
@@ -58,6 +63,8 @@ func Add(ctx context.Context, mgr ctrl.Manager, o Options) (endEvents func(), er
 	accounts.Accounts = account.NewRegistry(ctx, account.Options{
 		NewClient: o.NewClient, Timeout: o.Timeout, Digester: o.Digester,
 		Recorded: accounts.Recorded, Notify: accounts.Notify,
+		Wake:  func(key plivo.Key) { accounts.Subaccounts.queue.wake(key) },
+		Share: max(1, o.MaxConcurrent/shareOfWorkers),
 	})
 	accounts.Subaccounts = &SubaccountReconciler{
 		Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Events: events, Accounts: accounts.Accounts,

@@ -56,7 +56,7 @@ type SubaccountReconciler struct {
 	MaxConcurrent int
 
 	memory *memory
-	queue  queue
+	queue  slotQueue
 }
 
 // +kubebuilder:rbac:groups=plivo.subaccount-operator.dev,resources=subaccounts,verbs=get;list;watch;patch
@@ -73,21 +73,22 @@ func (r *SubaccountReconciler) Reconcile(ctx context.Context, req ctrl.Request) 
 	s := &v1alpha1.Subaccount{}
 	if err := r.Client.Get(ctx, req.NamespacedName, s); apierrors.IsNotFound(err) {
 		r.memory.forget(req.NamespacedName, "")
+		r.queue.leave(req.NamespacedName)
 		return ctrl.Result{}, nil
 	} else if err != nil {
 		return ctrl.Result{}, err
 	}
 	r.memory.forget(req.NamespacedName, s.UID)
-	if served, err := r.serves(ctx, s); !served || err != nil {
+	if served, err := r.serves(ctx, s); err != nil {
 		return ctrl.Result{}, err
+	} else if !served {
+		r.queue.leave(req.NamespacedName)
+		return ctrl.Result{}, nil
 	}
 	if r.memory.stale(s) {
 		return ctrl.Result{RequeueAfter: retryConflict}, nil
 	}
-	if r.memory.parked(s) {
-		return ctrl.Result{}, nil
-	}
-	p := &pass{r: r, booked: r.memory.takeSlot(s, false)}
+	p := &pass{r: r}
 	p.o, p.account = r.observe(ctx, s)
 	if p.o.Held != nil {
 		r.memory.with(s, func(e *entry) {
@@ -131,7 +132,7 @@ func (r *SubaccountReconciler) serves(ctx context.Context, s *v1alpha1.Subaccoun
 }
 
 // EnqueueChanged brings those Subaccounts of an Account into the queue for
-// which there is something to do or to tell, behind what people have changed.
+// which there is something to do or to tell.
 func (r *SubaccountReconciler) EnqueueChanged(ctx context.Context, accountName string) error {
 	all, err := subaccountsOf(ctx, r.Client, accountName)
 	if err != nil {
@@ -140,7 +141,7 @@ func (r *SubaccountReconciler) EnqueueChanged(ctx context.Context, accountName s
 	for i := range all {
 		s := &all[i]
 		if o, _ := r.observe(ctx, s); subaccount.NeedsAttention(o) {
-			r.queue.addLow(client.ObjectKeyFromObject(s))
+			r.queue.add(client.ObjectKeyFromObject(s))
 		}
 	}
 	return nil
@@ -197,7 +198,8 @@ func (r *SubaccountReconciler) SetupWithManager(ctx context.Context, mgr ctrl.Ma
 		WatchesRawSource(&r.queue).
 		WithOptions(controller.Options{
 			MaxConcurrentReconciles: r.MaxConcurrent,
-			RateLimiter:             patient{backoff(), r.memory},
+			RateLimiter:             backoff(),
+			NewQueue:                r.queue.newQueue,
 		}).
 		Complete(r)
 }

@@ -30,9 +30,9 @@ func fullest(spans []span) int {
 	return most
 }
 
-func acquire(t *testing.T, b *Budget, class Class, tenant string, also ...Class) *Slot {
+func acquire(t *testing.T, b *Budget, class Class) *Slot {
 	t.Helper()
-	slot, err := b.Acquire(t.Context(), class, tenant, also...)
+	slot, err := b.Acquire(t.Context(), class)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -41,7 +41,7 @@ func acquire(t *testing.T, b *Budget, class Class, tenant string, also ...Class)
 
 // settled is a budget whose paced start is over.
 func settled(size int) *Budget {
-	b := NewBudget(size)
+	b := NewBudget(size, size, nil)
 	time.Sleep(Window)
 	return b
 }
@@ -52,7 +52,7 @@ func TestNeverMoreThanSizeInAnyWindow(t *testing.T) {
 			dice := rand.New(rand.NewPCG(seed, 0))
 			upTo := func(d time.Duration) time.Duration { return time.Duration(dice.Int64N(int64(d))) }
 			size, slow := 1+dice.IntN(12), time.Duration(1+dice.IntN(8000))*time.Millisecond
-			b := NewBudget(size)
+			b := NewBudget(size, size, nil)
 			var (
 				mu    sync.Mutex
 				spans []span
@@ -60,7 +60,7 @@ func TestNeverMoreThanSizeInAnyWindow(t *testing.T) {
 			)
 			for i := range 20 * size {
 				arrives, takes := upTo(20*time.Second), upTo(slow)
-				class, tenant := Class(dice.IntN(2)), string(rune('a'+i%3))
+				class := ClassContinued + Class(dice.IntN(2))
 				cancelled, patience := dice.IntN(5) == 0, upTo(10*time.Second)
 				all.Go(func() {
 					time.Sleep(arrives)
@@ -70,7 +70,7 @@ func TestNeverMoreThanSizeInAnyWindow(t *testing.T) {
 						ctx, cancel = context.WithTimeout(ctx, patience)
 						defer cancel()
 					}
-					slot, err := b.Acquire(ctx, class, tenant)
+					slot, err := b.Acquire(ctx, class)
 					switch {
 					case err != nil && IsKind(err, KindNotSent) && cancelled:
 						return
@@ -93,7 +93,7 @@ func TestNeverMoreThanSizeInAnyWindow(t *testing.T) {
 			if n := fullest(spans); n > size {
 				t.Errorf("seed %d: %d requests in one window, of %d", seed, n, size)
 			}
-			if len(b.tenants)+len(b.turns)+len(b.background)+b.inFlight != 0 {
+			if b.inAcquire != [classes]int{} || b.inFlight != 0 {
 				t.Errorf("seed %d: something stays behind: %+v", seed, b)
 			}
 		})
@@ -103,9 +103,9 @@ func TestNeverMoreThanSizeInAnyWindow(t *testing.T) {
 func TestTheStartIsPaced(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		start := time.Now()
-		b := NewBudget(5)
+		b := NewBudget(5, 5, nil)
 		for i := range 5 {
-			acquire(t, b, ClassInteractive, "")
+			acquire(t, b, ClassContinued)
 			if got, want := time.Since(start), time.Duration(i+1)*time.Second; got != want {
 				t.Errorf("slot %d came after %v, want %v", i, got, want)
 			}
@@ -116,69 +116,57 @@ func TestTheStartIsPaced(t *testing.T) {
 func TestASlotIsFreeOneWindowAfterItsAnswerAndAtOnceWhenUnused(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := settled(1)
-		slot := acquire(t, b, ClassInteractive, "")
+		slot := acquire(t, b, ClassContinued)
 		time.Sleep(3 * time.Second)
 		slot.Done()
 		answered := time.Now()
-		slot = acquire(t, b, ClassInteractive, "")
+		slot = acquire(t, b, ClassContinued)
 		if got := time.Since(answered); got != Window {
 			t.Errorf("free after %v", got)
 		}
 		slot.Cancel()
-		acquire(t, b, ClassInteractive, "")
+		acquire(t, b, ClassContinued)
 		if got := time.Since(answered); got != Window {
 			t.Errorf("an unused slot came back after %v", got-Window)
 		}
 	})
 }
 
-// order lets waiters, named by the tenants of a string ("-": the background,
-// "+": who waits in both classes), queue for one slot, and returns in which order they get it.
-func order(t *testing.T, queue string) string {
+// order lets calls wait for one slot: further calls of reconciles ("c") and
+// sweeps ("s"). It returns in which order they get it.
+func order(t *testing.T, calls string) string {
 	t.Helper()
 	b := settled(1)
-	first := acquire(t, b, ClassInteractive, "first")
-	b.mu.Lock()
-	b.grants = 0
-	b.mu.Unlock()
+	first := acquire(t, b, ClassContinued)
 	var (
 		served strings.Builder
 		all    sync.WaitGroup
 	)
-	for _, tenant := range queue {
-		class, also := ClassInteractive, []Class{}
-		switch tenant {
-		case '-':
-			class = ClassBackground
-		case '+':
-			also = append(also, ClassBackground)
-		}
+	for _, call := range calls {
+		class := map[rune]Class{'c': ClassContinued, 's': ClassBackground}[call]
 		all.Go(func() {
-			slot := acquire(t, b, class, string(tenant), also...)
-			served.WriteRune(tenant) // one at a time: there is one slot
+			slot := acquire(t, b, class)
+			served.WriteRune(call) // one at a time: there is one slot
 			slot.Cancel()
 		})
 		synctest.Wait()
 	}
+	b.others = 0
 	first.Cancel()
 	all.Wait()
 	return served.String()
 }
 
-func TestWaitersAreServedInTurn(t *testing.T) {
-	cases := []struct{ name, queue, want string }{
-		{"one tenant: first come, first served", "aaa", "aaa"},
-		{"tenants take turns", "aaaabbc", "abcabaa"},
-		{"the background goes last", "--ab", "ab--"},
-		{"the background gets one of ten", "---" + strings.Repeat("a", 20), "aaaaaaaaa-aaaaaaaaa-aa-"},
-		{"who waits in both classes takes its turn", "aa+bb", "a+bab"},
-		{"or the share of the background, if that is sooner", "abcdefghijkl+", "abcdefghi+jkl"},
-		{"its share is not taken when it does not wait", strings.Repeat("a", 12), strings.Repeat("a", 12)},
+func TestAcquire_SeveralWait_GetTheirShares(t *testing.T) {
+	cases := []struct{ name, calls, want string }{
+		{"sweeps go last", "ssccc", "cccss"},
+		{"sweeps get one of four", "sss" + strings.Repeat("c", 8), "cccscccsccs"},
+		{"their share is not taken when they do not wait", strings.Repeat("c", 12), strings.Repeat("c", 12)},
 	}
 	for _, c := range cases {
 		synctest.Test(t, func(t *testing.T) {
-			if got := order(t, c.queue); got != c.want {
-				t.Errorf("%s: %q was served as %q, want %q", c.name, c.queue, got, c.want)
+			if got := order(t, c.calls); got != c.want {
+				t.Errorf("%s: %q was served as %q, want %q", c.name, c.calls, got, c.want)
 			}
 		})
 	}
@@ -190,8 +178,8 @@ func TestPauseGivesNothingUntilItEnds(t *testing.T) {
 		start := time.Now()
 		b.Pause(start.Add(7 * time.Second))
 		b.Pause(start.Add(2 * time.Second)) // a shorter one does not shorten it
-		for _, class := range []Class{ClassInteractive, ClassBackground} {
-			acquire(t, b, class, "")
+		for _, class := range []Class{ClassContinued, ClassBackground} {
+			acquire(t, b, class)
 			if got := time.Since(start); got != 7*time.Second {
 				t.Errorf("a slot came after %v", got)
 			}
@@ -203,10 +191,10 @@ func TestPauseWhileSomebodyWaitsCanBeMadeLonger(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := settled(1)
 		start := time.Now()
-		acquire(t, b, ClassInteractive, "").Done()
+		acquire(t, b, ClassContinued).Done()
 		var all sync.WaitGroup
 		all.Go(func() {
-			acquire(t, b, ClassInteractive, "")
+			acquire(t, b, ClassContinued)
 			if got := time.Since(start); got != 20*time.Second {
 				t.Errorf("a slot came after %v", got)
 			}
@@ -222,9 +210,9 @@ func TestPauseWhileSomebodyWaitsCanBeMadeLonger(t *testing.T) {
 func TestResize(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := settled(2)
-		slots := []*Slot{acquire(t, b, ClassInteractive, ""), acquire(t, b, ClassInteractive, "")}
+		slots := []*Slot{acquire(t, b, ClassContinued), acquire(t, b, ClassContinued)}
 		var all sync.WaitGroup
-		all.Go(func() { acquire(t, b, ClassInteractive, "").Cancel() })
+		all.Go(func() { acquire(t, b, ClassContinued).Cancel() })
 		synctest.Wait()
 		b.Resize(3) // larger: the waiter goes at once
 		all.Wait()
@@ -234,8 +222,8 @@ func TestResize(t *testing.T) {
 			slot.Done()
 		}
 		start := time.Now()
-		acquire(t, b, ClassInteractive, "").Done()
-		acquire(t, b, ClassInteractive, "")
+		acquire(t, b, ClassContinued).Done()
+		acquire(t, b, ClassContinued)
 		if got := time.Since(start); got != 2*Window {
 			t.Errorf("two slots of one took %v", got)
 		}
@@ -245,12 +233,12 @@ func TestResize(t *testing.T) {
 func TestWhoGivesUpGivesItsPlaceBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := settled(1)
-		held := acquire(t, b, ClassInteractive, "")
+		held := acquire(t, b, ClassContinued)
 		ctx, cancel := context.WithCancel(t.Context())
 		var all sync.WaitGroup
 		for i := range 9 {
 			all.Go(func() {
-				_, err := b.Acquire(ctx, Class(i%2), []string{"a", "b", "c"}[i%3])
+				_, err := b.Acquire(ctx, ClassContinued+Class(i%2))
 				if !IsKind(err, KindNotSent) {
 					t.Errorf("got %v", err)
 				}
@@ -259,13 +247,13 @@ func TestWhoGivesUpGivesItsPlaceBack(t *testing.T) {
 		synctest.Wait()
 		cancel()
 		all.Wait()
-		if len(b.tenants)+len(b.turns)+len(b.background) != 0 {
-			t.Errorf("waiters stay behind: %v %v %v", b.tenants, b.turns, b.background)
+		if b.inAcquire != [classes]int{} {
+			t.Errorf("waiters stay behind: %v", b.inAcquire)
 		}
 		held.Cancel()
-		acquire(t, b, ClassInteractive, "").Cancel()
+		acquire(t, b, ClassContinued).Cancel()
 
-		if _, err := b.Acquire(ctx, ClassInteractive, ""); !IsKind(err, KindNotSent) {
+		if _, err := b.Acquire(ctx, ClassContinued); !IsKind(err, KindNotSent) {
 			t.Errorf("an ended context got a slot: %v", err)
 		}
 	})
@@ -275,11 +263,11 @@ func TestASlotGrantedAtTheMomentOfGivingUpIsNotLost(t *testing.T) {
 	for range 50 {
 		synctest.Test(t, func(t *testing.T) {
 			b := settled(1)
-			held := acquire(t, b, ClassInteractive, "")
+			held := acquire(t, b, ClassContinued)
 			ctx, cancel := context.WithCancel(t.Context())
 			var all sync.WaitGroup
 			all.Go(func() {
-				if slot, err := b.Acquire(ctx, ClassInteractive, ""); err == nil {
+				if slot, err := b.Acquire(ctx, ClassContinued); err == nil {
 					slot.Cancel()
 				}
 			})
@@ -287,7 +275,7 @@ func TestASlotGrantedAtTheMomentOfGivingUpIsNotLost(t *testing.T) {
 			all.Go(cancel)
 			all.Go(held.Cancel)
 			all.Wait()
-			acquire(t, b, ClassInteractive, "").Cancel() // or the bubble is deadlocked
+			acquire(t, b, ClassContinued).Cancel() // or the bubble is deadlocked
 		})
 	}
 }

@@ -52,7 +52,7 @@ type reader struct {
 // tokens. A list that changed while it was read can lack some, and is read
 // again. What takes time is told on progress.
 func ReadAll(ctx context.Context, client *plivo.Client, progress io.Writer) ([]Remote, error) {
-	r := &reader{client, plivo.NewBudget(requestBudget), progress}
+	r := &reader{client, plivo.NewBudget(requestBudget, 0, nil), progress}
 	for range attempts {
 		remotes, whole, err := r.readList(ctx)
 		if err != nil {
@@ -122,7 +122,7 @@ func temporary(e *plivo.Error) bool {
 }
 
 func (r *reader) list(ctx context.Context, offset int) (plivo.Page, error) {
-	slot, err := r.budget.Acquire(ctx, plivo.ClassInteractive, "")
+	slot, err := r.budget.Acquire(ctx, plivo.ClassBackground)
 	if err != nil {
 		return plivo.Page{}, err
 	}

@@ -92,7 +92,10 @@ func TestFailuresAreTold(t *testing.T) {
 		{"credentials", f(subaccount.StepUpdate, subaccount.FailureCredentials), tell(v1alpha1.ReasonCredentialsRejected)},
 		{"rate limited", f(subaccount.StepUpdate, subaccount.FailureRateLimited), retry(v1alpha1.ReasonRateLimited)},
 		{"unknown", f(subaccount.StepUpdate, subaccount.FailureUnknown), retry(v1alpha1.ReasonUnavailable)},
-		{"booked", f(subaccount.StepUpdate, subaccount.FailureBooked), decision{}},
+		{"no slot", ready(func(o *observation) {
+			o.Failure = &subaccount.Failure{Step: subaccount.StepUpdate, Kind: subaccount.FailureNoSlot}
+		}), decision{}},
+		{"no slot during a long pause", f(subaccount.StepUpdate, subaccount.FailureNoSlot), tell(v1alpha1.ReasonRateLimited)},
 		{"too often", ready(func(o *observation) {
 			o.Failure = &subaccount.Failure{Step: subaccount.StepUpdate, Kind: subaccount.FailureTooOften, After: time.Second}
 		}), decision{Reason: v1alpha1.ReasonUpdating, Wait: subaccount.Wait{After: time.Second}}},

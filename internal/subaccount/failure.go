@@ -19,8 +19,10 @@ func failedStep(o *Observation) *Decision {
 		return step(StepClearIntent)
 	}
 	switch kind := f.Kind; {
-	case kind == FailureBooked:
+	case kind == FailureNoSlot && f.Message == "":
 		return quiet()
+	case kind == FailureNoSlot:
+		return wait(v1alpha1.ReasonRateLimited, f.Message)
 	case kind == FailureTooOften:
 		return wait(v1alpha1.ReasonUpdating, "This resource is changed or asked after too often: what it wants is done in a moment.").after(f.After)
 	case kind == FailureRefused && f.Step == StepDelete:

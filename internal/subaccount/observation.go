@@ -167,9 +167,9 @@ const (
 	// such as a 404 to a create: Plivo does not know what was asked for, or
 	// something in between does not.
 	FailureBesideTheSpec
-	// FailureBooked: a place in the budget is waited for, and will bring the
-	// resource back.
-	FailureBooked
+	// FailureNoSlot: the resource waits for a slot of the request budget. The
+	// Message says until when the main account pauses, if that takes long.
+	FailureNoSlot
 	// FailureTooOften: the resource has made its share of calls for now; After
 	// says for how long.
 	FailureTooOften
