@@ -204,9 +204,6 @@ func (a *Account) send(ctx context.Context, slot *plivo.Slot, accountID string, 
 		return err
 	}
 	a.answered(client, slot, op, err)
-	if plivo.IsKind(err, plivo.KindForbidden) {
-		return a.suspect(ctx, client, err)
-	}
 	return err
 }
 

@@ -25,7 +25,7 @@ func tells(a *v1alpha1.Account, acct *account.Account) (reason, message string) 
 	}
 	if acct.Usable().Refused {
 		return v1alpha1.ReasonCredentialsRejected, "Plivo refuses the credentials: put working ones into the Secret " +
-			a.Spec.CredentialsSecretRef.Name + ". They are tried again every " + a.Spec.SweepInterval.Duration.String() + ", and at once when the Secret changes."
+			a.Spec.CredentialsSecretRef.Name + ". The operator tries them again at least once a minute, and at once when the Secret changes."
 	}
 	switch status.Outcome {
 	case account.OutcomeNone:

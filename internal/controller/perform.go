@@ -238,13 +238,11 @@ func plivoFailure(e *plivo.Error) (subaccount.FailureKind, string) {
 	switch e.Kind {
 	case plivo.KindNotSent:
 		return subaccount.FailureNotSent, e.Message
-	case plivo.KindUnauthorized:
-		return subaccount.FailureCredentials, "Plivo refuses the main account's credentials: see the Account's conditions."
 	case plivo.KindRateLimited:
 		return subaccount.FailureRateLimited, "Plivo's rate limit is reached. The whole main account pauses; this is tried again by itself."
 	case plivo.KindUnknown:
 		return subaccount.FailureUnknown, "Plivo cannot be reached or fails: " + e.Error() + ". This is tried again by itself."
-	case plivo.KindNotFound, plivo.KindMethodNotAllowed, plivo.KindUndecided:
+	case plivo.KindNotFound, plivo.KindMethodNotAllowed, plivo.KindUnauthorized:
 		return subaccount.FailureBesideTheSpec, "Plivo refused: " + e.Error() + ". This is tried again by itself."
 	default:
 		return subaccount.FailureRefused, "Plivo refused: " + e.Error() + ". Change the spec, or ask for another try with the annotation " +
