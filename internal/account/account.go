@@ -25,7 +25,7 @@ type Account struct {
 
 	circuit   circuit
 	inventory inventory
-	brake     brake
+	guard     guard
 	sweeper   sweeper
 	proved    time.Time               // when an answer last proved the credentials good
 	failing   map[plivo.Operation]int // calls of a kind in a row whose outcome is unknown

@@ -184,8 +184,8 @@ func (a *Account) sweep(ctx context.Context) {
 		s.wanted = time.Time{}
 	}
 	a.inventory.complete(started)
-	if a.brake.judge(a.inventory.lacks, recorded) {
-		clear(a.inventory.missing) // told while the list was doubted, or before it was
+	if a.guard.judge(a.inventory.lacks, recorded) {
+		clear(a.inventory.missing) // from while the list was doubted, or from before
 	}
 }
 

@@ -70,7 +70,8 @@ func (r *AccountReconciler) look(ctx context.Context, name string) {
 // needsAttention says whether a pass over an Account whose spec and credentials
 // have not changed would do or tell anything.
 func (r *AccountReconciler) needsAttention(a *v1alpha1.Account, acct *account.Account, users []v1alpha1.Subaccount) bool {
-	if a.DeletionTimestamp != nil || acct.Usable().Reason != "" || len(r.marked(acct)) > 0 {
+	// While the guard is on, a confirmation may wait for the sweep that has ended.
+	if a.DeletionTimestamp != nil || acct.Usable().Reason != "" || acct.Implausible() || len(r.marked(acct)) > 0 {
 		return true
 	}
 	reason, message := tells(a, acct)
@@ -197,7 +198,7 @@ func (r *AccountReconciler) configure(ctx context.Context, a *v1alpha1.Account, 
 		return reason, message, nil
 	}
 	acct := r.Accounts.Configure(a.Name, credentials, int(a.Spec.RequestBudget), a.Spec.SweepInterval.Duration)
-	if acct.Confirm(a.Annotations[v1alpha1.ConfirmDisappearanceAnnotation]) {
+	if confirmsDisappearance(a) && acct.ConfirmDisappearance() {
 		r.Events.Eventf(a, nil, corev1.EventTypeWarning, "DisappearanceConfirmed", "Sweep",
 			"A person has confirmed that the subaccounts that Plivo's list lacks are gone.")
 	}
