@@ -154,7 +154,8 @@ func subaccountsOf(ctx context.Context, cached client.Reader, account string) ([
 }
 
 // finalize adds the finalizer, or removes it from a terminating Account that
-// no Subaccount needs any more; then it is done.
+// no Subaccount needs any more; then it is done. The cache decides to keep it,
+// a live list to remove it.
 func (r *AccountReconciler) finalize(ctx context.Context, a *v1alpha1.Account, users []v1alpha1.Subaccount) (done bool, err error) {
 	before := a.DeepCopy()
 	if a.DeletionTimestamp == nil {
@@ -166,13 +167,23 @@ func (r *AccountReconciler) finalize(ctx context.Context, a *v1alpha1.Account, u
 	if !controllerutil.ContainsFinalizer(a, v1alpha1.Finalizer) {
 		return true, nil
 	}
-	for i := range users {
-		if controllerutil.ContainsFinalizer(&users[i], v1alpha1.Finalizer) {
-			return false, nil
-		}
+	if needed(a.Name, users) {
+		return false, nil
+	}
+	// A Subaccount that the cache does not show yet may be about to create.
+	live, err := r.Subaccounts.live(ctx)
+	if err != nil || needed(a.Name, live) {
+		return false, err
 	}
 	controllerutil.RemoveFinalizer(a, v1alpha1.Finalizer)
 	return true, r.patch(ctx, before, a)
+}
+
+// needed says whether any of the Subaccounts needs the Account.
+func needed(account string, all []v1alpha1.Subaccount) bool {
+	return slices.ContainsFunc(all, func(s v1alpha1.Subaccount) bool {
+		return s.Spec.AccountRef.Name == account && controllerutil.ContainsFinalizer(&s, v1alpha1.Finalizer)
+	})
 }
 
 func (r *AccountReconciler) patch(ctx context.Context, before, after *v1alpha1.Account) error {
