@@ -2,6 +2,7 @@ package controller
 
 import (
 	"context"
+	"maps"
 	"slices"
 
 	corev1 "k8s.io/api/core/v1"
@@ -204,6 +205,11 @@ func (r *AccountReconciler) configure(ctx context.Context, a *v1alpha1.Account, 
 	if reason == "" {
 		reason, message = accountChanged(credentials.AuthID, users)
 	}
+	if reason == "" {
+		if reason, message, err = r.duplicate(ctx, a, credentials.AuthID); err != nil {
+			return "", "", err
+		}
+	}
 	if reason != "" {
 		r.Accounts.Block(a.Name, reason, message)
 		return reason, message, nil
@@ -232,7 +238,11 @@ func (r *AccountReconciler) SetupWithManager(mgr ctrl.Manager) error {
 		Watches(&v1alpha1.Subaccount{}, handler.EnqueueRequestsFromMapFunc(r.waitingFor), builder.WithPredicates(predicate.Funcs{
 			CreateFunc: func(event.CreateEvent) bool { return false }, UpdateFunc: leavesItsMainAccount,
 		})).
-		WatchesRawSource(source.Kind(r.Credentials, &corev1.Secret{}, handler.TypedEnqueueRequestsFromMapFunc(r.ofSecret))).
+		// An Account may take over a main account, or has to leave it to an older one.
+		Watches(&v1alpha1.Account{}, handler.EnqueueRequestsFromMapFunc(r.requestsForAllAccounts), builder.WithPredicates(predicate.Funcs{
+			UpdateFunc: changesMainAccount,
+		})).
+		WatchesRawSource(source.Kind(r.Credentials, &corev1.Secret{}, handler.TypedEnqueueRequestsFromMapFunc(r.requestsForSecret))).
 		WatchesRawSource(&r.queue).
 		WithOptions(controller.Options{
 			MaxConcurrentReconciles: 4,
@@ -257,23 +267,45 @@ func (r *AccountReconciler) waitingFor(ctx context.Context, obj client.Object) [
 	if err := r.Client.Get(ctx, key, a); err != nil {
 		return nil
 	}
-	acct, ok := r.Accounts.Get(key.Name)
-	if a.DeletionTimestamp != nil || ok && acct.Usable().Reason == v1alpha1.ReasonAccountChanged {
+	if a.DeletionTimestamp != nil {
 		return []reconcile.Request{{NamespacedName: key}}
+	}
+	if acct, ok := r.Accounts.Get(key.Name); ok && acct.Usable().Reason == v1alpha1.ReasonAccountChanged {
+		return r.requestsForAllAccounts(ctx, obj)
 	}
 	return nil
 }
 
-func (r *AccountReconciler) ofSecret(ctx context.Context, secret *corev1.Secret) []reconcile.Request {
+// changesMainAccount says whether an Account may have left or taken a main
+// account by an update.
+func changesMainAccount(e event.UpdateEvent) bool {
+	before, after := e.ObjectOld.(*v1alpha1.Account), e.ObjectNew.(*v1alpha1.Account)
+	return before.Spec.CredentialsSecretRef != after.Spec.CredentialsSecretRef || !maps.Equal(before.Labels, after.Labels)
+}
+
+// requestsForAllAccounts enqueues all Accounts: each may be another's duplicate.
+func (r *AccountReconciler) requestsForAllAccounts(ctx context.Context, _ client.Object) []reconcile.Request {
 	var all v1alpha1.AccountList
-	if err := r.Client.List(ctx, &all); err != nil {
+	if err := r.Client.List(ctx, &all, client.UnsafeDisableDeepCopy); err != nil {
 		return nil
 	}
 	var requests []reconcile.Request
 	for i := range all.Items {
-		if all.Items[i].Spec.CredentialsSecretRef.Name == secret.Name {
-			requests = append(requests, reconcile.Request{NamespacedName: types.NamespacedName{Name: all.Items[i].Name}})
-		}
+		requests = append(requests, reconcile.Request{NamespacedName: types.NamespacedName{Name: all.Items[i].Name}})
 	}
 	return requests
+}
+
+// requestsForSecret enqueues all Accounts if any of them refers to the Secret.
+func (r *AccountReconciler) requestsForSecret(ctx context.Context, secret *corev1.Secret) []reconcile.Request {
+	var all v1alpha1.AccountList
+	if err := r.Client.List(ctx, &all, client.UnsafeDisableDeepCopy); err != nil {
+		return nil
+	}
+	for i := range all.Items {
+		if all.Items[i].Spec.CredentialsSecretRef.Name == secret.Name {
+			return r.requestsForAllAccounts(ctx, secret)
+		}
+	}
+	return nil
 }

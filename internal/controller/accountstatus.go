@@ -79,7 +79,10 @@ func (r *AccountReconciler) status(a *v1alpha1.Account, users []v1alpha1.Subacco
 		if value := acct.HandledReconcile(); value != "" {
 			status.LastHandledReconcileAt = value
 		}
-		if tally := acct.Status(); tally.Complete > 0 && status.AuthID != "" {
+		switch tally := acct.Status(); {
+		case reason == v1alpha1.ReasonDuplicateAccount: // the older one counts them
+			status.Subaccounts, status.MassDisappearance = nil, nil
+		case tally.Complete > 0 && status.AuthID != "":
 			status.Subaccounts = count(acct, users, tally.Total)
 			status.MassDisappearance = massDisappearance(a, tally.Implausible)
 		}
