@@ -10,6 +10,7 @@ import (
 	"hash/fnv"
 	"os"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"time"
 
@@ -69,7 +70,7 @@ func (o *options) bind(fs *flag.FlagSet) {
 	fs.StringVar(&o.accountSelector, "account-selector", "", "Labels of the Accounts that this instance serves; left out: all.")
 	fs.BoolVar(&o.leaderElect, "leader-elect", false, "Elect a leader, so that of several instances one works.")
 	fs.StringVar(&o.leaderElectionID, "leader-election-id", "", "Name of the Lease. "+
-		"Left out: "+leaseName+", and with an --account-selector a name of that selector's own.")
+		"If omitted, it defaults to "+leaseName+", with a suffix for each --account-selector and list of --namespaces.")
 	fs.StringVar(&o.metricsAddress, "metrics-bind-address", "0", "Address of the metrics endpoint, such as :8443; 0: none.")
 	fs.BoolVar(&o.metricsSecure, "metrics-secure", true, "Serve metrics by https, to those whom the API server lets.")
 	fs.StringVar(&o.probeAddress, "health-probe-bind-address", ":8081", "Address of /healthz and /readyz.")
@@ -139,7 +140,7 @@ func setUp(ctx context.Context, o options) (mgr ctrl.Manager, endEvents func(), 
 		return nil, nil, fmt.Errorf("--account-selector: %w", err)
 	}
 	if o.leaderElectionID == "" {
-		o.leaderElectionID = leaseOf(selector)
+		o.leaderElectionID = leaseOf(selector, splitList(o.namespaces))
 	}
 	o.operatorNamespace = operatorNamespace(o.operatorNamespace)
 
@@ -188,14 +189,19 @@ func setUp(ctx context.Context, o options) (mgr ctrl.Manager, endEvents func(), 
 
 const leaseName = "subaccount-operator." + v1alpha1.Group
 
-// leaseOf is the name of the lease of those instances that serve the same
-// Accounts: each shard elects a leader of its own.
-func leaseOf(selector labels.Selector) string {
-	if selector.Empty() {
+// leaseOf returns the name of the lease that the replicas of one instance
+// share. It follows from all that splits the work between instances, so that
+// each of them elects a leader of its own.
+func leaseOf(selector labels.Selector, namespaces []string) string {
+	split := selector.String()
+	if len(namespaces) > 0 {
+		split += "\n" + strings.Join(slices.Compact(slices.Sorted(slices.Values(namespaces))), ",")
+	}
+	if split == "" {
 		return leaseName
 	}
 	h := fnv.New32a()
-	_, _ = h.Write([]byte(selector.String())) // never fails
+	_, _ = h.Write([]byte(split)) // never fails
 	return fmt.Sprintf("%s-%08x", leaseName, h.Sum32())
 }
 

@@ -133,11 +133,34 @@ type AccountStatus struct {
 	// +kubebuilder:validation:items:MaxLength=20
 	Orphaned []string `json:"orphaned,omitempty"`
 
+	// massDisappearance is set while Plivo's list lacks more than half, and at
+	// least ten, of the subaccounts recorded under this Account. Set by the
+	// operator; read-only.
+	//
+	// +optional
+	MassDisappearance *MassDisappearance `json:"massDisappearance,omitempty"`
+
 	// subaccounts counts what the last complete sweep saw. Written only when a
 	// number changes.
 	//
 	// +optional
 	Subaccounts *SubaccountCounts `json:"subaccounts,omitempty"`
+}
+
+// MassDisappearance describes subaccounts that Plivo's list lacks.
+type MassDisappearance struct {
+	// since is when the operator first reported it.
+	//
+	// +required
+	Since metav1.Time `json:"since,omitempty,omitzero"`
+
+	// handledConfirmation is the value that the annotation
+	// plivo.subaccount-operator.dev/confirm-disappearance had at that time. Any
+	// other value, except the empty one, confirms that the subaccounts are gone.
+	//
+	// +optional
+	// +kubebuilder:validation:MaxLength=262144
+	HandledConfirmation string `json:"handledConfirmation,omitempty"`
 }
 
 // SubaccountCounts counts the subaccounts of a main account.

@@ -74,6 +74,9 @@ const (
 	// ReasonAccountChanged: the credentials belong to another main account than
 	// the one recorded.
 	ReasonAccountChanged = "AccountChanged"
+	// ReasonDuplicateAccount: an older Account has credentials of the same main
+	// account.
+	ReasonDuplicateAccount = "DuplicateAccount"
 	// ReasonInventoryImplausible: the list lacks so many recorded subaccounts
 	// that the list is doubted and not the subaccounts.
 	ReasonInventoryImplausible = "InventoryImplausible"
@@ -123,6 +126,7 @@ var Catalogue = map[string]States{
 	ReasonRateLimited:          stateInProgress,
 	ReasonUnavailable:          stateInProgress,
 	ReasonAccountChanged:       stateInProgress,
+	ReasonDuplicateAccount:     stateStalled,
 	ReasonInventoryImplausible: stateInProgress,
 	ReasonInUse:                stateInProgress,
 }

@@ -26,9 +26,9 @@ const (
 	// value.
 	ReconcileRequestedAtAnnotation = Group + "/reconcile-requested-at"
 
-	// ConfirmDisappearanceAnnotation on an Account: any new value says that a
-	// person has looked at an InventoryImplausible list and that the
-	// subaccounts it lacks are really gone.
+	// ConfirmDisappearanceAnnotation on an Account: a value other than
+	// status.massDisappearance.handledConfirmation, and not empty, says that a
+	// person has checked at Plivo that the missing subaccounts are gone.
 	ConfirmDisappearanceAnnotation = Group + "/confirm-disappearance"
 
 	// ManagedByLabel and ManagedByValue mark the Secrets that the operator writes.

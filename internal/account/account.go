@@ -18,6 +18,7 @@ type Account struct {
 	client   *plivo.Client
 	token    plivo.Token
 	budget   *plivo.Budget
+	size     int // of the budget
 	interval time.Duration
 	stop     context.CancelFunc // ends the sweeps
 
@@ -25,7 +26,7 @@ type Account struct {
 
 	circuit   circuit
 	inventory inventory
-	brake     brake
+	guard     guard
 	sweeper   sweeper
 	deletes   plivo.Deletes
 	counts    counts
@@ -35,10 +36,10 @@ func newAccount(name string, options *Options) *Account {
 	return &Account{name: name, options: options, inventory: newInventory(), sweeper: sweeper{wake: make(chan struct{}, 1), completed: time.Now()}}
 }
 
-func (a *Account) configure(ctx context.Context, c plivo.Credentials, budget *plivo.Budget, interval time.Duration) {
+func (a *Account) configure(ctx context.Context, c plivo.Credentials, budget *plivo.Budget, size int, interval time.Duration) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.mainID, a.budget = c.AuthID, budget
+	a.mainID, a.budget, a.size = c.AuthID, budget, size
 	a.blockedReason, a.blockedMessage = "", ""
 	if interval != a.interval {
 		a.interval = interval
@@ -225,9 +226,6 @@ func (a *Account) send(ctx context.Context, slot *plivo.Slot, accountID string, 
 		return err
 	}
 	a.answered(client, slot, op, err)
-	if plivo.IsKind(err, plivo.KindForbidden) {
-		return a.suspect(ctx, client, err)
-	}
 	return err
 }
 

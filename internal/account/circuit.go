@@ -8,12 +8,28 @@ import (
 	"github.com/subaccount-operator/subaccount-operator/internal/plivo"
 )
 
-// circuit is open while the credentials are refused: nothing is sent but one
-// probe, the first page of a sweep, each sweep interval.
+// circuit is open while Plivo refuses the credentials, that is, while Plivo
+// refuses lists. Nothing is sent then but the first page of a sweep, at least
+// every probeInterval.
 type circuit struct {
 	open    bool
 	message string
+	// refusedAt is when a call other than list was answered 401 or 403 and no
+	// list that was sent later has been answered; zero: never. The next list
+	// shows whether Plivo refuses the credentials or only that call.
+	refusedAt time.Time
+	// vouchedUntil: until then a 403 is about the call, because a list was
+	// answered after an earlier one.
+	vouchedUntil time.Time
 }
+
+const (
+	// probeInterval bounds how long working credentials stay unnoticed.
+	probeInterval = time.Minute
+	// vouchedFor is longer than the longest backoff, so that the retry of a
+	// refused call falls into it.
+	vouchedFor = 2 * time.Minute
+)
 
 // answered ends a call: a pause that its answer brings begins before the next
 // one is let go.
@@ -34,12 +50,14 @@ func (a *Account) learn(client *plivo.Client, op plivo.Operation, err error) {
 	}
 	switch {
 	case e == nil:
-		if op == plivo.OperationList {
+		if op == plivo.OperationList && a.circuit.open {
 			a.setCircuit(circuit{})
 		}
 	case e.Kind == plivo.KindNotFound, e.Kind == plivo.KindInvalid: // about this one call
-	case refuses(op, e):
+	case op == plivo.OperationList && refusesCredentials(e):
 		a.setCircuit(circuit{open: true, message: e.Message})
+	case op != plivo.OperationList && (e.Status == http.StatusUnauthorized || e.Status == http.StatusForbidden):
+		a.doubtCredentials(e)
 	case e.Status == 429, e.RetryAfter > 0:
 		a.budget.Pause(time.Now().Add(max(e.RetryAfter, plivo.Window)))
 		if !a.longPause(a.budget).IsZero() {
@@ -48,11 +66,47 @@ func (a *Account) learn(client *plivo.Client, op plivo.Operation, err error) {
 	}
 }
 
-// refuses says whether an answer refuses the credentials and not the call. A 401
-// does whatever its body: what the call did is one question, and whether others
-// should be sent another.
-func refuses(op plivo.Operation, e *plivo.Error) bool {
-	return e.Status == http.StatusUnauthorized || e.Kind == plivo.KindForbidden && op == plivo.OperationList
+// refusesCredentials says whether the answer to a list refuses the credentials:
+// a 401 or 403 of Plivo's own form. Any other body may be a proxy's.
+func refusesCredentials(e *plivo.Error) bool {
+	return e.Kind == plivo.KindUnauthorized || e.Kind == plivo.KindForbidden
+}
+
+// doubtCredentials follows a 401 or 403 to a call other than list: it requests
+// a list. Until a list was answered, a 403 counts as a refusal of the
+// credentials, so that the call is retried and not given up.
+func (a *Account) doubtCredentials(e *plivo.Error) {
+	now := time.Now()
+	if e.Kind == plivo.KindForbidden && !now.Before(a.circuit.vouchedUntil) {
+		e.Kind = plivo.KindUnauthorized
+	}
+	if a.circuit.open {
+		return
+	}
+	if a.circuit.refusedAt.IsZero() {
+		a.circuit.refusedAt = now
+	}
+	a.sweeper.poke()
+}
+
+// probe sends one list if a refused call waits for it.
+func (a *Account) probe(ctx context.Context) {
+	a.mu.Lock()
+	client, needed := a.client, !a.circuit.refusedAt.IsZero()
+	a.mu.Unlock()
+	if needed && client != nil {
+		_, _, _ = a.readPage(ctx, client, 0) // learn reads the answer
+	}
+}
+
+// listAnswered ends the doubt about the credentials if the list was sent after
+// it began.
+func (a *Account) listAnswered(sent time.Time) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if c := &a.circuit; !c.refusedAt.IsZero() && !sent.Before(c.refusedAt) {
+		c.refusedAt, c.vouchedUntil = time.Time{}, time.Now().Add(vouchedFor)
+	}
 }
 
 func (a *Account) setCircuit(c circuit) {
@@ -60,37 +114,4 @@ func (a *Account) setCircuit(c circuit) {
 		a.options.Notify(a.name)
 	}
 	a.circuit = c
-}
-
-// suspect follows a 403 to one call: if a probing list gets one too, it is the
-// credentials that are refused, and if that is answered it is the call.
-func (a *Account) suspect(ctx context.Context, client *plivo.Client, refused error) error {
-	slot, err := a.Reserve(ctx)
-	if err != nil {
-		return refusedAs(plivo.KindUndecided, refused)
-	}
-	if _, err = a.pass(client.AccountID()); err != nil {
-		slot.Cancel()
-		if a.Usable().Refused { // somebody else's probing list was faster
-			return refusedAs(plivo.KindUnauthorized, refused)
-		}
-		return refusedAs(plivo.KindUndecided, refused)
-	}
-	_, err = client.List(ctx, 1, 0)
-	a.answered(client, slot, plivo.OperationList, err)
-	switch e := plivo.AsError(err); {
-	case e == nil:
-		return refused
-	case refuses(plivo.OperationList, e):
-		return refusedAs(plivo.KindUnauthorized, refused)
-	default:
-		return refusedAs(plivo.KindUndecided, refused)
-	}
-}
-
-// refusedAs is a 403 to one call, as what it has turned out to be.
-func refusedAs(kind plivo.Kind, refused error) error {
-	e := *plivo.AsError(refused)
-	e.Kind = kind
-	return &e
 }

@@ -17,10 +17,11 @@ func TestRefusedCredentialsOpenTheCircuitForAllButOneProbe(t *testing.T) {
 		r.sim.SetToken(mainID, "rotated")
 		_, err := get(t, a, mainID, one)
 		wantKind(t, err, plivo.KindUnauthorized)
+		time.Sleep(time.Second)
 		if u := a.Usable(); !u.Refused || u.Message == "" || u.ID != mainID {
 			t.Errorf("%+v", u)
 		}
-		time.Sleep(interval) // to the first probe
+		time.Sleep(probeInterval)
 		if a.Status().Outcome != OutcomeRefused {
 			t.Errorf("%+v", a.Status())
 		}
@@ -31,38 +32,18 @@ func TestRefusedCredentialsOpenTheCircuitForAllButOneProbe(t *testing.T) {
 			wantKind(t, update(t, a, mainID, one, "n", true), plivo.KindNotSent)
 			wantKind(t, remove(t, a, mainID, one, false), plivo.KindNotSent)
 			a.RequestSweep(time.Now())
-			time.Sleep(interval / 10)
+			time.Sleep(probeInterval / 10)
 		}
 		r.wantCalls(plivosim.OpList, 5)
 		if n := len(r.sim.Calls()); n != 5 {
-			t.Errorf("%d requests in five intervals", n)
+			t.Errorf("%d requests in five probe intervals", n)
 		}
 
 		r.sim.SetToken(mainID, mainToken) // good again: the next probe finds out
-		time.Sleep(interval)
+		time.Sleep(probeInterval)
 		if _, err := get(t, a, mainID, one); err != nil || a.Usable().Refused {
 			t.Errorf("still closed to calls: %v", err)
 		}
-	})
-}
-
-func TestA401RefusesTheCredentialsWhateverItsBody(t *testing.T) {
-	bubble(t, func(t *testing.T, r *rig) {
-		one := r.add(1)[0]
-		a := r.swept()
-		r.sim.Inject(plivosim.Fault{Status: 401, Body: plivosim.BodyEmpty})
-		_, err := get(t, a, mainID, one)
-		wantKind(t, err, plivo.KindUnknown) // what it did is another question
-		if !a.Usable().Refused {
-			t.Error("the circuit is closed")
-		}
-		time.Sleep(interval)
-		if a.Status().Outcome != OutcomeRefused {
-			t.Errorf("%+v", a.Status())
-		}
-		r.sim.ResetCalls()
-		time.Sleep(5 * interval)
-		r.wantCalls(plivosim.OpList, 5)
 	})
 }
 
@@ -73,6 +54,7 @@ func TestNewCredentialsCloseTheCircuitAtOnce(t *testing.T) {
 		r.sim.SetToken(mainID, "rotated")
 		_, err := get(t, a, mainID, one)
 		wantKind(t, err, plivo.KindUnauthorized)
+		time.Sleep(time.Second)
 		r.configure() // the same credentials change nothing
 		if !a.Usable().Refused {
 			t.Error("the same credentials closed the circuit")
@@ -123,37 +105,6 @@ func TestALateAnswerToOldCredentialsTellsNothingOfTheNew(t *testing.T) {
 	})
 }
 
-func TestA403ToOneCallIsHeldAgainstAProbingList(t *testing.T) {
-	cases := []struct {
-		name    string
-		fault   plivosim.Fault
-		want    plivo.Kind
-		refused bool
-		lists   int
-	}{
-		{"the list is answered", plivosim.Fault{Ops: []plivosim.Op{plivosim.OpGet}, Status: 403}, plivo.KindForbidden, false, 1},
-		{"the list gets 403 too", plivosim.Fault{Status: 403}, plivo.KindUnauthorized, true, 1},
-		{"the list tells nothing", plivosim.Fault{Ops: []plivosim.Op{plivosim.OpGet}, Status: 403}, plivo.KindUndecided, false, 1},
-		{"403 with no JSON proves nothing", plivosim.Fault{Status: 403, Body: plivosim.BodyHTML}, plivo.KindUnknown, false, 0},
-	}
-	for _, c := range cases {
-		bubble(t, func(t *testing.T, r *rig) {
-			one := r.add(1)[0]
-			a := r.swept()
-			r.sim.Inject(c.fault)
-			if c.want == plivo.KindUndecided {
-				r.sim.Inject(plivosim.Fault{Ops: []plivosim.Op{plivosim.OpList}, Status: 500})
-			}
-			_, err := get(t, a, mainID, one)
-			wantKind(t, err, c.want)
-			if a.Usable().Refused != c.refused {
-				t.Errorf("%s: refused is %v", c.name, !c.refused)
-			}
-			r.wantCalls(plivosim.OpList, c.lists)
-		})
-	}
-}
-
 func TestALimitPausesTheWholeMainAccount(t *testing.T) {
 	cases := []struct {
 		name  string
@@ -170,24 +121,22 @@ func TestALimitPausesTheWholeMainAccount(t *testing.T) {
 		bubble(t, func(t *testing.T, r *rig) {
 			one := r.add(1)[0]
 			a := r.swept()
-			b := r.registry.Configure("b", credentials(mainID, mainToken), 100, interval)
-			time.Sleep(plivo.Window)
 			c.fault.Times = 1
 			r.sim.Inject(c.fault)
 			if _, err := get(t, a, mainID, one); err == nil {
 				t.Error("no error")
 			}
 			start := time.Now()
-			_, err := get(t, b, mainID, one)
+			_, err := get(t, a, mainID, one)
 			for plivo.IsKind(err, plivo.KindRateLimited) { // told at once in place of a long wait
 				time.Sleep(time.Second)
-				_, err = get(t, b, mainID, one)
+				_, err = get(t, a, mainID, one)
 			}
 			if err != nil {
 				t.Error(err)
 			}
 			if got := time.Since(start); got != c.want {
-				t.Errorf("%s: the other Account of the same main account waited %v, want %v", c.name, got, c.want)
+				t.Errorf("%s: the next call waited %v, want %v", c.name, got, c.want)
 			}
 		})
 	}
@@ -255,5 +204,90 @@ func TestCalls_UnknownAnswersToCreates_StayConcurrent(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
+	})
+}
+
+func TestSend_OneStray401Or403_CausesAListAndStopsNothing(t *testing.T) {
+	cases := map[string]plivosim.Fault{
+		"401":                   {Status: 401},
+		"401 of a proxy":        {Status: 401, Body: plivosim.BodyHTML},
+		"401 without any body":  {Status: 401, Body: plivosim.BodyEmpty},
+		"403":                   {Status: 403},
+		"403 of a proxy's page": {Status: 403, Body: plivosim.BodyHTML},
+	}
+	for name, fault := range cases {
+		bubble(t, func(t *testing.T, r *rig) {
+			one := r.add(45)[0]
+			a := r.swept()
+			fault.Times = 1
+			r.sim.Inject(fault)
+			if err := update(t, a, mainID, one, "new", true); err == nil {
+				t.Errorf("%s: no error", name)
+			}
+			time.Sleep(time.Second)
+			r.wantCalls(plivosim.OpList, 1)
+			if err := update(t, a, mainID, one, "new", true); err != nil || a.Usable().Refused {
+				t.Errorf("%s: the next update: %v; refused %v", name, err, a.Usable().Refused)
+			}
+		})
+	}
+}
+
+func TestSend_CredentialsRefused_OpensTheCircuitWithinASecond(t *testing.T) {
+	bubble(t, func(t *testing.T, r *rig) {
+		one := r.add(1)[0]
+		a := r.swept()
+		r.sim.SetToken(mainID, "rotated")
+		_, err := get(t, a, mainID, one)
+		wantKind(t, err, plivo.KindUnauthorized)
+		time.Sleep(time.Second)
+		if u := a.Usable(); !u.Refused || u.Message == "" || u.ID != mainID {
+			t.Errorf("%+v", u)
+		}
+		r.sim.SetToken(mainID, mainToken)
+		time.Sleep(time.Minute)
+		if a.Usable().Refused {
+			t.Error("credentials that work again are still refused after a minute")
+		}
+	})
+}
+
+func TestSweep_401OfAProxy_DoesNotOpenTheCircuit(t *testing.T) {
+	bubble(t, func(t *testing.T, r *rig) {
+		one := r.add(1)[0]
+		a := r.swept()
+		r.sim.Inject(plivosim.Fault{Ops: []plivosim.Op{plivosim.OpList}, Status: 401, Body: plivosim.BodyHTML})
+		a.RequestSweep(time.Now())
+		time.Sleep(time.Second)
+		if _, err := get(t, a, mainID, one); err != nil || a.Status().Outcome != OutcomeFailed {
+			t.Errorf("a get: %v; the sweep: %s", err, a.Status().Outcome)
+		}
+	})
+}
+
+func TestSend_Repeated403WhileListsWork_IsForbiddenAtTheSecondTry(t *testing.T) {
+	bubble(t, func(t *testing.T, r *rig) {
+		one := r.add(1)[0]
+		a := r.swept()
+		r.sim.Inject(plivosim.Fault{Ops: []plivosim.Op{plivosim.OpUpdate}, Status: 403})
+		wantKind(t, update(t, a, mainID, one, "n", true), plivo.KindUnauthorized)
+		time.Sleep(time.Second)
+		wantKind(t, update(t, a, mainID, one, "n", true), plivo.KindForbidden)
+		time.Sleep(time.Hour) // a list answered long ago vouches for nothing
+		wantKind(t, update(t, a, mainID, one, "n", true), plivo.KindUnauthorized)
+	})
+}
+
+func TestSend_403WhileListsFail_StaysUndecided(t *testing.T) {
+	bubble(t, func(t *testing.T, r *rig) {
+		one := r.add(1)[0]
+		a := r.swept()
+		r.sim.Inject(plivosim.Fault{Ops: []plivosim.Op{plivosim.OpUpdate}, Status: 403})
+		r.sim.Inject(plivosim.Fault{Ops: []plivosim.Op{plivosim.OpList}, Status: 500})
+		for range 3 {
+			wantKind(t, update(t, a, mainID, one, "n", true), plivo.KindUnauthorized)
+			time.Sleep(10 * time.Second)
+		}
+		r.wantCalls(plivosim.OpList, 3)
 	})
 }

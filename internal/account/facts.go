@@ -39,13 +39,16 @@ type Status struct {
 	Complete int
 	// Total is how many subaccounts the inventory has.
 	Total int
+	// Implausible: the last complete sweep lacks most recorded subaccounts,
+	// whether or not a person has confirmed that.
+	Implausible bool
 }
 
 // Status is how the account's sweeps fare.
 func (a *Account) Status() Status {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	s := Status{Outcome: a.sweeper.outcome, Message: a.sweeper.message, Complete: a.sweeper.finished}
+	s := Status{Outcome: a.sweeper.outcome, Message: a.sweeper.message, Complete: a.sweeper.finished, Implausible: a.guard.implausible}
 	for _, r := range a.inventory.rows {
 		if !r.gone {
 			s.Total++
@@ -107,22 +110,22 @@ func (a *Account) Marked() map[string]string {
 	return marked
 }
 
-// Implausible says whether the brake is on: no absence counts.
+// Implausible says whether the mass-deletion guard is on: no absence counts.
 func (a *Account) Implausible() bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	return a.brake.on
+	return a.guard.on()
 }
 
-// Confirm takes in the value with which a person last confirmed that what the
-// list lacks is really gone. A value that is new while the brake is on lets it
-// go; it returns whether this one did.
-func (a *Account) Confirm(value string) bool {
+// ConfirmDisappearance switches the mass-deletion guard off until the list
+// shows enough subaccounts again, and returns whether it was on.
+func (a *Account) ConfirmDisappearance() bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if !a.brake.confirm(value) {
+	if !a.guard.on() {
 		return false
 	}
-	clear(a.inventory.missing) // told while the list was doubted
+	a.guard.confirmed = true
+	clear(a.inventory.missing) // from while the list was doubted
 	return true
 }

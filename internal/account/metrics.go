@@ -94,11 +94,8 @@ func (r *Registry) Describe(ch chan<- *prometheus.Desc) {
 func (r *Registry) Collect(ch chan<- prometheus.Metric) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	for name, a := range r.accounts {
+	for _, a := range r.accounts {
 		a.collect(ch)
-		if shared := r.budgets[a.mainID]; shared != nil && shared.sizes[name] > 0 {
-			ch <- prometheus.MustNewConstMetric(budgetDesc, prometheus.GaugeValue, float64(shared.smallest()), name)
-		}
 	}
 }
 
@@ -123,6 +120,7 @@ func (a *Account) collect(ch chan<- prometheus.Metric) {
 	if a.interval == 0 {
 		return // it has never had credentials
 	}
+	gauge(budgetDesc, float64(a.size))
 	gauge(intervalDesc, a.interval.Seconds())
 	gauge(progressDesc, a.sweeper.progress)
 	gauge(durationDesc, a.sweeper.took.Seconds())

@@ -36,20 +36,15 @@ type Registry struct {
 
 	mu       sync.Mutex
 	accounts map[string]*Account
-	budgets  map[string]*sharedBudget // by main account
-}
-
-// sharedBudget is the budget of one main account; where several Accounts hold
-// its credentials, the smallest of their budgets counts.
-type sharedBudget struct {
-	budget *plivo.Budget
-	sizes  map[string]int
+	// budgets by main account. They stay when an Account goes: another one may
+	// take over within the window that Plivo counts.
+	budgets map[string]*plivo.Budget
 }
 
 // NewRegistry makes an empty registry. The sweeps of its accounts end with the
 // context.
 func NewRegistry(ctx context.Context, options Options) *Registry {
-	return &Registry{ctx: ctx, options: options, accounts: map[string]*Account{}, budgets: map[string]*sharedBudget{}}
+	return &Registry{ctx: ctx, options: options, accounts: map[string]*Account{}, budgets: map[string]*plivo.Budget{}}
 }
 
 // Get returns the account of that name; none before it was first configured
@@ -72,7 +67,13 @@ func (r *Registry) Configure(name string, credentials plivo.Credentials, request
 		a = newAccount(name, &r.options)
 		r.accounts[name] = a
 	}
-	a.configure(r.ctx, credentials, r.budget(name, credentials.AuthID, requestBudget), sweepInterval)
+	budget := r.budgets[credentials.AuthID]
+	if budget == nil {
+		budget = plivo.NewBudget(requestBudget, r.options.Share, r.options.Wake)
+		r.budgets[credentials.AuthID] = budget
+	}
+	budget.Resize(requestBudget)
+	a.configure(r.ctx, credentials, budget, requestBudget, sweepInterval)
 	return a
 }
 
@@ -96,43 +97,8 @@ func (r *Registry) Remove(name string) {
 }
 
 func (r *Registry) remove(name string) {
-	a := r.accounts[name]
-	if a == nil {
-		return
+	if a := r.accounts[name]; a != nil {
+		a.block("", "")
+		delete(r.accounts, name)
 	}
-	a.block("", "")
-	if shared := r.budgets[a.mainID]; shared != nil {
-		delete(shared.sizes, name)
-		shared.resize()
-	}
-	delete(r.accounts, name)
-}
-
-func (r *Registry) budget(name, mainID string, size int) *plivo.Budget {
-	shared := r.budgets[mainID]
-	if shared == nil {
-		shared = &sharedBudget{budget: plivo.NewBudget(size, r.options.Share, r.options.Wake), sizes: map[string]int{}}
-		r.budgets[mainID] = shared
-	}
-	if shared.sizes[name] != size {
-		shared.sizes[name] = size
-		shared.resize()
-	}
-	return shared.budget
-}
-
-func (s *sharedBudget) resize() {
-	if smallest := s.smallest(); smallest > 0 {
-		s.budget.Resize(smallest)
-	}
-}
-
-func (s *sharedBudget) smallest() int {
-	smallest := 0
-	for _, size := range s.sizes {
-		if smallest == 0 || size < smallest {
-			smallest = size
-		}
-	}
-	return smallest
 }

@@ -104,7 +104,7 @@ func (a *Account) due() time.Time {
 	case s.requestedAt.After(s.started):
 		return s.requestedAt
 	case a.circuit.open:
-		return s.started.Add(a.interval)
+		return s.started.Add(min(a.interval, probeInterval))
 	case s.failures > 0:
 		return s.ended.Add(min(time.Second<<min(s.failures-1, 6), time.Minute, a.interval))
 	case !s.wanted.IsZero() && s.wanted.Before(due):
@@ -135,6 +135,7 @@ func (a *Account) run(ctx context.Context) {
 			if ctx.Err() != nil {
 				a.sweeper.poke() // it was for the one that runs in this one's place
 			}
+			a.probe(ctx)
 			continue
 		case <-timer.C:
 		}
@@ -183,8 +184,8 @@ func (a *Account) sweep(ctx context.Context) {
 		s.wanted = time.Time{}
 	}
 	a.inventory.complete(started)
-	if a.brake.judge(a.inventory.lacks, recorded) {
-		clear(a.inventory.missing) // told while the list was doubted, or before it was
+	if a.guard.judge(a.inventory.lacks, recorded) {
+		clear(a.inventory.missing) // from while the list was doubted, or from before
 	}
 }
 
@@ -195,7 +196,7 @@ func outcome(whole bool, err error) (Outcome, string) {
 		return OutcomeComplete, ""
 	case e == nil:
 		return OutcomeChanging, "the list changed while it was read"
-	case refuses(plivo.OperationList, e):
+	case refusesCredentials(e):
 		return OutcomeRefused, e.Message
 	case e.Status == 429:
 		return OutcomeRateLimited, e.Message
@@ -236,7 +237,7 @@ const (
 func (a *Account) insist(ctx context.Context, client *plivo.Client, offset int) (page plivo.Page, asked time.Time, err error) {
 	for try := 1; ; try++ {
 		page, asked, err = a.readPage(ctx, client, offset)
-		if err == nil || offset == 0 || try == pageTries || ctx.Err() != nil || refuses(plivo.OperationList, plivo.AsError(err)) {
+		if err == nil || offset == 0 || try == pageTries || ctx.Err() != nil || refusesCredentials(plivo.AsError(err)) {
 			return page, asked, err
 		}
 		select {
@@ -256,5 +257,8 @@ func (a *Account) readPage(ctx context.Context, client *plivo.Client, offset int
 	asked := time.Now()
 	page, err := client.List(ctx, plivo.MaxPageSize, offset)
 	a.answered(client, slot, plivo.OperationList, err)
+	if err == nil {
+		a.listAnswered(asked)
+	}
 	return page, asked, err
 }

@@ -41,7 +41,7 @@ func TestASweepIsCompleteOnlyIfNothingCanHaveBeenMissed(t *testing.T) {
 		{name: "a limit", subs: 45, fault: list(plivosim.Fault{Status: 429}), want: OutcomeRateLimited, requests: 1},
 		{name: "refused with 401", subs: 1, fault: list(plivosim.Fault{Status: 401}), want: OutcomeRefused, requests: 1},
 		{name: "refused with 403", subs: 1, fault: list(plivosim.Fault{Status: 403}), want: OutcomeRefused, requests: 1},
-		{name: "401 of any body", subs: 1, fault: list(plivosim.Fault{Status: 401, Body: plivosim.BodyHTML}), want: OutcomeRefused, requests: 1},
+		{name: "401 that may be anybody's", subs: 1, fault: list(plivosim.Fault{Status: 401, Body: plivosim.BodyHTML}), want: OutcomeFailed, requests: 1},
 		{name: "403 that may be anybody's", subs: 1, fault: list(plivosim.Fault{Status: 403, Body: plivosim.BodyHTML}), want: OutcomeFailed, requests: 1},
 	}
 	for _, c := range cases {

@@ -2,6 +2,7 @@ package controller
 
 import (
 	"context"
+	"maps"
 	"slices"
 
 	corev1 "k8s.io/api/core/v1"
@@ -70,7 +71,8 @@ func (r *AccountReconciler) look(ctx context.Context, name string) {
 // needsAttention says whether a pass over an Account whose spec and credentials
 // have not changed would do or tell anything.
 func (r *AccountReconciler) needsAttention(a *v1alpha1.Account, acct *account.Account, users []v1alpha1.Subaccount) bool {
-	if a.DeletionTimestamp != nil || acct.Usable().Reason != "" || len(r.marked(a, acct)) > 0 {
+	// While the guard is on, a confirmation may wait for the sweep that has ended.
+	if a.DeletionTimestamp != nil || acct.Usable().Reason != "" || acct.Implausible() || len(r.marked(a, acct)) > 0 {
 		return true
 	}
 	reason, message := tells(a, acct)
@@ -153,7 +155,8 @@ func subaccountsOf(ctx context.Context, cached client.Reader, account string) ([
 }
 
 // finalize adds the finalizer, or removes it from a terminating Account that
-// no Subaccount needs any more; then it is done.
+// no Subaccount needs any more; then it is done. The cache decides to keep it,
+// a live list to remove it.
 func (r *AccountReconciler) finalize(ctx context.Context, a *v1alpha1.Account, users []v1alpha1.Subaccount) (done bool, err error) {
 	before := a.DeepCopy()
 	if a.DeletionTimestamp == nil {
@@ -165,13 +168,23 @@ func (r *AccountReconciler) finalize(ctx context.Context, a *v1alpha1.Account, u
 	if !controllerutil.ContainsFinalizer(a, v1alpha1.Finalizer) {
 		return true, nil
 	}
-	for i := range users {
-		if controllerutil.ContainsFinalizer(&users[i], v1alpha1.Finalizer) {
-			return false, nil
-		}
+	if needed(a.Name, users) {
+		return false, nil
+	}
+	// A Subaccount that the cache does not show yet may be about to create.
+	live, err := r.Subaccounts.live(ctx)
+	if err != nil || needed(a.Name, live) {
+		return false, err
 	}
 	controllerutil.RemoveFinalizer(a, v1alpha1.Finalizer)
 	return true, r.patch(ctx, before, a)
+}
+
+// needed says whether any of the Subaccounts needs the Account.
+func needed(account string, all []v1alpha1.Subaccount) bool {
+	return slices.ContainsFunc(all, func(s v1alpha1.Subaccount) bool {
+		return s.Spec.AccountRef.Name == account && controllerutil.ContainsFinalizer(&s, v1alpha1.Finalizer)
+	})
 }
 
 func (r *AccountReconciler) patch(ctx context.Context, before, after *v1alpha1.Account) error {
@@ -192,12 +205,17 @@ func (r *AccountReconciler) configure(ctx context.Context, a *v1alpha1.Account, 
 	if reason == "" {
 		reason, message = accountChanged(credentials.AuthID, users)
 	}
+	if reason == "" {
+		if reason, message, err = r.duplicate(ctx, a, credentials.AuthID); err != nil {
+			return "", "", err
+		}
+	}
 	if reason != "" {
 		r.Accounts.Block(a.Name, reason, message)
 		return reason, message, nil
 	}
 	acct := r.Accounts.Configure(a.Name, credentials, int(a.Spec.RequestBudget), a.Spec.SweepInterval.Duration)
-	if acct.Confirm(a.Annotations[v1alpha1.ConfirmDisappearanceAnnotation]) {
+	if confirmsDisappearance(a) && acct.ConfirmDisappearance() {
 		r.Events.Eventf(a, nil, corev1.EventTypeWarning, "DisappearanceConfirmed", "Sweep",
 			"A person has confirmed that the subaccounts that Plivo's list lacks are gone.")
 	}
@@ -220,7 +238,11 @@ func (r *AccountReconciler) SetupWithManager(mgr ctrl.Manager) error {
 		Watches(&v1alpha1.Subaccount{}, handler.EnqueueRequestsFromMapFunc(r.waitingFor), builder.WithPredicates(predicate.Funcs{
 			CreateFunc: func(event.CreateEvent) bool { return false }, UpdateFunc: leavesItsMainAccount,
 		})).
-		WatchesRawSource(source.Kind(r.Credentials, &corev1.Secret{}, handler.TypedEnqueueRequestsFromMapFunc(r.ofSecret))).
+		// An Account may take over a main account, or has to leave it to an older one.
+		Watches(&v1alpha1.Account{}, handler.EnqueueRequestsFromMapFunc(r.requestsForAllAccounts), builder.WithPredicates(predicate.Funcs{
+			UpdateFunc: changesMainAccount,
+		})).
+		WatchesRawSource(source.Kind(r.Credentials, &corev1.Secret{}, handler.TypedEnqueueRequestsFromMapFunc(r.requestsForSecret))).
 		WatchesRawSource(&r.queue).
 		WithOptions(controller.Options{
 			MaxConcurrentReconciles: 4,
@@ -245,23 +267,45 @@ func (r *AccountReconciler) waitingFor(ctx context.Context, obj client.Object) [
 	if err := r.Client.Get(ctx, key, a); err != nil {
 		return nil
 	}
-	acct, ok := r.Accounts.Get(key.Name)
-	if a.DeletionTimestamp != nil || ok && acct.Usable().Reason == v1alpha1.ReasonAccountChanged {
+	if a.DeletionTimestamp != nil {
 		return []reconcile.Request{{NamespacedName: key}}
+	}
+	if acct, ok := r.Accounts.Get(key.Name); ok && acct.Usable().Reason == v1alpha1.ReasonAccountChanged {
+		return r.requestsForAllAccounts(ctx, obj)
 	}
 	return nil
 }
 
-func (r *AccountReconciler) ofSecret(ctx context.Context, secret *corev1.Secret) []reconcile.Request {
+// changesMainAccount says whether an Account may have left or taken a main
+// account by an update.
+func changesMainAccount(e event.UpdateEvent) bool {
+	before, after := e.ObjectOld.(*v1alpha1.Account), e.ObjectNew.(*v1alpha1.Account)
+	return before.Spec.CredentialsSecretRef != after.Spec.CredentialsSecretRef || !maps.Equal(before.Labels, after.Labels)
+}
+
+// requestsForAllAccounts enqueues all Accounts: each may be another's duplicate.
+func (r *AccountReconciler) requestsForAllAccounts(ctx context.Context, _ client.Object) []reconcile.Request {
 	var all v1alpha1.AccountList
-	if err := r.Client.List(ctx, &all); err != nil {
+	if err := r.Client.List(ctx, &all, client.UnsafeDisableDeepCopy); err != nil {
 		return nil
 	}
 	var requests []reconcile.Request
 	for i := range all.Items {
-		if all.Items[i].Spec.CredentialsSecretRef.Name == secret.Name {
-			requests = append(requests, reconcile.Request{NamespacedName: types.NamespacedName{Name: all.Items[i].Name}})
-		}
+		requests = append(requests, reconcile.Request{NamespacedName: types.NamespacedName{Name: all.Items[i].Name}})
 	}
 	return requests
+}
+
+// requestsForSecret enqueues all Accounts if any of them refers to the Secret.
+func (r *AccountReconciler) requestsForSecret(ctx context.Context, secret *corev1.Secret) []reconcile.Request {
+	var all v1alpha1.AccountList
+	if err := r.Client.List(ctx, &all, client.UnsafeDisableDeepCopy); err != nil {
+		return nil
+	}
+	for i := range all.Items {
+		if all.Items[i].Spec.CredentialsSecretRef.Name == secret.Name {
+			return r.requestsForAllAccounts(ctx, secret)
+		}
+	}
+	return nil
 }

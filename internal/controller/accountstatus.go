@@ -20,12 +20,12 @@ import (
 func tells(a *v1alpha1.Account, acct *account.Account) (reason, message string) {
 	status := acct.Status()
 	if acct.Implausible() {
-		return v1alpha1.ReasonInventoryImplausible, "Plivo's list lacks more than half of the subaccounts recorded under this Account. Nothing is " +
-			"made anew. If they are really gone, give the annotation " + v1alpha1.ConfirmDisappearanceAnnotation + " a new value."
+		return v1alpha1.ReasonInventoryImplausible, "Plivo's list lacks more than half of the subaccounts recorded under this Account. The operator " +
+			"recreates nothing. If they are really gone, give the annotation " + v1alpha1.ConfirmDisappearanceAnnotation + " a new value."
 	}
 	if acct.Usable().Refused {
 		return v1alpha1.ReasonCredentialsRejected, "Plivo refuses the credentials: put working ones into the Secret " +
-			a.Spec.CredentialsSecretRef.Name + ". They are tried again every " + a.Spec.SweepInterval.Duration.String() + ", and at once when the Secret changes."
+			a.Spec.CredentialsSecretRef.Name + ". The operator tries them again at least once a minute, and at once when the Secret changes."
 	}
 	switch status.Outcome {
 	case account.OutcomeNone:
@@ -74,16 +74,43 @@ func (r *AccountReconciler) status(a *v1alpha1.Account, users []v1alpha1.Subacco
 	changed = subaccount.SetConditions(&status.Conditions, reason, message, a.Generation, metav1.NewTime(time.Now()))
 	if acct, ok := r.Accounts.Get(a.Name); ok {
 		if id := acct.Usable().ID; id != "" && id != status.AuthID {
-			status.AuthID, status.Subaccounts = id, nil
+			status.AuthID, status.Subaccounts, status.MassDisappearance = id, nil, nil
 		}
 		if value := acct.HandledReconcile(); value != "" {
 			status.LastHandledReconcileAt = value
 		}
-		if tally := acct.Status(); tally.Complete > 0 && status.AuthID != "" {
+		switch tally := acct.Status(); {
+		case reason == v1alpha1.ReasonDuplicateAccount: // the older one counts them
+			status.Subaccounts, status.MassDisappearance = nil, nil
+		case tally.Complete > 0 && status.AuthID != "":
 			status.Subaccounts = count(acct, users, tally.Total)
+			status.MassDisappearance = massDisappearance(a, tally.Implausible)
 		}
 	}
 	return status, changed
+}
+
+// massDisappearance records a disappearance with the confirmation that the
+// Account has at that time: a value that was given before confirms nothing.
+func massDisappearance(a *v1alpha1.Account, implausible bool) *v1alpha1.MassDisappearance {
+	switch {
+	case !implausible:
+		return nil
+	case a.Status.MassDisappearance != nil:
+		return a.Status.MassDisappearance
+	default:
+		return &v1alpha1.MassDisappearance{
+			Since: metav1.NewTime(time.Now()), HandledConfirmation: a.Annotations[v1alpha1.ConfirmDisappearanceAnnotation],
+		}
+	}
+}
+
+// confirmsDisappearance says whether a person has confirmed the disappearance
+// that the status reports. The status keeps it over restarts.
+func confirmsDisappearance(a *v1alpha1.Account) bool {
+	value := a.Annotations[v1alpha1.ConfirmDisappearanceAnnotation]
+	reported := a.Status.MassDisappearance
+	return value != "" && reported != nil && value != reported.HandledConfirmation
 }
 
 // count what the last sweep saw.

@@ -5,7 +5,9 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/subaccount-operator/subaccount-operator/api/v1alpha1"
 	"github.com/subaccount-operator/subaccount-operator/internal/plivo"
@@ -42,4 +44,47 @@ func accountChanged(authID string, users []v1alpha1.Subaccount) (reason, message
 		}
 	}
 	return "", ""
+}
+
+// duplicate refuses the credentials of a main account that an older Account
+// has. The cache alone decides, so that the order of reconciles does not matter.
+func (r *AccountReconciler) duplicate(ctx context.Context, a *v1alpha1.Account, authID string) (reason, message string, err error) {
+	var all v1alpha1.AccountList
+	if err := r.Client.List(ctx, &all, client.UnsafeDisableDeepCopy); err != nil {
+		return "", "", err
+	}
+	for i := range all.Items {
+		older := &all.Items[i]
+		if !isOlder(older, a) || !r.Selector.Matches(labels.Set(older.Labels)) {
+			continue
+		}
+		has, err := r.mainAccount(ctx, older)
+		if err != nil {
+			return "", "", err
+		}
+		users, err := subaccountsOf(ctx, r.Client, older.Name)
+		if err != nil {
+			return "", "", err
+		}
+		if changed, _ := accountChanged(authID, users); has == authID && changed == "" {
+			return v1alpha1.ReasonDuplicateAccount, "The older Account " + older.Name + " has credentials of the same main account " + authID +
+				": delete one of the two Accounts, or give one of them credentials of another main account.", nil
+		}
+	}
+	return "", "", nil
+}
+
+func isOlder(a, than *v1alpha1.Account) bool {
+	return a.CreationTimestamp.Before(&than.CreationTimestamp) ||
+		a.CreationTimestamp.Equal(&than.CreationTimestamp) && a.UID < than.UID
+}
+
+// mainAccount returns the ID of an Account's main account. An Account whose
+// Secret is missing for a while keeps the main account in its status.
+func (r *AccountReconciler) mainAccount(ctx context.Context, a *v1alpha1.Account) (string, error) {
+	c, unusable, _, err := r.credentials(ctx, a)
+	if err != nil || unusable == "" {
+		return c.AuthID, err
+	}
+	return a.Status.AuthID, nil
 }

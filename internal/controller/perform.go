@@ -255,9 +255,8 @@ var plivoFailures = map[plivo.Kind]subaccount.FailureKind{
 	plivo.KindNotSent:          subaccount.FailureNotSent,
 	plivo.KindInvalid:          subaccount.FailureRefused,
 	plivo.KindForbidden:        subaccount.FailureRefused,
-	plivo.KindUnauthorized:     subaccount.FailureCredentials,
+	plivo.KindUnauthorized:     subaccount.FailureBesideTheSpec,
 	plivo.KindRateLimited:      subaccount.FailureRateLimited,
 	plivo.KindNotFound:         subaccount.FailureBesideTheSpec,
 	plivo.KindMethodNotAllowed: subaccount.FailureBesideTheSpec,
-	plivo.KindUndecided:        subaccount.FailureBesideTheSpec,
 }

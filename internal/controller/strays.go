@@ -4,14 +4,18 @@ import (
 	"context"
 	"errors"
 	"maps"
+	"slices"
 	"sync"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/log"
 
 	"github.com/subaccount-operator/subaccount-operator/api/v1alpha1"
 	"github.com/subaccount-operator/subaccount-operator/internal/account"
+	"github.com/subaccount-operator/subaccount-operator/internal/plivo"
 	"github.com/subaccount-operator/subaccount-operator/internal/subaccount"
 )
 
@@ -21,11 +25,11 @@ type strays struct {
 	of map[string]*seenStrays
 }
 
-// seenStrays are those of one Account, whose passes never overlap.
+// seenStrays are those of one Account, whose reconciles never overlap.
 type seenStrays struct {
 	acct  *account.Account
-	sweep int                  // that was looked at last
-	since map[string]time.Time // by authID: first sight
+	sweep int                  // that was judged last
+	since map[string]time.Time // by authID: first sight, or the last failed deletion
 }
 
 func (s *strays) seen(name string, acct *account.Account) *seenStrays {
@@ -46,15 +50,14 @@ func (s *strays) forget(name string) {
 	delete(s.of, name)
 }
 
-// straysAtOnce bounds how many strays one pass deletes: what they are judged by
-// grows old meanwhile, and the Account's other work waits. The rest, and what
-// failed, is the next sweep's.
+// straysAtOnce bounds how many strays one reconcile tries to delete: the
+// Account's other work waits. The rest is left to the next sweep.
 const straysAtOnce = 20
 
-// removeStrays deletes what bears a marker of this cluster, is claimed by no
-// Subaccount in a live list, and was made for none that is still creating, once
-// two sweeps a settle time apart have shown it. Nothing else is ever deleted
-// without its resource.
+// removeStrays deletes what has a marker of this cluster, is claimed by no
+// Subaccount in a live list, and was created for none that is still creating,
+// once two sweeps a settle time apart have shown it. Nothing else is ever
+// deleted without its resource.
 func (r *AccountReconciler) removeStrays(ctx context.Context, a *v1alpha1.Account, acct *account.Account) {
 	seen, sweep := r.strays.seen(a.Name, acct), acct.Status().Complete
 	swept, ok := acct.Swept().Get()
@@ -75,25 +78,67 @@ func (r *AccountReconciler) removeStrays(ctx context.Context, a *v1alpha1.Accoun
 		return
 	}
 	marked = withoutOrphans(marked, noted)
-	since, left := map[string]time.Time{}, straysAtOnce
+	since := map[string]time.Time{}
+	var due []string
 	for _, authID := range subaccount.Strays(marked, live, len(r.Subaccounts.Namespaces) > 0) {
 		first, ok := seen.since[authID]
 		if !ok {
 			first = swept.Started
 		}
-		if swept.Started.Sub(first) < r.Subaccounts.Settle || left == 0 {
-			since[authID] = first
-			continue
+		since[authID] = first
+		if swept.Started.Sub(first) >= r.Subaccounts.Settle {
+			due = append(due, authID)
 		}
-		if left--; deleteStray(ctx, acct, authID) != nil {
-			since[authID], left = first, 0
-			continue
-		}
-		acct.Count(account.EventStrayRemoved)
-		r.Events.Eventf(a, nil, corev1.EventTypeWarning, "StrayRemoved", "Sweep",
-			"Deleted the subaccount %s: an unfinished creation of this cluster that no Subaccount claims.", authID)
 	}
 	seen.since = since
+	slices.SortStableFunc(due, func(x, y string) int { return since[x].Compare(since[y]) })
+	for _, authID := range due[:min(len(due), straysAtOnce)] {
+		if err := r.removeStray(ctx, a, acct, authID, marked[authID], live); err != nil {
+			// It begins again, behind the others.
+			since[authID] = swept.Started
+			log.FromContext(ctx).Error(err, "Failed to remove a stray", "authID", authID)
+			if plivo.AsError(err).Status == 0 {
+				return // no response: the others would fail alike
+			}
+		}
+	}
+}
+
+// removeStray deletes one subaccount that was a stray when the Subaccounts were
+// listed, unless somebody has claimed it since.
+func (r *AccountReconciler) removeStray(ctx context.Context, a *v1alpha1.Account, acct *account.Account, authID, marker string, listed []v1alpha1.Subaccount) error {
+	now, err := r.Subaccounts.live(ctx, client.MatchingFields{selectAuthID: authID})
+	if err != nil {
+		return err
+	}
+	_, uid, _ := subaccount.ParseMarker(marker)
+	if i := slices.IndexFunc(listed, func(s v1alpha1.Subaccount) bool { return s.UID == uid }); i >= 0 {
+		owner := v1alpha1.Subaccount{}
+		switch err := r.Subaccounts.Live.Get(ctx, client.ObjectKeyFromObject(&listed[i]), &owner); {
+		case err == nil:
+			now = append(now, owner)
+		case !apierrors.IsNotFound(err):
+			return err
+		}
+	}
+	noted, err := r.Subaccounts.liveAccount(ctx, a.Name) // after the Subaccounts, as before
+	if err != nil || noted == nil || slices.Contains(noted.Status.Orphaned, authID) {
+		return err
+	}
+	if len(subaccount.Strays(map[string]string{authID: marker}, now, len(r.Subaccounts.Namespaces) > 0)) == 0 {
+		return nil
+	}
+	slot, err := acct.Reserve(ctx)
+	if err != nil {
+		return err
+	}
+	if err := acct.Delete(ctx, slot, acct.Usable().ID, authID, false); err != nil {
+		return err
+	}
+	acct.Count(account.EventStrayRemoved)
+	r.Events.Eventf(a, nil, corev1.EventTypeWarning, "StrayRemoved", "Sweep",
+		"Deleted the subaccount %s: an unfinished creation of this cluster that no Subaccount claims.", authID)
+	return nil
 }
 
 // marked are the subaccounts that bear a marker of this cluster and were not
@@ -102,12 +147,4 @@ func (r *AccountReconciler) marked(a *v1alpha1.Account, acct *account.Account) m
 	marked := withoutOrphans(acct.Marked(), a)
 	maps.DeleteFunc(marked, func(_, marker string) bool { return !subaccount.OwnMarker(marker, r.Subaccounts.ClusterUID) })
 	return marked
-}
-
-func deleteStray(ctx context.Context, acct *account.Account, authID string) error {
-	slot, err := acct.Reserve(ctx)
-	if err != nil {
-		return err
-	}
-	return acct.Delete(ctx, slot, acct.Usable().ID, authID, false)
 }

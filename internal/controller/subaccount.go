@@ -169,7 +169,8 @@ func (r *SubaccountReconciler) live(ctx context.Context, options ...client.ListO
 			for i := range page.Items {
 				s := &page.Items[i]
 				all = append(all, v1alpha1.Subaccount{
-					ObjectMeta: metav1.ObjectMeta{UID: s.UID, CreationTimestamp: s.CreationTimestamp},
+					ObjectMeta: metav1.ObjectMeta{Namespace: s.Namespace, Name: s.Name, UID: s.UID, CreationTimestamp: s.CreationTimestamp, Finalizers: s.Finalizers},
+					Spec:       v1alpha1.SubaccountSpec{AccountRef: s.Spec.AccountRef},
 					Status:     v1alpha1.SubaccountStatus{AuthID: s.Status.AuthID, PendingCreation: s.Status.PendingCreation},
 				})
 			}

@@ -19,13 +19,11 @@ const (
 	KindNotSent
 	// KindInvalid: 400 with a JSON object as body.
 	KindInvalid
-	// KindUnauthorized: 401, likewise.
+	// KindUnauthorized: 401, likewise; internal/account also makes it of a 403
+	// that may refuse the credentials and not the call.
 	KindUnauthorized
 	// KindForbidden: 403, likewise.
 	KindForbidden
-	// KindUndecided: 403, likewise, of which nobody knows whether it refuses this
-	// call or the credentials.
-	KindUndecided
 	// KindNotFound: 404, likewise.
 	KindNotFound
 	// KindMethodNotAllowed: 405, likewise.
@@ -36,7 +34,7 @@ const (
 
 var kindNames = map[Kind]string{
 	KindUnknown: "unknown", KindNotSent: "not_sent", KindInvalid: "invalid", KindUnauthorized: "unauthorized",
-	KindForbidden: "forbidden", KindUndecided: "undecided", KindNotFound: "not_found", KindMethodNotAllowed: "method_not_allowed",
+	KindForbidden: "forbidden", KindNotFound: "not_found", KindMethodNotAllowed: "method_not_allowed",
 	KindRateLimited: "rate_limited",
 }
 

@@ -89,7 +89,6 @@ func TestFailuresAreTold(t *testing.T) {
 	f := func(s subaccount.Step, k subaccount.FailureKind) *observation { return ready(failed(s, k)) }
 	check(t, []row{
 		{"refused", f(subaccount.StepGet, subaccount.FailureRefused), tell(v1alpha1.ReasonRejected)},
-		{"credentials", f(subaccount.StepUpdate, subaccount.FailureCredentials), tell(v1alpha1.ReasonCredentialsRejected)},
 		{"rate limited", f(subaccount.StepUpdate, subaccount.FailureRateLimited), retry(v1alpha1.ReasonRateLimited)},
 		{"unknown", f(subaccount.StepUpdate, subaccount.FailureUnknown), retry(v1alpha1.ReasonUnavailable)},
 		{"no slot", ready(func(o *observation) {

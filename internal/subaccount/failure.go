@@ -33,8 +33,6 @@ func failedStep(o *Observation) *Decision {
 		return nil // rejection reports it, after the Secret is as wanted
 	case kind == FailureRefused:
 		return wait(v1alpha1.ReasonRejected, f.refusal())
-	case kind == FailureCredentials:
-		return wait(v1alpha1.ReasonCredentialsRejected, "Plivo refuses the main account's credentials: see the Account's conditions.")
 	case kind == FailureRateLimited:
 		return wait(v1alpha1.ReasonRateLimited, "Plivo's rate limit is reached. The whole main account pauses. The operator retries.").backoff()
 	case kind == FailureUnknown:

@@ -159,8 +159,6 @@ type FailureKind int
 const (
 	// FailureRefused: Plivo said no to this one call, definitely.
 	FailureRefused FailureKind = iota + 1
-	// FailureCredentials: Plivo refused the main account's credentials.
-	FailureCredentials
 	// FailureRateLimited: Plivo answered 429.
 	FailureRateLimited
 	// FailureBesideTheSpec: a definite no that says nothing of what the spec wants,

@@ -53,15 +53,16 @@ var _ = Describe("What stands in the way", func() {
 		Expect(k8s.Create(ctx, a)).To(Succeed())
 		Eventually(reason(a)).Should(Equal("False/CredentialsNotFound"))
 		Eventually(reason(s)).Should(Equal("False/AccountNotReady"))
-		later := &world{name: w.name + "-later", main: w.main}
-		later.credentials(w.main, "wrong-"+w.token)
+		later := &world{name: w.name + "-later"} // and no second Account of one main account
+		later.main, later.token = sim.AddAccount()
+		later.credentials(later.main, "wrong-"+later.token)
 		Eventually(reason(a)).Should(Equal("False/CredentialsRejected"))
 		Eventually(reason(s)).Should(Equal("False/CredentialsRejected"))
-		Expect(w.names()).To(BeEmpty())
-		later.credentials(w.main, w.token)
+		Expect(later.names()).To(BeEmpty())
+		later.credentials(later.main, later.token)
 		Eventually(reason(a)).Should(Equal("True/Ready"))
 		expectReady(s)
-		Expect(w.names()).To(Equal([]string{"Name of a"}))
+		Expect(later.names()).To(Equal([]string{"Name of a"}))
 
 		By("credentials of another main account")
 		otherMain, otherToken := sim.AddAccount()
@@ -70,7 +71,7 @@ var _ = Describe("What stands in the way", func() {
 		Consistently(func() bool {
 			return slices.ContainsFunc(sim.Calls(), func(c plivosim.Call) bool { return c.Account == otherMain && c.Op != plivosim.OpList })
 		}).Should(BeFalse(), "no call but a list, from a cache that lags")
-		later.credentials(w.main, w.token)
+		later.credentials(later.main, later.token)
 		Eventually(reason(a)).Should(Equal("True/Ready"))
 		expectReady(s)
 
@@ -80,7 +81,31 @@ var _ = Describe("What stands in the way", func() {
 		edit(s, func(s *v1alpha1.Subaccount) { s.Spec.DeletionPolicy = v1alpha1.DeletionPolicyOrphan })
 		Expect(k8s.Delete(ctx, s)).To(Succeed())
 		Eventually(reason(a)).Should(Equal("True/Ready"))
-		Expect(w.names()).To(Equal([]string{"Name of a"}))
+		Expect(later.names()).To(Equal([]string{"Name of a"}))
+	})
+
+	It("is a second Account of one main account, until the older one goes", func() {
+		w := newWorld()
+		kept := w.apply("kept")
+		expectReady(kept)
+		a := &v1alpha1.Account{ObjectMeta: metav1.ObjectMeta{Name: w.name + "-younger"}, Spec: v1alpha1.AccountSpec{
+			CredentialsSecretRef: v1alpha1.CredentialsSecretReference{Name: w.name}, NamespaceSelector: &metav1.LabelSelector{}}}
+		Expect(k8s.Create(ctx, a)).To(Succeed())
+		Eventually(reason(a)).Should(Equal("False/DuplicateAccount"))
+		s := w.apply("a", func(s *v1alpha1.Subaccount) { s.Spec.AccountRef.Name = a.Name })
+		Eventually(reason(s)).Should(Equal("False/AccountNotReady"))
+		w.sweep(1)
+		Expect(w.names()).To(Equal([]string{"Name of kept"}))
+		expectReady(kept)
+
+		edit(kept, func(s *v1alpha1.Subaccount) { s.Spec.DeletionPolicy = v1alpha1.DeletionPolicyOrphan })
+		Expect(k8s.Delete(ctx, kept)).To(Succeed())
+		older := &v1alpha1.Account{ObjectMeta: metav1.ObjectMeta{Name: w.name}}
+		Expect(k8s.Delete(ctx, older)).To(Succeed())
+		Eventually(gone(older)).Should(BeTrue())
+		Eventually(reason(a)).Should(Equal("True/Ready"))
+		expectReady(s)
+		Expect(w.names()).To(ConsistOf("Name of kept", "Name of a"))
 	})
 
 	It("is a namespace that the Account does not select", func() {

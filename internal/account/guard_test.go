@@ -23,9 +23,9 @@ func TestImplausibleIsMoreThanHalfAndAtLeastTen(t *testing.T) {
 	}
 }
 
-func TestBrake(t *testing.T) {
+func TestGuard(t *testing.T) {
 	type step struct {
-		do      string // "lack" and "show": a sweep; else a confirmation
+		do      string // "lack" and "show" are sweeps, "confirm" a confirmation
 		changed bool
 		on      bool
 	}
@@ -34,43 +34,32 @@ func TestBrake(t *testing.T) {
 		steps []step
 	}{
 		{"on by a sweep that lacks, off by one that shows", []step{{"lack", true, true}, {"lack", false, true}, {"show", true, false}}},
-		{"a new value lets it go, until the list shows enough again", []step{
-			{"", false, false}, {"lack", true, true}, {"v1", true, false}, {"lack", false, false}, {"show", false, false}, {"lack", true, true},
+		{"off by a confirmation, until the list shows enough again", []step{
+			{"lack", true, true}, {"confirm", true, false}, {"lack", false, false}, {"show", false, false}, {"lack", true, true},
 		}},
-		{"the value that stood before does not", []step{
-			{"old", false, false}, {"lack", true, true}, {"old", false, true}, {"new", true, false},
-		}},
-		{"nor does the first that a new process hears of", []step{{"lack", true, true}, {"old", false, true}, {"new", true, false}}},
-		{"a value given while it is off does not let the next one go", []step{
-			{"", false, false}, {"early", false, false}, {"lack", true, true}, {"early", false, true},
-		}},
-		{"each time needs a value of its own", []step{
-			{"", false, false}, {"lack", true, true}, {"v1", true, false}, {"show", false, false}, {"lack", true, true}, {"v1", false, true}, {"v2", true, false},
-		}},
+		{"a confirmation while it is off has no effect", []step{{"confirm", false, false}, {"lack", true, true}}},
 	}
 	recorded := make([]string, 10)
 	for _, c := range cases {
-		var b brake
+		a := newAccount("a", &Options{})
 		for i, s := range c.steps {
 			var changed bool
-			switch s.do {
-			case "lack", "show":
-				changed = b.judge(func(string) bool { return s.do == "lack" }, recorded)
-			default:
-				changed = b.confirm(s.do)
+			if s.do == "confirm" {
+				changed = a.ConfirmDisappearance()
+			} else {
+				changed = a.guard.judge(func(string) bool { return s.do == "lack" }, recorded)
 			}
-			if changed != s.changed || b.on != s.on {
-				t.Errorf("%s, step %d (%q): changed %v, on %v", c.name, i, s.do, changed, b.on)
+			if changed != s.changed || a.Implausible() != s.on {
+				t.Errorf("%s, step %d (%q): changed %v, on %v", c.name, i, s.do, changed, a.Implausible())
 			}
 		}
 	}
 }
 
-func TestAListThatLacksMostOfWhatIsRecordedPullsTheBrake(t *testing.T) {
+func TestAListThatLacksMostOfWhatIsRecordedSwitchesTheGuardOn(t *testing.T) {
 	bubble(t, func(t *testing.T, r *rig) {
 		r.recorded = r.add(20)
 		a := r.swept()
-		a.Confirm("")
 		sweep := func() {
 			a.RequestSweep(time.Now())
 			time.Sleep(time.Second)
@@ -96,8 +85,8 @@ func TestAListThatLacksMostOfWhatIsRecordedPullsTheBrake(t *testing.T) {
 		}
 		sweep()
 		_, _ = get(t, a, mainID, r.recorded[0])
-		if !a.Implausible() || a.Confirm("") || !a.Confirm("yes, gone") || a.Implausible() {
-			t.Error("a new value does not let it go, or an old one does")
+		if !a.Implausible() || !a.ConfirmDisappearance() || a.Implausible() {
+			t.Error("a confirmation does not switch it off")
 		}
 		if _, missing, _ := a.Remote(r.recorded[0]); !missing.First.IsZero() {
 			t.Error("a 404 told while the list was doubted counts")
