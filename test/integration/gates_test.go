@@ -88,6 +88,10 @@ var _ = Describe("What stands in the way", func() {
 		w := newWorld()
 		kept := w.apply("kept")
 		expectReady(kept)
+		older := &v1alpha1.Account{ObjectMeta: metav1.ObjectMeta{Name: w.name}}
+		Expect(k8s.Get(ctx, client.ObjectKeyFromObject(older), older)).To(Succeed())
+		// creationTimestamp has whole seconds; within one, the UID decides.
+		Eventually(time.Now).Should(BeTemporally(">", older.CreationTimestamp.Add(time.Second)))
 		a := &v1alpha1.Account{ObjectMeta: metav1.ObjectMeta{Name: w.name + "-younger"}, Spec: v1alpha1.AccountSpec{
 			CredentialsSecretRef: v1alpha1.CredentialsSecretReference{Name: w.name}, NamespaceSelector: &metav1.LabelSelector{}}}
 		Expect(k8s.Create(ctx, a)).To(Succeed())
@@ -100,7 +104,6 @@ var _ = Describe("What stands in the way", func() {
 
 		edit(kept, func(s *v1alpha1.Subaccount) { s.Spec.DeletionPolicy = v1alpha1.DeletionPolicyOrphan })
 		Expect(k8s.Delete(ctx, kept)).To(Succeed())
-		older := &v1alpha1.Account{ObjectMeta: metav1.ObjectMeta{Name: w.name}}
 		Expect(k8s.Delete(ctx, older)).To(Succeed())
 		Eventually(gone(older)).Should(BeTrue())
 		Eventually(reason(a)).Should(Equal("True/Ready"))

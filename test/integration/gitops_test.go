@@ -205,7 +205,10 @@ var _ = Describe("GitOps", func() {
 	})
 
 	It("provisions tenants from config/samples/gitops: a Namespace, a Subaccount, a Deployment with the Secret that it takes", func() {
-		w := newWorld() // whose main account the sample's Account uses
+		w := newWorld() // whose main account the sample's Account takes over
+		a := &v1alpha1.Account{ObjectMeta: metav1.ObjectMeta{Name: w.name}}
+		Expect(k8s.Delete(ctx, a)).To(Succeed())
+		Eventually(gone(a)).Should(BeTrue())
 		credentials := &corev1.Secret{
 			ObjectMeta: metav1.ObjectMeta{Namespace: operatorNamespace, Name: "plivo-main"},
 			StringData: map[string]string{"auth_id": w.main, "auth_token": w.token},
