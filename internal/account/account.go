@@ -181,8 +181,8 @@ func (a *Account) Leave(key plivo.Key) {
 	}
 }
 
-// Reserve waits for a slot for a further call of a reconcile, for as long as a
-// call may take and no longer.
+// Reserve waits for a slot for a further call of a reconcile. There is one within
+// a window, unless calls hang for their whole time limit.
 func (a *Account) Reserve(ctx context.Context) (*plivo.Slot, error) {
 	budget := a.requestBudget()
 	switch {
@@ -191,7 +191,7 @@ func (a *Account) Reserve(ctx context.Context) (*plivo.Slot, error) {
 	case !a.longPause(budget).IsZero():
 		return nil, errPaused
 	}
-	ctx, cancel := context.WithTimeout(ctx, a.options.Timeout)
+	ctx, cancel := context.WithTimeout(ctx, plivo.Window+a.options.Timeout)
 	defer cancel()
 	return budget.Acquire(ctx, plivo.ClassContinued)
 }
