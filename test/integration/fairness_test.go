@@ -37,7 +37,7 @@ var _ = Describe("A place in the budget", func() {
 		broken, well := newWorld(), newWorld()
 		sim.Inject(plivosim.Fault{Ops: hang, Account: broken.main, What: plivosim.Hang})
 		last := hang[len(hang)-1]
-		const many, workers = 100, 32
+		const many, workers = 100, 64
 		begun := time.Now()
 		for i := range many {
 			broken.apply(fmt.Sprintf("s%d", i))
