@@ -74,7 +74,7 @@ func (o *options) bind(fs *flag.FlagSet) {
 	fs.StringVar(&o.metricsAddress, "metrics-bind-address", "0", "Address of the metrics endpoint, such as :8443; 0: none.")
 	fs.BoolVar(&o.metricsSecure, "metrics-secure", true, "Serve metrics by https, to those whom the API server lets.")
 	fs.StringVar(&o.probeAddress, "health-probe-bind-address", ":8081", "Address of /healthz and /readyz.")
-	fs.IntVar(&o.maxConcurrent, "max-concurrent-reconciles", 32, "Maximum number of concurrent reconciles of Subaccounts. At most a quarter of them call Plivo for one main account.")
+	fs.IntVar(&o.maxConcurrent, "max-concurrent-reconciles", 64, "Maximum number of concurrent reconciles of Subaccounts. At most a quarter of them call Plivo for one main account.")
 	fs.BoolVar(&o.version, "version", false, "Print the version and exit.")
 	o.zap.BindFlags(fs)
 }

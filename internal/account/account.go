@@ -163,15 +163,15 @@ func (*NoSlotError) Error() string { return "no slot of the request budget is fr
 
 // Ask returns the slot for the first call of a reconcile, or a NoSlotError if
 // the key waits in the queue now; see plivo.Budget.Ask.
-func (a *Account) Ask(key plivo.Key) (*plivo.Slot, error) {
+func (a *Account) Ask(ctx context.Context, key plivo.Key) (*plivo.Slot, error) {
 	budget := a.requestBudget()
-	if budget == nil {
+	switch {
+	case budget == nil:
 		return nil, errNoCredentials
+	case !budget.Ask(key):
+		return nil, &NoSlotError{PausedUntil: a.longPause(budget)}
 	}
-	if slot := budget.Ask(key); slot != nil {
-		return slot, nil
-	}
-	return nil, &NoSlotError{PausedUntil: a.longPause(budget)}
+	return a.Reserve(ctx)
 }
 
 // Leave takes a key out of the queue, and ends its turn.
@@ -181,8 +181,8 @@ func (a *Account) Leave(key plivo.Key) {
 	}
 }
 
-// Reserve waits for a slot for a further call of a reconcile, for as long as a
-// call may take and no longer.
+// Reserve waits for a slot for a call of a reconcile that has a turn. There is one
+// within a window, unless calls hang for their whole time limit.
 func (a *Account) Reserve(ctx context.Context) (*plivo.Slot, error) {
 	budget := a.requestBudget()
 	switch {
@@ -191,7 +191,7 @@ func (a *Account) Reserve(ctx context.Context) (*plivo.Slot, error) {
 	case !a.longPause(budget).IsZero():
 		return nil, errPaused
 	}
-	ctx, cancel := context.WithTimeout(ctx, a.options.Timeout)
+	ctx, cancel := context.WithTimeout(ctx, plivo.Window+a.options.Timeout)
 	defer cancel()
 	return budget.Acquire(ctx, plivo.ClassContinued)
 }

@@ -91,7 +91,7 @@ func (q *slotQueue) wake(key plivo.Key) {
 
 // ask returns a slot for the first call of a resource's reconcile. With a
 // NoSlotError the resource waits for one.
-func (q *slotQueue) ask(acct *account.Account, key types.NamespacedName) (*plivo.Slot, error) {
+func (q *slotQueue) ask(ctx context.Context, acct *account.Account, key types.NamespacedName) (*plivo.Slot, error) {
 	q.mu.Lock()
 	before := q.waiting[key]
 	if q.waiting == nil {
@@ -102,7 +102,7 @@ func (q *slotQueue) ask(acct *account.Account, key types.NamespacedName) (*plivo
 	if before != nil && before != acct {
 		before.Leave(plivo.Key{Tenant: key.Namespace, Name: key.Name})
 	}
-	return acct.Ask(plivo.Key{Tenant: key.Namespace, Name: key.Name})
+	return acct.Ask(ctx, plivo.Key{Tenant: key.Namespace, Name: key.Name})
 }
 
 // leave ends a resource's wait or turn. Every reconcile ends with it that did

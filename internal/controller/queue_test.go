@@ -82,7 +82,7 @@ func TestSlotQueue_WaitingForSlot_KeepsBackoff(t *testing.T) {
 		defer started.ShutDown()
 		g.spend(1)
 		limiter.When(request)
-		if _, err := q.ask(g.account, request.NamespacedName); !isNoSlot(err) {
+		if _, err := q.ask(t.Context(), g.account, request.NamespacedName); !isNoSlot(err) {
 			t.Fatal(err)
 		}
 		started.Forget(request)

@@ -22,7 +22,7 @@ func (p *pass) reserve(ctx context.Context) (*plivo.Slot, error) {
 	case p.started:
 		return p.account.Reserve(ctx)
 	}
-	slot, err := p.r.queue.ask(p.account, client.ObjectKeyFromObject(p.o.Object))
+	slot, err := p.r.queue.ask(ctx, p.account, client.ObjectKeyFromObject(p.o.Object))
 	p.started, p.queued = err == nil, isNoSlot(err)
 	return slot, err
 }

@@ -14,10 +14,10 @@ const Window = 5 * time.Second
 type Class int
 
 const (
-	// ClassInteractive is the first call of a reconcile. It waits in the queue.
+	// ClassInteractive is a reconcile that waits in the queue for its turn.
 	ClassInteractive Class = iota
-	// ClassContinued is a further call of a reconcile. It goes first, because it
-	// holds a worker while it waits.
+	// ClassContinued is a call of a reconcile that has a turn. It goes first,
+	// because it holds a worker while it waits.
 	ClassContinued
 	// ClassBackground is a page of a sweep. It gets the slots that nobody else
 	// needs, and one of every sweepShare.
@@ -33,8 +33,8 @@ const sweepShare = 4
 // request and becomes free 5 s after the response. It starts paced, because a
 // process before this one may just have spent the window.
 //
-// Reconciles wait in a queue (queue.go); their further calls and sweeps wait in
-// Acquire. Why: docs/decisions/005-places-in-the-budget.md.
+// Reconciles wait for their turn in a queue (queue.go); their calls and sweeps
+// wait in Acquire. Why: docs/decisions/005-places-in-the-budget.md.
 type Budget struct {
 	mu       sync.Mutex
 	size     int
@@ -122,19 +122,14 @@ func (b *Budget) tryAcquire(class Class, since time.Time) (*Slot, <-chan struct{
 		before = b.count[woken] + b.inAcquire[ClassContinued]
 	}
 	if b.free() > before {
-		return b.take(class, since), nil
+		b.inFlight++
+		if b.others++; class == ClassBackground {
+			b.others = 0
+		}
+		waited.WithLabelValues(class.String()).Observe(time.Since(since).Seconds())
+		return &Slot{b}, nil
 	}
 	return nil, b.changed
-}
-
-// take takes a free slot.
-func (b *Budget) take(class Class, since time.Time) *Slot {
-	b.inFlight++
-	if b.others++; class == ClassBackground {
-		b.others = 0
-	}
-	waited.WithLabelValues(class.String()).Observe(time.Since(since).Seconds())
-	return &Slot{b}
 }
 
 // Done says that the response has come, or that none will: the slot becomes

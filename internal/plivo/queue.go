@@ -6,11 +6,9 @@ import (
 )
 
 // queue is where reconciles wait for a slot for their first call. It holds keys
-// only, and reserves nothing for them: a woken key has to ask again.
+// only, and reserves no slots for them: a woken key has to ask again.
 //
 //	Ask: no slot ──> queued ──> woken ──Ask──> started ──> Leave
-//	                   ^          │
-//	                   └──Ask─────┘ (another call took the slot: back to the front)
 //
 // A key is queued if and only if its last reconcile ended for want of a slot:
 // every other reconcile ends with Leave. So deleted resources do not stay, and a
@@ -38,42 +36,38 @@ type state int
 const (
 	queued  state = iota
 	woken         // has a turn, and is about to ask
-	started       // has a turn, and has had its first slot
+	started       // has a turn, and has asked
 )
 
 func newQueue(share int, wake func(Key)) queue {
 	return queue{share: share, wake: wake, places: map[Key]*place{}, tenants: map[string][]Key{}}
 }
 
-// Ask returns the slot for the first call of a reconcile. If it returns nil the
-// key is in the queue, and the reconcile has to end: a later one, for which the
-// key is woken or which a change causes, asks again and finds the key's place as
-// it was. After a reconcile that did anything else than ask in vain the caller
-// MUST call Leave.
-func (b *Budget) Ask(key Key) (slot *Slot) {
+// Ask says whether a reconcile may begin with its calls. If not, the key is in
+// the queue and the reconcile has to end: a later one, for which the key is
+// woken or which a change causes, asks again and finds the key's place as it
+// was. After a reconcile that did anything else than ask in vain the caller MUST
+// call Leave.
+func (b *Budget) Ask(key Key) (turn bool) {
 	b.change(func() {
 		b.wakeAll() // those who came before
 		p := b.places[key]
 		switch {
-		case p == nil && b.hasRoom():
+		case p == nil && !b.hasRoom():
+			b.enqueue(key)
+			return
+		case p == nil:
 			p = &place{state: started, since: time.Now()}
 			b.places[key] = p
 			b.count[started]++
-		case p == nil:
-			b.enqueue(key, &place{since: time.Now()})
-			return
 		case p.state == queued:
-			return
-		case b.free() <= 0:
-			b.count[p.state]--
-			b.enqueue(key, p)
-			b.toFront(key)
 			return
 		}
 		b.setState(p, started)
-		slot = b.take(ClassInteractive, p.since)
+		waited.WithLabelValues(ClassInteractive.String()).Observe(time.Since(p.since).Seconds())
+		turn = true
 	})
-	return slot
+	return turn
 }
 
 // Leave ends a key's turn, or its wait.
@@ -118,10 +112,9 @@ func (b *Budget) setState(p *place, to state) {
 	p.state = to
 }
 
-// enqueue puts a key, which is counted nowhere, behind its tenant's others.
-func (b *Budget) enqueue(key Key, p *place) {
+func (b *Budget) enqueue(key Key) {
 	waiting.WithLabelValues(ClassInteractive.String()).Inc()
-	p.state, b.places[key] = queued, p
+	b.places[key] = &place{state: queued, since: time.Now()}
 	b.count[queued]++
 	b.tenants[key.Tenant] = append(b.tenants[key.Tenant], key)
 	if !slices.Contains(b.turns, key.Tenant) {
@@ -136,12 +129,6 @@ func (b *Budget) dequeue(key Key) {
 		delete(b.tenants, key.Tenant)
 		b.turns = without(b.turns, key.Tenant)
 	}
-}
-
-// toFront makes a queued key the next one.
-func (b *Budget) toFront(key Key) {
-	b.tenants[key.Tenant] = slices.Insert(without(b.tenants[key.Tenant], key), 0, key)
-	b.turns = slices.Insert(without(b.turns, key.Tenant), 0, key.Tenant)
 }
 
 func without[T comparable](all []T, one T) []T {
