@@ -131,15 +131,15 @@ var mutants = []mutant{
 	{
 		name:  "never removes strays",
 		file:  "internal/controller/strays.go",
-		old:   "swept.Started.Sub(first) < r.Subaccounts.Settle",
-		new:   "swept.Started.Sub(first) >= 0",
+		old:   "swept.Started.Sub(first) >= r.Subaccounts.Settle",
+		new:   "swept.Started.Sub(first) < 0",
 		tests: walk,
 	},
 	{
 		name:  "removes strays after one sweep",
 		file:  "internal/controller/strays.go",
-		old:   "swept.Started.Sub(first) < r.Subaccounts.Settle",
-		new:   "swept.Started.Sub(first) < 0",
+		old:   "swept.Started.Sub(first) >= r.Subaccounts.Settle",
+		new:   "swept.Started.Sub(first) >= 0",
 		tests: stray,
 	},
 }
