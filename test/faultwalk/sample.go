@@ -17,7 +17,7 @@ const (
 	envSeed  = "FAULT_SEED"  // a number; defaults to today's date in UTC, such as 20261125
 
 	allPairs     = "all"
-	defaultPairs = 3000 // about 45 s on two cores
+	defaultPairs = 1000 // about 20 s on two free cores
 )
 
 // sample is the part of all pairs of faults that one test run walks.
