@@ -13,7 +13,9 @@ import (
 	"strings"
 	"time"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/wait"
+	"k8s.io/client-go/kubernetes"
 )
 
 func (p *Plane) startControllerManager(more []string) error {
@@ -63,7 +65,24 @@ func (p *Plane) startControllerManager(more []string) error {
 	if err := waitUntilHealthy(ctx, "https://127.0.0.1:"+port+"/healthz"); err != nil {
 		return errors.Join(fmt.Errorf("waiting for kube-controller-manager: %w", err), context.Cause(ctx), p.lastOutput())
 	}
+	if err := p.waitUntilControllersRun(ctx); err != nil {
+		return errors.Join(fmt.Errorf("waiting for the controllers of kube-controller-manager: %w", err), context.Cause(ctx), p.lastOutput())
+	}
 	return nil
+}
+
+// waitUntilControllersRun waits for the ServiceAccount that a controller creates
+// in each namespace. Until its controllers run, kube-controller-manager exits if
+// the API server is away for 10 s, as it may be on a slow machine after Kill.
+func (p *Plane) waitUntilControllersRun(ctx context.Context) error {
+	client, err := kubernetes.NewForConfig(p.Config)
+	if err != nil {
+		return err
+	}
+	return wait.PollUntilContextTimeout(ctx, 50*time.Millisecond, startTimeout, true, func(ctx context.Context) (bool, error) {
+		_, err := client.CoreV1().ServiceAccounts(metav1.NamespaceDefault).Get(ctx, "default", metav1.GetOptions{})
+		return err == nil, nil
+	})
 }
 
 func waitUntilHealthy(ctx context.Context, url string) error {

@@ -15,11 +15,13 @@ import (
 	"testing"
 	"time"
 
+	"github.com/go-logr/logr"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/client-go/kubernetes"
+	ctrl "sigs.k8s.io/controller-runtime"
 
 	"github.com/subaccount-operator/subaccount-operator/test/devplane"
 )
@@ -28,6 +30,7 @@ import (
 const childVariable = "DEVPLANE_TEST_CHILD_DIR"
 
 func TestMain(m *testing.M) {
+	ctrl.SetLogger(logr.Discard()) // envtest's
 	if dir := os.Getenv(childVariable); dir != "" {
 		plane, err := devplane.Start(devplane.Options{CRDs: []string{}, ControllerManager: true, Dir: dir})
 		if err == nil { // revived servers are tied to it like those that were started
