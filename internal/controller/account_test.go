@@ -6,9 +6,10 @@ import (
 	"testing"
 	"time"
 
+	"sigs.k8s.io/controller-runtime/pkg/client/fake"
+
 	"github.com/subaccount-operator/subaccount-operator/api/v1alpha1"
 	"github.com/subaccount-operator/subaccount-operator/internal/plivo/plivosim"
-	"sigs.k8s.io/controller-runtime/pkg/client/fake"
 )
 
 func TestReconcile_StatusCannotBeWritten_StillDoesTheWorkOfTheSweep(t *testing.T) {

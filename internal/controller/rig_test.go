@@ -250,12 +250,3 @@ func (r *accountRig) implausible(name string) bool {
 	acct, ok := r.accounts.Accounts.Get(name)
 	return ok && acct.Implausible()
 }
-
-func (r *accountRig) calls(op plivosim.Op) (n int) {
-	for _, c := range r.sim.Calls() {
-		if c.Op == op {
-			n++
-		}
-	}
-	return n
-}

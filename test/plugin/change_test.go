@@ -88,7 +88,8 @@ func TestReconcile_Account_AnnotatesIt(t *testing.T) {
 
 	// No manager runs here.
 	got := w.plivo("reconcile", accountKind+w.name, "--wait", "--timeout=1s")
-	g.Expect(got).To(fails(1, "error: timed out waiting for the condition on accounts/"+w.name))
+	g.Expect(got.Code).To(Equal(1))
+	g.Expect(got.Err).To(Equal("error: timed out waiting for the condition on accounts/" + w.name + "\n"))
 	g.Expect(w.plivo("reconcile", "account/nope")).To(fails(1, `Error from server (NotFound): accounts.plivo.subaccount-operator.dev "nope" not found`))
 }
 
