@@ -34,14 +34,15 @@ if [ "${1:-}" = unit ]; then
 fi
 
 if [ -n "$WHAT" ]; then
+	failed=0
 	for package in $(go list $WHAT); do
 		if testImports "$package" | grep -q '^github.com/onsi/ginkgo/v2$'; then
-			ginkgo "./${package#*/*/*/}"
+			ginkgo "./${package#*/*/*/}" || failed=1
 		else
-			gotest "$package"
+			gotest "$package" || failed=1
 		fi
 	done
-	exit
+	exit $failed
 fi
 
 table=$(mktemp)

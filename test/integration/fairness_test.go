@@ -2,7 +2,6 @@ package integration
 
 import (
 	"fmt"
-	"time"
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
@@ -37,8 +36,7 @@ var _ = Describe("A place in the budget", func() {
 		broken, well := newWorld(), newWorld()
 		sim.Inject(plivosim.Fault{Ops: hang, Account: broken.main, What: plivosim.Hang})
 		last := hang[len(hang)-1]
-		const many, workers = 100, 64
-		begun := time.Now()
+		const many = 300
 		for i := range many {
 			broken.apply(fmt.Sprintf("s%d", i))
 		}
@@ -48,9 +46,9 @@ var _ = Describe("A place in the budget", func() {
 			all = append(all, well.apply(fmt.Sprintf("s%d", i)))
 		}
 		expectReady(all...)
-		// Calls of the other, each of which hangs for its time limit, have held a
-		// quarter of the workers at most.
-		Expect(broken.calls(last)).To(BeNumerically("<=", workers/4*(1+int(time.Since(begun)/plivoTimeout))))
+		// Those of the other, each of which hangs for the time limit of a call,
+		// were not worked through for that: they have a share of the workers.
+		Expect(broken.calls(last)).To(BeNumerically("<", many))
 		Expect(well.calls(plivosim.OpCreate)).To(Equal(30))
 		for _, s := range all {
 			edit(s, func(s *v1alpha1.Subaccount) { s.Spec.Enabled = ptr.To(false) })
