@@ -5,8 +5,9 @@
 {{- /* Short enough for the longest of what is appended to it, -controller-manager, within the 63 characters of a label. */}}
 {{- define "subaccount-operator.fullname" -}}
 {{- $name := include "subaccount-operator.name" . -}}
-{{- $full := ternary .Release.Name (printf "%s-%s" .Release.Name $name) (contains $name .Release.Name) -}}
-{{- .Values.fullnameOverride | default $full | trunc 44 | trimSuffix "-" -}}
+{{- $full := .Values.fullnameOverride | default (ternary .Release.Name (printf "%s-%s" .Release.Name $name) (contains $name .Release.Name)) -}}
+{{- /* Older API servers refuse a Service whose name begins with a digit. */ -}}
+{{- ternary (printf "op-%s" $full) $full (regexMatch "^[0-9]" $full) | trunc 44 | trimSuffix "-" -}}
 {{- end }}
 
 {{- /* A name that no release in another namespace has: (list $ "role"). No namespace's name has a dot. */}}
