@@ -169,8 +169,9 @@ var _ = Describe("A Subaccount", func() {
 		a := &v1alpha1.Account{ObjectMeta: metav1.ObjectMeta{Name: w.name}}
 		edit(a, granting(w.name, "*"))
 		console := sim.Add(w.main, "Made by hand", true)
-		manifest := fmt.Sprintf(`{apiVersion: plivo.subaccount-operator.dev/v1alpha1, kind: Subaccount, metadata: {namespace: %s, name: applied},
-			spec: {name: Name of applied, accountRef: {name: %s}, secret: {labels: {team: a}}}}`, w.name, w.name)
+		// JSON, because kubectl 1.32 takes any text for it that begins with a brace.
+		manifest := fmt.Sprintf(`{"apiVersion": "plivo.subaccount-operator.dev/v1alpha1", "kind": "Subaccount", "metadata": {"namespace": %q, "name": "applied"},
+			"spec": {"name": "Name of applied", "accountRef": {"name": %q}, "secret": {"labels": {"team": "a"}}}}`, w.name, w.name)
 		Expect(kubectl(manifest, "apply", "-f", "-")).To(ContainSubstring("created"))
 		applied := &v1alpha1.Subaccount{ObjectMeta: metav1.ObjectMeta{Namespace: w.name, Name: "applied"}}
 		expectReady(applied, w.apply("ready"), w.apply("adopted", adopting(console.AuthID)))
