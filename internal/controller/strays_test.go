@@ -16,7 +16,7 @@ import (
 	"github.com/subaccount-operator/subaccount-operator/internal/subaccount"
 )
 
-// stray adds a subaccount that bears the marker of a Subaccount that does not
+// stray adds a subaccount whose name is the marker of a Subaccount that does not
 // exist.
 func (r *accountRig) stray(i int) string {
 	return r.sim.Add(testMain, subaccount.Marker(testCluster, types.UID(fmt.Sprintf("ffffffff-0000-0000-0000-%012d", i))), false).AuthID

@@ -85,7 +85,7 @@ func orphan(o *Observation) *Decision {
 
 // leave removes the finalizer and leaves the subaccount at Plivo. One that is
 // still named by its marker would be removed as a stray once no resource claims
-// it, so the Account is told of it first.
+// it, so the note in the Account comes first.
 func (o *Observation) leave() *Decision {
 	if authID := o.Object.Status.AuthID; authID != "" && o.mayBearMarker() && !o.Did(StepNoteOrphan) {
 		return &Decision{Step: StepNoteOrphan, AuthID: authID}
