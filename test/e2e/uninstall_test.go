@@ -10,6 +10,8 @@ import (
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/subaccount-operator/subaccount-operator/api/v1alpha1"
@@ -20,11 +22,14 @@ import (
 var _ = Describe("Uninstall", func() {
 	It("releases all Subaccounts, those that are being made too, and deletes nothing at Plivo", func() {
 		w := newWorld("tenant")
-		// The settle time outlasts the spec: what is being made stays so.
 		w.startManager("--plivo-settle-margin", "5m")
 		all := wanted{}
 		w.apply(all, "tenant", "old", 24)
 		w.expectExact(all, time.Minute)
+		// The settle time and the sweep interval outlast the spec: what is being
+		// made stays so.
+		a := &v1alpha1.Account{ObjectMeta: metav1.ObjectMeta{Name: "default"}}
+		Expect(w.k8s.Patch(ctx, a, client.RawPatch(types.MergePatchType, []byte(`{"spec":{"sweepInterval":"1h"}}`)))).To(Succeed())
 		for _, when := range []plivosim.When{plivosim.Before, plivosim.After} {
 			w.plivo.strikeCreates(3, plivosim.Fault{When: when, What: plivosim.Hang})
 		}
