@@ -136,7 +136,7 @@ func (r *AccountReconciler) Reconcile(ctx context.Context, req ctrl.Request) (ct
 		return ctrl.Result{}, err
 	}
 	// A new process keeps the status of the former one until Plivo's first response.
-	if reason == v1alpha1.ReasonConnecting && told(a) {
+	if reason == v1alpha1.ReasonConnecting && hasReported(a) {
 		return ctrl.Result{}, nil
 	}
 	err = r.report(ctx, a, users, reason, message)

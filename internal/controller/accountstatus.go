@@ -41,8 +41,8 @@ func tells(a *v1alpha1.Account, acct *account.Account) (reason, message string) 
 	}
 }
 
-// told says whether the status tells of the spec as it is.
-func told(a *v1alpha1.Account) bool {
+// hasReported says whether the status is about the current generation of the spec.
+func hasReported(a *v1alpha1.Account) bool {
 	c := meta.FindStatusCondition(a.Status.Conditions, v1alpha1.ConditionReady)
 	return c != nil && c.ObservedGeneration == a.Generation
 }

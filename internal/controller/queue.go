@@ -100,9 +100,9 @@ func (q *slotQueue) ask(ctx context.Context, acct *account.Account, key types.Na
 	q.waiting[key] = acct
 	q.mu.Unlock()
 	if before != nil && before != acct {
-		before.Leave(plivo.Key{Tenant: key.Namespace, Name: key.Name})
+		before.Leave(slotKey(key))
 	}
-	return acct.Ask(ctx, plivo.Key{Tenant: key.Namespace, Name: key.Name})
+	return acct.Ask(ctx, slotKey(key))
 }
 
 // leave ends a resource's wait or turn. Every reconcile ends with it that did
@@ -113,7 +113,7 @@ func (q *slotQueue) leave(key types.NamespacedName) {
 	delete(q.waiting, key)
 	q.mu.Unlock()
 	if acct != nil {
-		acct.Leave(plivo.Key{Tenant: key.Namespace, Name: key.Name})
+		acct.Leave(slotKey(key))
 	}
 }
 
@@ -121,6 +121,11 @@ func (q *slotQueue) isWaiting(key types.NamespacedName) bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	return q.waiting[key] != nil
+}
+
+// slotKey names a resource in the request budget: namespaces are its tenants.
+func slotKey(key types.NamespacedName) plivo.Key {
+	return plivo.Key{Tenant: key.Namespace, Name: key.Name}
 }
 
 func isNoSlot(err error) bool {

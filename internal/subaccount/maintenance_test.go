@@ -37,8 +37,8 @@ func TestGoneAtPlivo(t *testing.T) {
 		{"missing once, recreatePolicy Never", ready(never, missing()), look},
 		{"recreatePolicy Never, reported before", ready(never, missing(), told(v1alpha1.ReasonRemoteNotFound)), tell(v1alpha1.ReasonRemoteNotFound)},
 		{"recreatePolicy Automatic again", gone(told(v1alpha1.ReasonRemoteNotFound), func(o *observation) { o.Object.Generation++ }), do(subaccount.StepDeclareIntent)},
-		{"adopted, told before", ready(adopting, missing(), told(v1alpha1.ReasonRemoteNotFound)), tell(v1alpha1.ReasonRemoteNotFound)},
-		{"adopted, told before, asked", ready(adopting, missing(), told(v1alpha1.ReasonRemoteNotFound), asked), look},
+		{"adopted, reported before", ready(adopting, missing(), told(v1alpha1.ReasonRemoteNotFound)), tell(v1alpha1.ReasonRemoteNotFound)},
+		{"adopted, reported before, requested", ready(adopting, missing(), told(v1alpha1.ReasonRemoteNotFound), asked), look},
 		{"suspended", gone(suspend), tell(v1alpha1.ReasonSuspended)},
 	})
 }

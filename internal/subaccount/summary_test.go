@@ -152,7 +152,7 @@ func TestEvents(t *testing.T) {
 		{"delete refused", ready(terminating, failed(subaccount.StepDelete, subaccount.FailureRefused)), []string{v1alpha1.ReasonDeleting}},
 		{"delete answered with a 404", ready(terminating, done(subaccount.StepDelete), notFound), nil},
 		{"looks are no events", ready(done(subaccount.StepGet, subaccount.StepReadSecret, subaccount.StepJudgeClaim)), nil},
-		{"made anew", ready(func(o *observation) { o.GivenUp = sa2 }), []string{"Recreating"}},
+		{"recreated", ready(func(o *observation) { o.GivenUp = sa2 }), []string{"Recreating"}},
 		{"name in another form", ready(settled), []string{"NameChangedByPlivo"}},
 		{"name in another form, told before", ready(settled, func(o *observation) { o.Object.Status.Name = new("team") }), nil},
 	} {

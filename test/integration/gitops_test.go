@@ -135,7 +135,7 @@ var _ = Describe("GitOps", func() {
 		Expect(s.Spec.CascadePolicy).To(Equal(v1alpha1.CascadePolicyDelete))
 
 		By("the same once more, which changes nothing")
-		w.sweep(2) // what the first has told is written
+		w.sweep(2) // the report on the first one is written
 		versions := func() []string {
 			Expect(reason(a)()).To(Equal("True/Ready"))
 			Expect(reason(s)()).To(Equal("True/Ready"))
