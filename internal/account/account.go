@@ -156,6 +156,8 @@ type NoSlotError struct {
 	// PausedUntil is not zero if the main account pauses for longer than a call
 	// may take, which is worth a report.
 	PausedUntil time.Time
+	// Again: the resource waited already.
+	Again bool
 }
 
 // Error implements error.

@@ -183,7 +183,8 @@ func (r *AccountReconciler) finalize(ctx context.Context, a *v1alpha1.Account, u
 // needed says whether any of the Subaccounts needs the Account.
 func needed(account string, all []v1alpha1.Subaccount) bool {
 	return slices.ContainsFunc(all, func(s v1alpha1.Subaccount) bool {
-		return s.Spec.AccountRef.Name == account && controllerutil.ContainsFinalizer(&s, v1alpha1.Finalizer)
+		creating := s.Status.PendingCreation != nil && s.DeletionTimestamp == nil // the finalizer follows
+		return s.Spec.AccountRef.Name == account && (creating || controllerutil.ContainsFinalizer(&s, v1alpha1.Finalizer))
 	})
 }
 

@@ -116,17 +116,25 @@ func (m *memory) wrote(s *v1alpha1.Subaccount) {
 	m.with(s, func(e *entry) { e.written, e.writtenAt = s.ResourceVersion, time.Now() })
 }
 
-// stale says whether what the cache shows is older than our own last write.
-func (m *memory) stale(s *v1alpha1.Subaccount) bool {
-	stale := false
+// isStale says whether an object of the cache is older than our own last write.
+func (m *memory) isStale(s *v1alpha1.Subaccount) bool { return m.compareToWritten(s) < 0 }
+
+// hasWritten says whether an object of the cache is our own last write or older.
+func (m *memory) hasWritten(s *v1alpha1.Subaccount) bool { return m.compareToWritten(s) <= 0 }
+
+// compareToWritten is negative if the object is older than our own last write, 0
+// if it is that, and positive if it is newer or nothing was written lately.
+func (m *memory) compareToWritten(s *v1alpha1.Subaccount) int {
+	order := 1
 	m.known(s, func(e *entry) {
 		if e.written == "" || time.Since(e.writtenAt) > staleFor {
 			return
 		}
-		order, err := resourceversion.CompareResourceVersion(s.ResourceVersion, e.written)
-		stale = err == nil && order < 0
+		if o, err := resourceversion.CompareResourceVersion(s.ResourceVersion, e.written); err == nil {
+			order = o
+		}
 	})
-	return stale
+	return order
 }
 
 // forget drops what is known of the resources that a name had, but for the one

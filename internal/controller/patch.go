@@ -33,6 +33,8 @@ const (
 	pathPending = "/status/pendingCreation"
 	pathAuthID  = "/status/authID"
 	pathAccount = "/status/accountID"
+
+	pathObservedGeneration = "/status/observedGeneration"
 )
 
 func (p *pass) patchJSON(ctx context.Context, j jsonPatch) error {

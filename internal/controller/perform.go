@@ -73,8 +73,6 @@ func (p *pass) step(ctx context.Context, d subaccount.Decision) error {
 		return p.readSecret(ctx)
 	case subaccount.StepGet:
 		return p.get(ctx, d.AuthID)
-	case subaccount.StepMarkSeen:
-		return p.markSeen(ctx)
 	case subaccount.StepAddFinalizer:
 		return p.finalizer(ctx, controllerutil.AddFinalizer)
 	case subaccount.StepDeclareIntent:
@@ -207,13 +205,6 @@ func (p *pass) forgive404(err error) error {
 	return err
 }
 
-func (p *pass) markSeen(ctx context.Context) error {
-	s := p.o.Object.DeepCopy()
-	s.Status.ObservedGeneration = s.Generation
-	subaccount.SetConditions(&s.Status.Conditions, v1alpha1.ReasonCreating, "The subaccount is being made.", s.Generation, metav1.NewTime(p.o.Now))
-	return p.patchStatus(ctx, s)
-}
-
 func (p *pass) finalizer(ctx context.Context, change func(client.Object, string) bool) error {
 	s := p.o.Object.DeepCopy()
 	change(s, v1alpha1.Finalizer)
@@ -230,7 +221,7 @@ func failure(step subaccount.Step, err error) *subaccount.Failure {
 	case errors.As(err, &often):
 		f.Kind, f.After = subaccount.FailureTooOften, often.wait
 	case errors.As(err, &noSlot):
-		f.Kind, f.Message = subaccount.FailureNoSlot, ""
+		f.Kind, f.Message, f.Again = subaccount.FailureNoSlot, "", noSlot.Again
 		if until := noSlot.PausedUntil; !until.IsZero() {
 			f.Message = "Plivo's rate limit is reached. The operator sends nothing for this main account until " +
 				until.UTC().Format(time.RFC3339) + " and then goes on by itself."

@@ -18,7 +18,7 @@ import (
 	"github.com/subaccount-operator/subaccount-operator/internal/subaccount"
 )
 
-// declareIntent reserves a place in the budget and then writes the intent: who
+// declareIntent takes a slot of the request budget and then writes the intent: who
 // has a stale view, or is not the leader any more, gets a conflict and stops.
 func (p *pass) declareIntent(ctx context.Context) error {
 	facts, _ := p.o.Account.Get()
@@ -28,6 +28,10 @@ func (p *pass) declareIntent(ctx context.Context) error {
 	}
 	deadline := time.Now().Add(p.r.Timeout)
 	s := p.o.Object.DeepCopy()
+	if s.Status.ObservedGeneration == -1 {
+		s.Status.ObservedGeneration = s.Generation
+		subaccount.SetConditions(&s.Status.Conditions, v1alpha1.ReasonCreating, "The operator creates the subaccount.", s.Generation, metav1.NewTime(p.o.Now))
+	}
 	givenUp := s.Status.AuthID
 	if givenUp != "" {
 		s.Status.PreviousAuthID = givenUp
@@ -153,7 +157,7 @@ func (p *pass) adopt(ctx context.Context, authID string) error {
 	facts, _ := p.o.Account.Get()
 	err := p.patchJSON(ctx, jsonPatch{}.
 		test(pathUID, p.o.Object.UID).test(pathAuthID, nil).test(pathPending, nil).
-		add(pathAuthID, authID).add(pathAccount, facts.ID))
+		add(pathAuthID, authID).add(pathAccount, facts.ID).add(pathObservedGeneration, p.o.Object.Generation))
 	if err == nil {
 		p.o.Claim = subaccount.Unknown[subaccount.Claim]()
 	}

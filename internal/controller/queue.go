@@ -102,7 +102,11 @@ func (q *slotQueue) ask(ctx context.Context, acct *account.Account, key types.Na
 	if before != nil && before != acct {
 		before.Leave(slotKey(key))
 	}
-	return acct.Ask(ctx, slotKey(key))
+	slot, err := acct.Ask(ctx, slotKey(key))
+	if noSlot := (*account.NoSlotError)(nil); errors.As(err, &noSlot) {
+		noSlot.Again = before == acct
+	}
+	return slot, err
 }
 
 // leave ends a resource's wait or turn. Every reconcile ends with it that did

@@ -12,9 +12,14 @@ import (
 	"github.com/subaccount-operator/subaccount-operator/internal/subaccount"
 )
 
-// retryConflict is a safety net: what a conflict or a stale cache waits for is
-// the newer object, and the watch brings it.
-const retryConflict = time.Second
+const (
+	// retryConflict is a safety net: what a conflict waits for is the newer
+	// object, and the watch brings it.
+	retryConflict = time.Second
+	// retryStale is how soon a reconcile looks again whether the cache shows our
+	// own last write, whose event enqueues nothing.
+	retryStale = 100 * time.Millisecond
+)
 
 // report tells what a pass has found: events of what happened, and the status
 // where it changed. It never writes the protocol's own fields.

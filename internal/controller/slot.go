@@ -27,11 +27,10 @@ func (p *pass) reserve(ctx context.Context) (*plivo.Slot, error) {
 	return slot, err
 }
 
-// reserveEarly reserves the slot for the first call already now if the resource
-// waits for one, so that a reconcile that has to wait on costs no API request:
-// each sweep causes one for every resource that waits.
+// reserveEarly reserves the slot for the first call already now, so that a
+// reconcile that has to wait costs no API request.
 func (p *pass) reserveEarly(ctx context.Context) (err error) {
-	if p.early == nil && !p.started && p.r.queue.isWaiting(client.ObjectKeyFromObject(p.o.Object)) {
+	if facts, ok := p.o.Account.Get(); p.early == nil && !p.started && ok && facts.Blocked == "" && facts.ID != "" {
 		p.early, err = p.reserve(ctx)
 	}
 	return err

@@ -85,8 +85,8 @@ func (r *SubaccountReconciler) Reconcile(ctx context.Context, req ctrl.Request) 
 		r.queue.leave(req.NamespacedName)
 		return ctrl.Result{}, nil
 	}
-	if r.memory.stale(s) {
-		return ctrl.Result{RequeueAfter: retryConflict}, nil
+	if r.memory.isStale(s) {
+		return ctrl.Result{RequeueAfter: retryStale}, nil
 	}
 	p := &pass{r: r}
 	p.o, p.account = r.observe(ctx, s)
@@ -169,7 +169,7 @@ func (r *SubaccountReconciler) live(ctx context.Context, options ...client.ListO
 			for i := range page.Items {
 				s := &page.Items[i]
 				all = append(all, v1alpha1.Subaccount{
-					ObjectMeta: metav1.ObjectMeta{Namespace: s.Namespace, Name: s.Name, UID: s.UID, CreationTimestamp: s.CreationTimestamp, Finalizers: s.Finalizers},
+					ObjectMeta: metav1.ObjectMeta{Namespace: s.Namespace, Name: s.Name, UID: s.UID, CreationTimestamp: s.CreationTimestamp, DeletionTimestamp: s.DeletionTimestamp, Finalizers: s.Finalizers},
 					Spec:       v1alpha1.SubaccountSpec{AccountRef: s.Spec.AccountRef},
 					Status:     v1alpha1.SubaccountStatus{AuthID: s.Status.AuthID, PendingCreation: s.Status.PendingCreation},
 				})
@@ -190,8 +190,9 @@ func (r *SubaccountReconciler) SetupWithManager(ctx context.Context, mgr ctrl.Ma
 	}
 	return ctrl.NewControllerManagedBy(mgr).
 		Named("subaccount").
-		For(&v1alpha1.Subaccount{}, builder.WithPredicates(predicate.Funcs{UpdateFunc: worthAPass})).
-		Owns(&corev1.Secret{}).
+		For(&v1alpha1.Subaccount{}, builder.WithPredicates(predicate.Funcs{UpdateFunc: r.isForeign})).
+		// Only the operator creates these Secrets.
+		Owns(&corev1.Secret{}, builder.WithPredicates(predicate.Funcs{CreateFunc: func(event.CreateEvent) bool { return false }})).
 		// Who else names an authID has to know when another's status names it, or does no more.
 		Watches(&v1alpha1.Subaccount{}, handler.EnqueueRequestsFromMapFunc(r.rivals), builder.WithPredicates(predicate.Funcs{UpdateFunc: claimsAnother})).
 		Watches(&corev1.Namespace{}, handler.EnqueueRequestsFromMapFunc(r.ofNamespace), builder.WithPredicates(
@@ -205,21 +206,10 @@ func (r *SubaccountReconciler) SetupWithManager(ctx context.Context, mgr ctrl.Ma
 		Complete(r)
 }
 
-// worthAPass passes over our own reports: a status that changes nothing but
-// what a report tells needs no other pass.
-func worthAPass(e event.UpdateEvent) bool {
-	before, after := e.ObjectOld.(*v1alpha1.Subaccount), e.ObjectNew.(*v1alpha1.Subaccount)
-	return before.Generation != after.Generation ||
-		before.DeletionTimestamp.IsZero() != after.DeletionTimestamp.IsZero() ||
-		finalizersChange(e) ||
-		before.Annotations[v1alpha1.ReconcileRequestedAtAnnotation] != after.Annotations[v1alpha1.ReconcileRequestedAtAnnotation] ||
-		claimsAnother(e) || before.Status.AccountID != after.Status.AccountID ||
-		before.ResourceVersion == after.ResourceVersion ||
-		!equalPending(before.Status.PendingCreation, after.Status.PendingCreation)
-}
-
-func equalPending(a, b *v1alpha1.PendingCreation) bool {
-	return a == nil && b == nil || a != nil && b != nil && a.Attempt == b.Attempt
+// isForeign says whether an update may hold something that no reconcile has
+// seen. The reconcile that wrote a version, or a later one, goes on from it.
+func (r *SubaccountReconciler) isForeign(e event.UpdateEvent) bool {
+	return !r.memory.hasWritten(e.ObjectNew.(*v1alpha1.Subaccount))
 }
 
 func claimsAnother(e event.UpdateEvent) bool {

@@ -113,22 +113,9 @@ func beginning(o *Observation) *Decision {
 		if d := o.mayAdopt(); d != nil {
 			return d
 		}
+		return &Decision{Step: StepAdopt, AuthID: *o.Object.Spec.AuthID}
 	}
-	last := &Decision{Step: StepDeclareIntent}
-	if o.adopts() {
-		last = &Decision{Step: StepAdopt, AuthID: *o.Object.Spec.AuthID}
-	}
-	if d := o.throughAccount(Decision{Step: StepDeclareIntent}); d.Step == StepNone {
-		return &d // no finalizer for what cannot begin
-	}
-	switch {
-	case o.neverSeen():
-		return step(StepMarkSeen)
-	case !o.finalized():
-		return step(StepAddFinalizer)
-	default:
-		return last
-	}
+	return step(StepDeclareIntent)
 }
 
 // mayAdopt are the gates of an adoption.

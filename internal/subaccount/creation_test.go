@@ -55,9 +55,8 @@ func TestAdoptionIsGated(t *testing.T) {
 		{"not found before, asked", adopt(told(v1alpha1.ReasonRemoteNotFound), asked), about(subaccount.StepGet, sa1)},
 		{"an unfinished creation", adopt(func(o *observation) { o.Looked = true }, remote(subaccount.Remote{Name: marker})), tell(v1alpha1.ReasonAdoptionForbidden)},
 		{"Secret of another", adopt(looked, foreignSecret), decision{Reason: v1alpha1.ReasonSecretConflict, Wait: subaccount.Wait{After: time.Minute}}},
-		{"clear", adopt(looked), do(subaccount.StepMarkSeen)},
-		{"clear, seen", adopt(looked, func(o *observation) { o.Object.Status.ObservedGeneration = 1 }), do(subaccount.StepAddFinalizer)},
-		{"clear, finalizer", adopt(looked, begun), about(subaccount.StepAdopt, sa1)},
+		{"clear", adopt(looked), about(subaccount.StepAdopt, sa1)},
+		{"adopted, no finalizer yet", adopt(looked, recorded(sa1)), do(subaccount.StepAddFinalizer)},
 		{"adopted, judged anew", adopt(looked, begun, recorded(sa1), func(o *observation) { o.Claim = subaccount.Unknown[subaccount.Claim]() }), do(subaccount.StepJudgeClaim)},
 	})
 }

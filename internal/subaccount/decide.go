@@ -17,7 +17,7 @@ var policies = []policy{
 	suspended,
 	lostStatus,
 	deletion,
-	lostFinalizer,
+	missingFinalizer,
 	accountGate,
 	claimGate,
 	pendingCreation,
@@ -124,7 +124,7 @@ func suspended(o *Observation) *Decision {
 }
 
 // lostStatus: the finalizer is added only after observedGeneration was
-// written, so one without the other tells of a status that was lost. What was
+// written with the intent, so one without the other tells of a status that was lost. What was
 // made for the resource is then Unknown.
 func lostStatus(o *Observation) *Decision {
 	if !o.lost() {
@@ -135,9 +135,9 @@ func lostStatus(o *Observation) *Decision {
 		"with spec.authID.")
 }
 
-// lostFinalizer puts back a finalizer that somebody stripped from a resource
-// for which something was, or may have been, made.
-func lostFinalizer(o *Observation) *Decision {
+// missingFinalizer adds the finalizer to a resource for which something was, or
+// may soon be, created: before the create call, and again if somebody strips it.
+func missingFinalizer(o *Observation) *Decision {
 	if o.finalized() || o.Object.Status.AuthID == "" && o.Object.Status.PendingCreation == nil {
 		return nil
 	}

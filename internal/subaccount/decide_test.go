@@ -52,9 +52,9 @@ func TestGatesBeforeAnythingIsMade(t *testing.T) {
 		{"rejected before", fresh(begun, told(v1alpha1.ReasonRejected)), tell(v1alpha1.ReasonRejected)},
 		{"lost status", fresh(lostStatus), tell(v1alpha1.ReasonStatusLost)},
 		{"terminating without our finalizer", fresh(terminating), decision{}},
-		{"all clear, never seen", fresh(), do(subaccount.StepMarkSeen)},
-		{"all clear, seen", fresh(begun, func(o *observation) { o.Object.Finalizers = nil }), do(subaccount.StepAddFinalizer)},
-		{"all clear, finalizer", fresh(begun), do(subaccount.StepDeclareIntent)},
+		{"all clear", fresh(), do(subaccount.StepDeclareIntent)},
+		{"all clear, finalizer of an earlier attempt", fresh(begun), do(subaccount.StepDeclareIntent)},
+		{"intent declared, no finalizer yet", fresh(pending("one"), func(o *observation) { o.Unsent = "one" }), do(subaccount.StepAddFinalizer)},
 	})
 }
 

@@ -25,22 +25,20 @@ const (
 
 // The writes.
 const (
-	// StepMarkSeen writes observedGeneration, so that a resource that bears the
+	// StepDeclareIntent takes a slot of the request budget and writes
+	// pendingCreation, in place of authID where there is one, under an optimistic
+	// lock. It writes observedGeneration too, so that a resource that has the
 	// finalizer and reads as never seen can only have lost its status.
-	StepMarkSeen Step = "MarkSeen"
+	StepDeclareIntent Step = "DeclareIntent"
 	// StepAddFinalizer adds the finalizer, under an optimistic lock.
 	StepAddFinalizer Step = "AddFinalizer"
-	// StepDeclareIntent reserves a place in the budget and writes
-	// pendingCreation, in place of authID where there is one, under an
-	// optimistic lock.
-	StepDeclareIntent Step = "DeclareIntent"
 	// StepCreate sends the create call of the intent that was just written.
 	StepCreate Step = "Create"
 	// StepClearIntent removes the pendingCreation of an attempt that made nothing.
 	StepClearIntent Step = "ClearIntent"
 	// StepRecord writes authID and accountID and removes pendingCreation.
 	StepRecord Step = "Record"
-	// StepAdopt writes spec.authID into the status.
+	// StepAdopt writes spec.authID and observedGeneration into the status.
 	StepAdopt Step = "Adopt"
 	// StepUpdate sets name and enabled at Plivo.
 	StepUpdate Step = "Update"

@@ -96,7 +96,7 @@ var observations = rapid.Custom(func(t *rapid.T) *observation {
 })
 
 var steps = []subaccount.Step{
-	subaccount.StepReadCRD, subaccount.StepJudgeClaim, subaccount.StepReadSecret, subaccount.StepGet, subaccount.StepMarkSeen,
+	subaccount.StepReadCRD, subaccount.StepJudgeClaim, subaccount.StepReadSecret, subaccount.StepGet,
 	subaccount.StepAddFinalizer, subaccount.StepDeclareIntent, subaccount.StepCreate, subaccount.StepClearIntent, subaccount.StepRecord,
 	subaccount.StepAdopt, subaccount.StepUpdate, subaccount.StepDelete, subaccount.StepWriteSecret, subaccount.StepRemoveSecret, subaccount.StepNoteOrphan, subaccount.StepRelease,
 }

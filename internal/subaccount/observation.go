@@ -190,6 +190,7 @@ type Failure struct {
 	Kind    FailureKind
 	Message string        // of Plivo or the API server, safe to show
 	After   time.Duration // of FailureTooOften
+	Again   bool          // of FailureNoSlot: not for the first time
 }
 
 // terminating says whether the resource is being deleted.

@@ -41,8 +41,6 @@ func (w *world) write(o *observation, d decision) {
 	case subaccount.StepReadCRD, subaccount.StepReadSecret:
 	case subaccount.StepJudgeClaim:
 		m.judged = true
-	case subaccount.StepMarkSeen:
-		s.Status.ObservedGeneration = s.Generation
 	case subaccount.StepAddFinalizer:
 		s.Finalizers = append(s.Finalizers, v1alpha1.Finalizer)
 	case subaccount.StepRelease:
@@ -52,6 +50,9 @@ func (w *world) write(o *observation, d decision) {
 		o.GivenUp = s.Status.AuthID
 		if o.GivenUp != "" {
 			s.Status.PreviousAuthID = o.GivenUp
+		}
+		if s.Status.ObservedGeneration == -1 {
+			s.Status.ObservedGeneration = s.Generation
 		}
 		s.Status.PendingCreation = &v1alpha1.PendingCreation{Attempt: attempt, AccountID: mainID}
 		s.Status.AuthID, s.Status.AccountID, m.judged = "", "", false

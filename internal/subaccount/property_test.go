@@ -59,12 +59,15 @@ var rules = map[string]func(o *observation, d decision) (broken bool){
 		case o.Object.Status.AuthID != "":
 			return !gone(o)
 		default:
-			return o.Object.Spec.AuthID != nil || !begunRightly(o)
+			return o.Object.Spec.AuthID != nil
 		}
 	},
 	"only the call of the intent just written is sent": func(o *observation, d decision) bool {
 		p := o.Object.Status.PendingCreation
 		return d.Step == subaccount.StepCreate && (p == nil || p.Attempt != o.Unsent)
+	},
+	"a create call is sent only under the finalizer and a status": func(o *observation, d decision) bool {
+		return d.Step == subaccount.StepCreate && !begunRightly(o)
 	},
 	"no creation for a terminating resource or one whose status is lost": func(o *observation, d decision) bool {
 		return creates(d.Step) && (o.Object.DeletionTimestamp != nil || lost(o))

@@ -28,7 +28,7 @@ func once(step subaccount.Step, f fault) func(string) fault {
 func TestOnePassLifeOfANewSubaccount(t *testing.T) {
 	w := newWorld(always)
 	d := w.pass()
-	want := []string{"MarkSeen", "AddFinalizer", "DeclareIntent", "Create", "Record", "JudgeClaim", "Update", "WriteSecret"}
+	want := []string{"DeclareIntent", "AddFinalizer", "Create", "Record", "JudgeClaim", "Update", "WriteSecret"}
 	if !slices.Equal(w.trace, want) || d.Reason != v1alpha1.ReasonReady {
 		t.Errorf("%v, then %s; want %v", w.trace, d.Reason, want)
 	}

@@ -108,7 +108,11 @@ func (o *Observation) happened() []Event {
 	for _, done := range o.Done {
 		switch done {
 		case StepRecord:
-			normal("Created", "Create", "Created the subaccount %s.", status.AuthID)
+			if o.Did(StepWriteSecret) {
+				normal("Created", "Create", "Created the subaccount %s and wrote its credentials to the Secret %s.", status.AuthID, SecretName(o.Object))
+			} else {
+				normal("Created", "Create", "Created the subaccount %s.", status.AuthID)
+			}
 		case StepAdopt:
 			normal("Adopted", "Adopt", "Adopted the subaccount %s.", status.AuthID)
 		case StepUpdate:
@@ -117,7 +121,9 @@ func (o *Observation) happened() []Event {
 				normal("Updated", "Update", "Set name and enabled at Plivo.")
 			}
 		case StepWriteSecret:
-			normal("SecretWritten", "WriteSecret", "Wrote the credentials to the Secret %s.", SecretName(o.Object))
+			if !o.Did(StepRecord) {
+				normal("SecretWritten", "WriteSecret", "Wrote the credentials to the Secret %s.", SecretName(o.Object))
+			}
 		case StepRemoveSecret:
 			normal("SecretRemoved", "RemoveSecret", "Removed a Secret that is not wanted any more.")
 		case StepDelete:

@@ -84,7 +84,7 @@ func TestSuspendedThenResumed_IsActedUpon(t *testing.T) {
 		o    *observation
 		want subaccount.Step
 	}{
-		"new":      {fresh(suspend), subaccount.StepMarkSeen},
+		"new":      {fresh(suspend), subaccount.StepDeclareIntent},
 		"recorded": {ready(suspend, func(o *observation) { o.Object.Spec.Name = new("new") }), subaccount.StepUpdate},
 	} {
 		o := r.o
@@ -143,7 +143,7 @@ func TestEvents(t *testing.T) {
 		o    *observation
 		want []string
 	}{
-		{"created: one story", ready(done(subaccount.StepRecord, subaccount.StepUpdate, subaccount.StepWriteSecret)), []string{"Created", "SecretWritten"}},
+		{"created: one story", ready(done(subaccount.StepRecord, subaccount.StepUpdate, subaccount.StepWriteSecret)), []string{"Created"}},
 		{"adopted", ready(done(subaccount.StepAdopt)), []string{"Adopted"}},
 		{"updated", ready(done(subaccount.StepUpdate)), []string{"Updated"}},
 		{"update answered with a 404", ready(done(subaccount.StepUpdate), notFound), []string{v1alpha1.ReasonCreating}},

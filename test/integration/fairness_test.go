@@ -46,9 +46,9 @@ var _ = Describe("A place in the budget", func() {
 			all = append(all, well.apply(fmt.Sprintf("s%d", i)))
 		}
 		expectReady(all...)
-		// Those of the other, each of which hangs for the time limit of a call,
-		// were not worked through for that: they have a share of the workers.
-		Expect(broken.calls(last)).To(BeNumerically("<", many))
+		// Calls that hang hold a quarter of the 64 workers. The server may count
+		// some twice that their client has given up.
+		Expect(broken.inFlight()).To(BeNumerically("<=", 64/2))
 		Expect(well.calls(plivosim.OpCreate)).To(Equal(30))
 		for _, s := range all {
 			edit(s, func(s *v1alpha1.Subaccount) { s.Spec.Enabled = ptr.To(false) })

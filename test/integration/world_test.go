@@ -210,6 +210,17 @@ func (w *world) calls(op plivosim.Op) int {
 	return n
 }
 
+// inFlight is how many calls the main account had at most at the same time.
+func (w *world) inFlight() int {
+	most := 0
+	for _, c := range sim.Calls() {
+		if c.Account == w.main {
+			most = max(most, c.InFlight)
+		}
+	}
+	return most
+}
+
 // names at Plivo, in order.
 func (w *world) names() []string {
 	var names []string

@@ -42,6 +42,9 @@ type Call struct {
 	// Committed: the change that was asked for was made, whatever was answered;
 	// one that a fault makes late turns true when it happens.
 	Committed bool `json:"committed"`
+	// InFlight is how many calls of this main account were being answered when
+	// this one came, itself included.
+	InFlight int `json:"in_flight"`
 	// Fault is the fault that struck, in its compact form.
 	Fault string `json:"fault,omitempty"`
 	// Name, Enabled and Cascade are the request's arguments, nil where left out
@@ -56,8 +59,10 @@ type Call struct {
 
 func (s *Server) record(q *request) *Call {
 	s.lastCall++
+	s.inFlight[q.accountID]++
 	c := &Call{
-		Seq: s.lastCall, At: s.now(), Op: q.op, Method: q.http.Method, Path: q.http.URL.Path,
+		InFlight: s.inFlight[q.accountID],
+		Seq:      s.lastCall, At: s.now(), Op: q.op, Method: q.http.Method, Path: q.http.URL.Path,
 		Account: q.accountID, AuthID: q.id, Enabled: q.args.enabled, Cascade: q.args.cascade,
 	}
 	if q.args.name != nil {

@@ -65,9 +65,9 @@ func TestCalls(t *testing.T) {
 	r.want(204, "DELETE", collection+id+"/?cascade=true", "")
 	yes := true
 	want := []Call{
-		{Seq: 1, At: now, Op: OpCreate, Method: "POST", Path: collection, Account: mainID, AuthID: id, Status: 201, Committed: true, Name: "tenant", Enabled: &yes},
-		{Seq: 2, At: now, Op: OpList, Method: "GET", Path: collection, Account: mainID, Status: 200, Limit: 5, Offset: 10},
-		{Seq: 3, At: now, Op: OpDelete, Method: "DELETE", Path: collection + id + "/", Account: mainID, AuthID: id, Status: 204, Committed: true, Cascade: &yes},
+		{Seq: 1, At: now, Op: OpCreate, Method: "POST", Path: collection, Account: mainID, AuthID: id, InFlight: 1, Status: 201, Committed: true, Name: "tenant", Enabled: &yes},
+		{Seq: 2, At: now, Op: OpList, Method: "GET", Path: collection, Account: mainID, InFlight: 1, Status: 200, Limit: 5, Offset: 10},
+		{Seq: 3, At: now, Op: OpDelete, Method: "DELETE", Path: collection + id + "/", Account: mainID, AuthID: id, InFlight: 1, Status: 204, Committed: true, Cascade: &yes},
 	}
 	got := r.sim.Calls()
 	if !reflect.DeepEqual(got, want) {

@@ -59,6 +59,7 @@ type Server struct {
 	late      []*request
 	calls     []*Call
 	lastCall  int
+	inFlight  map[string]int // calls being answered, by account
 }
 
 // New returns a Server that holds its main accounts and nothing else.
@@ -70,6 +71,7 @@ func New(o Options) *Server {
 		rng:       newRNG(o.Seed),
 		accounts:  map[string]*account{},
 		tokens:    map[string]struct{}{},
+		inFlight:  map[string]int{},
 	}
 	if s.now == nil {
 		s.now = time.Now
@@ -105,7 +107,18 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	q := &request{route: routeOf(r.Method, r.URL.Path), http: r, body: body}
 	q.args, q.argErr = parseArguments(r.URL.Query(), body)
-	s.handle(q).deliver(w, r)
+	d := s.handle(q)
+	defer s.end(q)
+	d.deliver(w, r)
+}
+
+// end counts a call as answered.
+func (s *Server) end(q *request) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.inFlight[q.accountID]--; s.inFlight[q.accountID] == 0 {
+		delete(s.inFlight, q.accountID)
+	}
 }
 
 // handle carries a request out, or whatever a fault makes of it, and returns
