@@ -116,28 +116,27 @@ func (b bodiless) Enabled(level zapcore.Level) bool {
 }
 
 func run(ctx context.Context, o options) error {
-	mgr, endEvents, err := setUp(ctx, o)
+	mgr, err := setUp(ctx, o)
 	if err != nil && ctx.Err() != nil {
 		return nil // told to end before it had begun
 	}
 	if err != nil {
 		return err
 	}
-	defer endEvents()
 	return mgr.Start(ctx)
 }
 
-func setUp(ctx context.Context, o options) (mgr ctrl.Manager, endEvents func(), err error) {
+func setUp(ctx context.Context, o options) (ctrl.Manager, error) {
 	base, err := plivo.ParseBaseURL(o.baseURL)
 	if err != nil {
-		return nil, nil, fmt.Errorf("--plivo-base-url: %w", err)
+		return nil, fmt.Errorf("--plivo-base-url: %w", err)
 	}
 	if o.timeout <= 0 || o.settleMargin <= 0 || o.maxConcurrent <= 0 {
-		return nil, nil, errors.New("--plivo-timeout, --plivo-settle-margin and --max-concurrent-reconciles must be positive")
+		return nil, errors.New("--plivo-timeout, --plivo-settle-margin and --max-concurrent-reconciles must be positive")
 	}
 	selector, err := labels.Parse(o.accountSelector)
 	if err != nil {
-		return nil, nil, fmt.Errorf("--account-selector: %w", err)
+		return nil, fmt.Errorf("--account-selector: %w", err)
 	}
 	if o.leaderElectionID == "" {
 		o.leaderElectionID = leaseOf(selector, splitList(o.namespaces))
@@ -151,28 +150,28 @@ func setUp(ctx context.Context, o options) (mgr ctrl.Manager, endEvents func(), 
 
 	config, err := restConfig()
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	namespaces := splitList(o.namespaces)
-	mgr, err = newManager(ctx, config, o, namespaces, digester)
+	mgr, err := newManager(ctx, config, o, namespaces, digester)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	cluster, err := clusterUID(ctx, mgr.GetAPIReader())
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	credentials, err := cache.New(mgr.GetConfig(), withScheme(controller.CredentialsCacheOptions(o.operatorNamespace), mgr))
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	if err := mgr.Add(credentials); err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	metrics.Registry.MustRegister(plivo.Collectors()...)
 
 	httpClient := plivo.NewHTTPClient()
-	endEvents, err = controller.Add(ctx, mgr, controller.Options{
+	err = controller.Add(ctx, mgr, controller.Options{
 		NewClient: func(c plivo.Credentials) *plivo.Client {
 			return plivo.NewClient(base, httpClient, c, "subaccount-operator/"+version.String())
 		},
@@ -181,10 +180,10 @@ func setUp(ctx context.Context, o options) (mgr ctrl.Manager, endEvents func(), 
 		Metrics: metrics.Registry,
 	})
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	ctrl.Log.Info("starting", "version", version.String(), "operatorNamespace", o.operatorNamespace, "plivo", base.String())
-	return mgr, endEvents, nil
+	return mgr, nil
 }
 
 const leaseName = "subaccount-operator." + v1alpha1.Group

@@ -26,8 +26,9 @@ const (
 )
 
 // observe gathers what the caches and this process's memory tell of a
-// Subaccount. It reads nothing live: it is cheap enough to be made for every
-// Subaccount after every sweep.
+// Subaccount. It reads nothing live, and the cache's own objects, which nobody may
+// change: it is cheap enough to be made for every Subaccount after every sweep,
+// however many of them claim one authID and however long an Account's grants are.
 func (r *SubaccountReconciler) observe(ctx context.Context, s *v1alpha1.Subaccount) (*subaccount.Observation, *account.Account) {
 	now := time.Now()
 	known := r.memory.get(s, now)
@@ -57,7 +58,7 @@ func (r *SubaccountReconciler) observe(ctx context.Context, s *v1alpha1.Subaccou
 // namespace returns nil for one that the cache does not show (yet).
 func (r *SubaccountReconciler) namespace(ctx context.Context, name string) *corev1.Namespace {
 	ns := &corev1.Namespace{}
-	if err := r.Client.Get(ctx, types.NamespacedName{Name: name}, ns); err != nil {
+	if err := r.Client.Get(ctx, types.NamespacedName{Name: name}, ns, client.UnsafeDisableDeepCopy); err != nil {
 		return nil
 	}
 	return ns
@@ -67,7 +68,7 @@ func (r *SubaccountReconciler) namespace(ctx context.Context, name string) *core
 // it as this process knows it, nil if it does not yet.
 func (r *SubaccountReconciler) observeAccount(ctx context.Context, o *subaccount.Observation, ns *corev1.Namespace) *account.Account {
 	s, resource := o.Object, &v1alpha1.Account{}
-	err := r.Client.Get(ctx, types.NamespacedName{Name: s.Spec.AccountRef.Name}, resource)
+	err := r.Client.Get(ctx, types.NamespacedName{Name: s.Spec.AccountRef.Name}, resource, client.UnsafeDisableDeepCopy)
 	if apierrors.IsNotFound(err) {
 		o.Account = subaccount.Absent[subaccount.Account]()
 		return nil
@@ -119,14 +120,14 @@ func grants(a *v1alpha1.Account, s *v1alpha1.Subaccount) bool {
 func (r *SubaccountReconciler) observeSecrets(ctx context.Context, o *subaccount.Observation) {
 	s, wanted, usual := o.Object, subaccount.SecretName(o.Object), subaccount.DefaultSecretName(o.Object.Name)
 	secret := &corev1.Secret{}
-	if err := r.Client.Get(ctx, types.NamespacedName{Namespace: s.Namespace, Name: wanted}, secret); err == nil {
+	if err := r.Client.Get(ctx, types.NamespacedName{Namespace: s.Namespace, Name: wanted}, secret, client.UnsafeDisableDeepCopy); err == nil {
 		o.Secret = subaccount.Known(r.secretFacts(s, secret))
 	}
-	if wanted != usual && r.Client.Get(ctx, types.NamespacedName{Namespace: s.Namespace, Name: usual}, secret) == nil && owns(s, secret) {
+	if wanted != usual && r.Client.Get(ctx, types.NamespacedName{Namespace: s.Namespace, Name: usual}, secret, client.UnsafeDisableDeepCopy) == nil && owns(s, secret) {
 		o.OldSecrets = append(o.OldSecrets, usual)
 	}
 	var others corev1.SecretList
-	if err := r.Client.List(ctx, &others, client.InNamespace(s.Namespace), client.MatchingFields{indexOwner: string(s.UID)}); err != nil {
+	if err := r.Client.List(ctx, &others, client.InNamespace(s.Namespace), client.MatchingFields{indexOwner: string(s.UID)}, client.UnsafeDisableDeepCopy); err != nil {
 		return
 	}
 	for i := range others.Items {
@@ -140,7 +141,7 @@ func (r *SubaccountReconciler) observeSecrets(ctx context.Context, o *subaccount
 func (r *SubaccountReconciler) observeClaim(ctx context.Context, s *v1alpha1.Subaccount, judged string) subaccount.Fact[subaccount.Claim] {
 	authID := subaccount.Claimed(s)
 	var holders v1alpha1.SubaccountList
-	if authID == "" || r.Client.List(ctx, &holders, client.MatchingFields{indexAuthID: authID}) != nil {
+	if authID == "" || r.Client.List(ctx, &holders, client.MatchingFields{indexAuthID: authID}, client.UnsafeDisableDeepCopy) != nil {
 		return subaccount.Unknown[subaccount.Claim]()
 	}
 	return subaccount.ClaimSeen(s, holders.Items, judged == authID)

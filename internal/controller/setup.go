@@ -48,14 +48,9 @@ type Options struct {
 // other main accounts.
 const shareOfWorkers = 4
 
-// Add adds both reconcilers to a manager. The sweeps end with the context;
-// events end with the function returned, to be called after the manager's end:
-// until then passes may have something to tell.
-func Add(ctx context.Context, mgr ctrl.Manager, o Options) (endEvents func(), err error) {
-	events, err := newRecorder(mgr)
-	if err != nil {
-		return nil, err
-	}
+// Add adds both reconcilers to a manager. The sweeps end with the context.
+func Add(ctx context.Context, mgr ctrl.Manager, o Options) error {
+	events := mgr.GetEventRecorder("subaccount-operator")
 	accounts := &AccountReconciler{
 		Client: mgr.GetClient(), Credentials: o.Credentials, OperatorNamespace: o.OperatorNamespace,
 		Events: events, Selector: o.Selector,
@@ -72,13 +67,13 @@ func Add(ctx context.Context, mgr ctrl.Manager, o Options) (endEvents func(), er
 		Timeout: o.Timeout, Settle: o.Timeout + o.SettleMargin, MaxConcurrent: o.MaxConcurrent,
 	}
 	if err := accounts.Subaccounts.SetupWithManager(ctx, mgr); err != nil {
-		return nil, err
+		return err
 	}
 	if err := accounts.SetupWithManager(mgr); err != nil {
-		return nil, err
+		return err
 	}
 	if o.Metrics != nil {
 		o.Metrics.MustRegister(accounts.Accounts, &resources{mgr.GetCache(), o.Selector, mgr.Elected()})
 	}
-	return events.end, nil
+	return nil
 }

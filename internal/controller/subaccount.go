@@ -125,7 +125,7 @@ func (p *pass) run(ctx context.Context) subaccount.Decision {
 // matches no labels.
 func (r *SubaccountReconciler) serves(ctx context.Context, s *v1alpha1.Subaccount) (bool, error) {
 	a := &v1alpha1.Account{}
-	if err := r.Client.Get(ctx, types.NamespacedName{Name: s.Spec.AccountRef.Name}, a); client.IgnoreNotFound(err) != nil {
+	if err := r.Client.Get(ctx, types.NamespacedName{Name: s.Spec.AccountRef.Name}, a, client.UnsafeDisableDeepCopy); client.IgnoreNotFound(err) != nil {
 		return false, err
 	}
 	return r.Selector.Matches(labels.Set(a.Labels)), nil
@@ -221,7 +221,7 @@ func claimsAnother(e event.UpdateEvent) bool {
 func (r *SubaccountReconciler) rivals(ctx context.Context, obj client.Object) []reconcile.Request {
 	var all v1alpha1.SubaccountList
 	authID := obj.(*v1alpha1.Subaccount).Status.AuthID
-	if authID == "" || r.Client.List(ctx, &all, client.MatchingFields{indexAuthID: authID}) != nil {
+	if authID == "" || r.Client.List(ctx, &all, client.MatchingFields{indexAuthID: authID}, client.UnsafeDisableDeepCopy) != nil {
 		return nil
 	}
 	return requestsFor(slices.DeleteFunc(all.Items, func(s v1alpha1.Subaccount) bool { return s.UID == obj.GetUID() }))
@@ -241,7 +241,7 @@ func beginsToTerminate(e event.UpdateEvent) bool {
 
 func (r *SubaccountReconciler) ofNamespace(ctx context.Context, ns client.Object) []reconcile.Request {
 	var all v1alpha1.SubaccountList
-	if err := r.Client.List(ctx, &all, client.InNamespace(ns.GetName())); err != nil {
+	if err := r.Client.List(ctx, &all, client.InNamespace(ns.GetName()), client.UnsafeDisableDeepCopy); err != nil {
 		return nil
 	}
 	return requestsFor(all.Items)

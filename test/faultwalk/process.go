@@ -99,7 +99,7 @@ func startProcess(w *world) *process {
 	must(mgr.Add(credentials))
 	must(mgr.Add(manager.RunnableFunc(func(context.Context) error { close(p.up); return nil })))
 	httpClient := &http.Client{Transport: roundTripper(p.plivo), CheckRedirect: plivo.NewHTTPClient().CheckRedirect}
-	endEvents, err := controller.Add(ctx, mgr, controller.Options{
+	err = controller.Add(ctx, mgr, controller.Options{
 		SettleMargin: 30 * time.Second,
 		NewClient:    func(c plivo.Credentials) *plivo.Client { return plivo.NewClient(baseURL, httpClient, c, "walk") },
 		Timeout:      plivoTimeout, Digester: digester, Credentials: credentials, OperatorNamespace: operatorNamespace,
@@ -111,7 +111,6 @@ func startProcess(w *world) *process {
 		if err := mgr.Start(ctx); err != nil && ctx.Err() == nil {
 			panic(err)
 		}
-		endEvents()
 		p.dead.Store(true) // the program ends, whatever still runs
 	}()
 	return p

@@ -1,0 +1,42 @@
+package docs
+
+import (
+	"os"
+	"path/filepath"
+	"regexp"
+	"testing"
+
+	"github.com/subaccount-operator/subaccount-operator/test/devplane"
+)
+
+var (
+	entry    = regexp.MustCompile(`(?m)^\| ([A-Za-z][^|]*) \| [^|]+ \| ([^|]+) \|$`)
+	codeFile = regexp.MustCompile("`([^`]+)`")
+)
+
+// A newcomer has to learn all of these before the first change.
+func TestGlossary_HasAtMost30Entries(t *testing.T) {
+	root, err := devplane.Root()
+	if err != nil {
+		t.Fatal(err)
+	}
+	page, err := os.ReadFile(filepath.Join(root, "docs", "glossary.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	entries := 0
+	for _, row := range entry.FindAllStringSubmatch(string(page), -1) {
+		if row[1] == "term" {
+			continue
+		}
+		entries++
+		for _, file := range codeFile.FindAllStringSubmatch(row[2], -1) {
+			if _, err := os.Stat(filepath.Join(root, file[1])); err != nil {
+				t.Errorf("%s: %v", row[1], err)
+			}
+		}
+	}
+	if entries < 10 || entries > 30 {
+		t.Errorf("%d entries", entries)
+	}
+}
