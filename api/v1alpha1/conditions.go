@@ -55,6 +55,10 @@ const (
 	// Subaccount's.
 	ReasonSecretConflict = "SecretConflict"
 
+	// ReasonKubernetesError: the API server keeps refusing a read or write of the
+	// operator. The message names it, in the API server's own words.
+	ReasonKubernetesError = "KubernetesError"
+
 	// ReasonRejected: Plivo refused the request.
 	ReasonRejected = "Rejected"
 	// ReasonCredentialsNotFound: the Account's credentials Secret is missing, or
@@ -118,6 +122,7 @@ var Catalogue = map[string]States{
 	ReasonRemoteNotFound:       stateStalled,
 	ReasonStatusLost:           stateStalled,
 	ReasonSecretConflict:       stateInProgress,
+	ReasonKubernetesError:      stateInProgress,
 	ReasonRejected:             stateStalled,
 	ReasonCredentialsNotFound:  stateInProgress,
 	ReasonConnecting:           stateInProgress,

@@ -46,8 +46,9 @@ type AccountReconciler struct {
 	// Selector of the Accounts that this instance serves.
 	Selector labels.Selector
 
-	queue  queue
-	strays strays
+	queue   queue
+	retries *retries
+	strays  strays
 }
 
 // +kubebuilder:rbac:groups=plivo.subaccount-operator.dev,resources=accounts,verbs=list;watch;patch
@@ -116,8 +117,13 @@ func (r *AccountReconciler) Reconcile(ctx context.Context, req ctrl.Request) (ct
 	if err != nil {
 		return ctrl.Result{}, err
 	}
-	if done, err := r.finalize(ctx, a, users); done || err != nil {
-		return ctrl.Result{}, client.IgnoreNotFound(err)
+	done, err := r.finalize(ctx, a, users)
+	switch {
+	case apierrors.IsNotFound(err), done && err == nil:
+		r.retries.succeeded(req.NamespacedName)
+		return ctrl.Result{}, nil
+	case err != nil:
+		return r.finalizerRefused(ctx, a, users, err), nil
 	}
 	reason, message, err := r.configure(ctx, a, users)
 	if err != nil {
@@ -139,11 +145,30 @@ func (r *AccountReconciler) Reconcile(ctx context.Context, req ctrl.Request) (ct
 	if reason == v1alpha1.ReasonConnecting && hasReported(a) {
 		return ctrl.Result{}, nil
 	}
-	err = r.report(ctx, a, users, reason, message)
-	if apierrors.IsConflict(err) {
-		return ctrl.Result{RequeueAfter: retryConflict}, nil
+	switch err := r.report(ctx, a, users, reason, message); {
+	case apierrors.IsConflict(err):
+		return r.retries.failed(ctx, req.NamespacedName, ""), nil
+	case err != nil:
+		return r.retries.failed(ctx, req.NamespacedName, "The Account's status cannot be written: "+plivo.Redact(err.Error())), nil
 	}
-	return ctrl.Result{}, err
+	r.retries.succeeded(req.NamespacedName)
+	return ctrl.Result{}, nil
+}
+
+// finalizerRefused reports that the Account's finalizer cannot be added or
+// removed. Without it, an Account that is new is not used.
+func (r *AccountReconciler) finalizerRefused(ctx context.Context, a *v1alpha1.Account, users []v1alpha1.Subaccount, err error) ctrl.Result {
+	key := client.ObjectKeyFromObject(a)
+	message := "The operator cannot change the Account's finalizer: " + plivo.Redact(err.Error()) + ". The operator retries with backoff."
+	if isPersistent(err, r.retries.count(key)) {
+		if _, used := r.Accounts.Get(a.Name); !used {
+			r.Accounts.Block(a.Name, v1alpha1.ReasonKubernetesError, message)
+		}
+		if err := r.report(ctx, a, users, v1alpha1.ReasonKubernetesError, message); err != nil {
+			message += " The status cannot be written either: " + plivo.Redact(err.Error())
+		}
+	}
+	return r.retries.failed(ctx, key, message)
 }
 
 // subaccountsOf are the Subaccounts that refer to an Account: the cache's own,
@@ -229,6 +254,7 @@ func (r *AccountReconciler) configure(ctx context.Context, a *v1alpha1.Account, 
 // SetupWithManager registers the reconciler. The cache of credentials has to
 // be added to the manager too.
 func (r *AccountReconciler) SetupWithManager(mgr ctrl.Manager) error {
+	r.retries = newRetries()
 	return ctrl.NewControllerManagedBy(mgr).
 		Named("account").
 		For(&v1alpha1.Account{}, builder.WithPredicates(predicate.Or(

@@ -7,7 +7,6 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/labels"
-	"k8s.io/apimachinery/pkg/runtime/schema"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -87,23 +86,10 @@ func addIndexes(ctx context.Context, indexer client.FieldIndexer) error {
 	}); err != nil {
 		return err
 	}
-	if err := indexer.IndexField(ctx, &v1alpha1.Subaccount{}, indexAuthID, func(o client.Object) []string {
+	return indexer.IndexField(ctx, &v1alpha1.Subaccount{}, indexAuthID, func(o client.Object) []string {
 		if id := subaccount.Claimed(o.(*v1alpha1.Subaccount)); id != "" {
 			return []string{id}
 		}
 		return nil
-	}); err != nil {
-		return err
-	}
-	return indexer.IndexField(ctx, &corev1.Secret{}, indexOwner, func(o client.Object) []string {
-		var uids []string
-		for _, owner := range o.GetOwnerReferences() {
-			// One under its default name is found by that: nearly all need no entry.
-			if gv, err := schema.ParseGroupVersion(owner.APIVersion); err == nil && gv.Group == v1alpha1.Group && owner.Kind == "Subaccount" &&
-				o.GetName() != subaccount.DefaultSecretName(owner.Name) {
-				uids = append(uids, string(owner.UID))
-			}
-		}
-		return uids
 	})
 }

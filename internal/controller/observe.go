@@ -19,10 +19,9 @@ import (
 
 // Indexes of the caches, and a field selector.
 const (
-	indexAccount = "spec.accountRef.name"         // of Subaccounts
-	indexAuthID  = "status.authID,spec.authID"    // of Subaccounts: the one that they claim
-	selectAuthID = "status.authID"                // of Subaccounts, at the API server: a selectable field of the CRD
-	indexOwner   = "metadata.ownerReferences.uid" // of Secrets that stand under another name than the default
+	indexAccount = "spec.accountRef.name"      // of Subaccounts
+	indexAuthID  = "status.authID,spec.authID" // of Subaccounts: the one that they claim
+	selectAuthID = "status.authID"             // of Subaccounts, at the API server: a selectable field of the CRD
 )
 
 // observe gathers what the caches and this process's memory tell of a
@@ -39,7 +38,7 @@ func (r *SubaccountReconciler) observe(ctx context.Context, s *v1alpha1.Subaccou
 	if known.held != nil {
 		o.Held, o.TokenInHand = &known.held.Held, true
 	}
-	o.Contested = now.Before(known.contestedUntil)
+	o.ContestedUntil, o.ContestedBy = known.contestedUntil(), known.contestedBy
 	ns := r.namespace(ctx, s.Namespace)
 	if ns != nil {
 		o.Namespace = subaccount.Known(subaccount.Namespace{Terminating: ns.DeletionTimestamp != nil})
@@ -118,22 +117,15 @@ func grants(a *v1alpha1.Account, s *v1alpha1.Subaccount) bool {
 // observeSecrets folds in what the cache shows. A Secret that it does not show
 // may exist without our label, and so is Unknown.
 func (r *SubaccountReconciler) observeSecrets(ctx context.Context, o *subaccount.Observation) {
-	s, wanted, usual := o.Object, subaccount.SecretName(o.Object), subaccount.DefaultSecretName(o.Object.Name)
-	secret := &corev1.Secret{}
+	s, wanted, secret := o.Object, subaccount.SecretName(o.Object), &corev1.Secret{}
 	if err := r.Client.Get(ctx, types.NamespacedName{Namespace: s.Namespace, Name: wanted}, secret, client.UnsafeDisableDeepCopy); err == nil {
 		o.Secret = subaccount.Known(r.secretFacts(s, secret))
 	}
-	if wanted != usual && r.Client.Get(ctx, types.NamespacedName{Namespace: s.Namespace, Name: usual}, secret, client.UnsafeDisableDeepCopy) == nil && owns(s, secret) {
-		o.OldSecrets = append(o.OldSecrets, usual)
-	}
-	var others corev1.SecretList
-	if err := r.Client.List(ctx, &others, client.InNamespace(s.Namespace), client.MatchingFields{indexOwner: string(s.UID)}, client.UnsafeDisableDeepCopy); err != nil {
-		return
-	}
-	for i := range others.Items {
-		if name := others.Items[i].Name; name != wanted && owns(s, &others.Items[i]) {
-			o.OldSecrets = append(o.OldSecrets, name)
-		}
+	// Only the one that the status names was written by the operator: anybody may
+	// copy a Secret with its labels and owners.
+	if b := s.Status.Binding; b != nil && b.Name != wanted &&
+		r.Client.Get(ctx, types.NamespacedName{Namespace: s.Namespace, Name: b.Name}, secret, client.UnsafeDisableDeepCopy) == nil && owns(s, secret) {
+		o.OldSecret = b.Name
 	}
 }
 

@@ -27,9 +27,10 @@ type pass struct {
 	o       *subaccount.Observation
 	account *account.Account
 
-	token    plivo.Token // o.TokenInHand
-	slot     *plivo.Slot // reserved for the create call of o.Unsent
-	deadline time.Time   // of that call
+	token    plivo.Token       // o.TokenInHand
+	inSecret map[string][]byte // what was read of the Secret, to keep it out of messages
+	slot     *plivo.Slot       // reserved for the create call of o.Unsent
+	deadline time.Time         // of that call
 
 	early   *plivo.Slot // reserved for the first call
 	started bool        // the first call has a slot
@@ -60,7 +61,7 @@ func (p *pass) perform(ctx context.Context, d subaccount.Decision) {
 		p.o.Done = append(p.o.Done, d.Step)
 		return
 	}
-	p.o.Failure = failure(d.Step, err)
+	p.o.Failure = p.failure(d.Step, err)
 }
 
 func (p *pass) step(ctx context.Context, d subaccount.Decision) error {
@@ -212,8 +213,8 @@ func (p *pass) finalizer(ctx context.Context, change func(client.Object, string)
 }
 
 // failure says what a failed step means, in words that are safe to show.
-func failure(step subaccount.Step, err error) *subaccount.Failure {
-	f := &subaccount.Failure{Step: step, Kind: subaccount.FailureKubernetes, Message: err.Error()}
+func (p *pass) failure(step subaccount.Step, err error) *subaccount.Failure {
+	f := &subaccount.Failure{Step: step, Kind: subaccount.FailureKubernetes}
 	var e *plivo.Error
 	var often tooOften
 	var noSlot *account.NoSlotError
@@ -227,16 +228,24 @@ func failure(step subaccount.Step, err error) *subaccount.Failure {
 				until.UTC().Format(time.RFC3339) + " and then goes on by itself."
 		}
 	case errors.As(err, &e):
-		f.Kind = plivoFailures[e.Kind]
-	case apierrors.IsConflict(err), apierrors.IsAlreadyExists(err), apierrors.IsNotFound(err) && step != subaccount.StepReadCRD:
-		f.Kind = subaccount.FailureConflict
+		f.Kind, f.Message = plivoFailures[e.Kind], err.Error()
 	case apierrors.IsForbidden(err) && step == subaccount.StepReadSecret:
 		f.Kind = subaccount.FailureForbidden
-	case step == subaccount.StepWriteSecret, step == subaccount.StepRemoveSecret:
-		// A webhook may put anything into its words, the Secret's data among it.
-		f.Message = "the API server answers " + string(apierrors.ReasonForError(err))
+	default:
+		f.Message = p.redacted(err)
+		f.Persistent = isPersistent(err, p.r.retries.count(client.ObjectKeyFromObject(p.o.Object)))
 	}
 	return f
+}
+
+// redacted returns the API server's words. A webhook may put anything into them,
+// a Secret's data among it.
+func (p *pass) redacted(err error) string {
+	secrets := []string{p.token.Reveal()}
+	for _, value := range p.inSecret {
+		secrets = append(secrets, string(value))
+	}
+	return plivo.Redact(err.Error(), secrets...)
 }
 
 // plivoFailures maps what Plivo answered to what it means for a step. What that

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"sync"
 	"sync/atomic"
-	"time"
 
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/util/workqueue"
@@ -17,10 +16,9 @@ import (
 	"github.com/subaccount-operator/subaccount-operator/internal/plivo"
 )
 
-// backoff of failures: the default retries from 5 ms, which is too eager for a
-// paid API.
+// backoff of errors that Reconcile returns.
 func backoff() workqueue.TypedRateLimiter[reconcile.Request] {
-	return workqueue.NewTypedItemExponentialFailureRateLimiter[reconcile.Request](time.Second, time.Minute)
+	return workqueue.NewTypedItemExponentialFailureRateLimiter[reconcile.Request](retryFirst, retryMax)
 }
 
 // queue is a source that lets others add to a controller's queue.
@@ -54,14 +52,13 @@ type slotQueue struct {
 
 // newQueue is for controller.Options.
 func (q *slotQueue) newQueue(name string, limiter workqueue.TypedRateLimiter[reconcile.Request]) workqueue.TypedRateLimitingInterface[reconcile.Request] {
-	return onePriority{priorityqueue.New(name, func(o *priorityqueue.Opts[reconcile.Request]) { o.RateLimiter = limiter }), q.isWaiting}
+	return onePriority{priorityqueue.New(name, func(o *priorityqueue.Opts[reconcile.Request]) { o.RateLimiter = limiter })}
 }
 
 // onePriority is a workqueue that serves resources in the order in which they
 // come, except those that are woken.
 type onePriority struct {
 	priorityqueue.PriorityQueue[reconcile.Request]
-	isWaiting func(types.NamespacedName) bool
 }
 
 // AddWithOpts ignores the priority: what controller-runtime gives a low one, for
@@ -70,14 +67,6 @@ type onePriority struct {
 func (q onePriority) AddWithOpts(o priorityqueue.AddOpts, requests ...reconcile.Request) {
 	o.Priority = nil
 	q.PriorityQueue.AddWithOpts(o, requests...)
-}
-
-// Forget keeps the backoff of a resource that waits for a slot: its reconcile
-// has not succeeded.
-func (q onePriority) Forget(request reconcile.Request) {
-	if !q.isWaiting(request.NamespacedName) {
-		q.PriorityQueue.Forget(request)
-	}
 }
 
 // wake enqueues a resource before all others: a slot is free for it. There are
@@ -119,12 +108,6 @@ func (q *slotQueue) leave(key types.NamespacedName) {
 	if acct != nil {
 		acct.Leave(slotKey(key))
 	}
-}
-
-func (q *slotQueue) isWaiting(key types.NamespacedName) bool {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	return q.waiting[key] != nil
 }
 
 // slotKey names a resource in the request budget: namespaces are its tenants.

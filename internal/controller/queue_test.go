@@ -5,10 +5,10 @@ import (
 	"slices"
 	"testing"
 	"testing/synctest"
-	"time"
 
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/utils/ptr"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller/priorityqueue"
 	"sigs.k8s.io/controller-runtime/pkg/handler"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
@@ -74,25 +74,20 @@ func TestSlotQueue_WokenThenFailed_RetriesWithTheOthers(t *testing.T) {
 	}
 }
 
-func TestSlotQueue_WaitingForSlot_KeepsBackoff(t *testing.T) {
+func TestReconcile_WaitingForSlot_KeepsBackoff(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		g, request := newRig(t, 1), requestFor("a")
-		q, limiter := &g.reconciler.queue, backoff()
-		started := q.newQueue("test", limiter)
-		defer started.ShutDown()
-		g.spend(1)
-		limiter.When(request)
-		if _, err := q.ask(t.Context(), g.account, request.NamespacedName); !isNoSlot(err) {
-			t.Fatal(err)
-		}
-		started.Forget(request)
-		if pause := limiter.When(request); pause != 2*time.Second {
+		g := newRig(t, 1)
+		s := g.apply("a")
+		g.reconciler.retries.failed(t.Context(), client.ObjectKeyFromObject(s), "")
+		slot := g.spend(1)
+		g.reconcile(s) // joins the queue
+		if pause := g.reconciler.retries.failed(t.Context(), client.ObjectKeyFromObject(s), "").RequeueAfter; pause != 2*retryFirst {
 			t.Errorf("the second pause is %v", pause)
 		}
-		q.leave(request.NamespacedName)
-		started.Forget(request)
-		if pause := limiter.When(request); pause != time.Second {
-			t.Errorf("after a success the pause is %v", pause)
+		slot.Cancel()
+		g.reconcile(s)
+		if n := g.reconciler.retries.count(client.ObjectKeyFromObject(s)); n != 0 {
+			t.Errorf("%d failures after a success", n)
 		}
 	})
 }

@@ -82,7 +82,6 @@ func withAccounts(t *testing.T, f func(*testing.T, *accountRig)) {
 			WithIndex(&v1alpha1.Subaccount{}, indexAccount, index(func(s *v1alpha1.Subaccount) string { return s.Spec.AccountRef.Name })).
 			WithIndex(&v1alpha1.Subaccount{}, indexAuthID, index(subaccount.Claimed)).
 			WithIndex(&v1alpha1.Subaccount{}, selectAuthID, index(func(s *v1alpha1.Subaccount) string { return s.Status.AuthID })).
-			WithIndex(&corev1.Secret{}, indexOwner, func(client.Object) []string { return nil }).
 			WithInterceptorFuncs(interceptor.Funcs{
 				SubResourcePatch: func(ctx context.Context, c client.Client, sub string, obj client.Object, patch client.Patch, opts ...client.SubResourcePatchOption) error {
 					if err := r.beforeStatus(); err != nil {
@@ -112,7 +111,7 @@ func (r *accountRig) start() {
 		live = r.k8s
 	}
 	a := &AccountReconciler{
-		Client: r.k8s, Credentials: secretsOf{reader: r.k8s}, OperatorNamespace: testNamespace, Events: recorder, Selector: labels.Everything(),
+		Client: r.k8s, Credentials: secretsOf{reader: r.k8s}, OperatorNamespace: testNamespace, Events: recorder, Selector: labels.Everything(), retries: newRetries(),
 	}
 	a.Accounts = account.NewRegistry(ctx, account.Options{
 		NewClient: func(c plivo.Credentials) *plivo.Client {
@@ -122,7 +121,7 @@ func (r *accountRig) start() {
 	})
 	a.Subaccounts = &SubaccountReconciler{
 		Client: r.k8s, Live: live, Events: recorder, Accounts: a.Accounts, ClusterUID: testCluster, Selector: labels.Everything(),
-		Digester: plivo.NewDigester([]byte("key")), Timeout: 10 * time.Second, Settle: testSettle, memory: newMemory(),
+		Digester: plivo.NewDigester([]byte("key")), Timeout: 10 * time.Second, Settle: testSettle, memory: newMemory(), retries: newRetries(),
 	}
 	r.enqueued = workqueue.NewTypedRateLimitingQueue(workqueue.DefaultTypedControllerRateLimiter[reconcile.Request]())
 	_ = a.Subaccounts.queue.Start(ctx, r.enqueued)

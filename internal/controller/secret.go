@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"maps"
 	"slices"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
@@ -18,38 +19,74 @@ import (
 	"github.com/subaccount-operator/subaccount-operator/internal/subaccount"
 )
 
-// appliedAnnotation lists the labels and annotations that came from the spec,
-// so that those that leave the spec leave the Secret, and others' stay.
+// appliedAnnotation lists what the operator has put on a Secret, so that what
+// leaves the spec leaves the Secret, and what others add stays.
 const appliedAnnotation = v1alpha1.Group + "/applied"
+
+type applied struct {
+	Labels      []string `json:"labels,omitempty"`
+	Annotations []string `json:"annotations,omitempty"`
+	// Keys of the data, if they are others than the default ones.
+	Keys []string `json:"keys,omitempty"`
+}
+
+var defaultKeys = []string{"auth_id", "auth_token"}
+
+// appliedTo reads the annotation. What somebody wrote there by hand is no more
+// than a list of what to take off this one Secret.
+func appliedTo(secret *corev1.Secret) applied {
+	var a applied
+	_ = json.Unmarshal([]byte(secret.Annotations[appliedAnnotation]), &a)
+	if a.Keys == nil {
+		a.Keys = defaultKeys
+	}
+	return a
+}
+
+// staleKeys are the keys of the data that an earlier spec wanted.
+func staleKeys(s *v1alpha1.Subaccount, secret *corev1.Secret) []string {
+	wanted := s.Spec.Secret.Keys
+	return slices.DeleteFunc(slices.Clone(appliedTo(secret).Keys), func(key string) bool {
+		return key == wanted.AuthID || key == wanted.AuthToken || secret.Data[key] == nil
+	})
+}
 
 // digested marks a Secret of the cache whose data are digests: informers may
 // transform an object that they have transformed before. The API server never
 // answers with stringData.
 var digested = map[string]string{"": "digested"}
 
-// keysKept is how many keys a Secret may have for the cache to keep them. One
-// of ours has two; what has more is written anew in any case, and must not cost
-// more memory than it is worth.
+// keysKept is how many keys a Secret without a record of its keys may have for
+// the cache to keep them.
 const keysKept = 16
 
-// digestSecret is a cache transform: it puts digests in place of the data of
-// Secrets and strips what nobody here reads. No token of a tenant is kept.
+// digestSecret is a cache transform. It keeps what the operator has put on a
+// Secret, with digests in place of the data: no token of a tenant, and nothing
+// that others can make large.
 func digestSecret(d *plivo.Digester) func(any) (any, error) {
 	return func(obj any) (any, error) {
 		secret, ok := obj.(*corev1.Secret)
 		if !ok || secret.StringData != nil {
 			return obj, nil
 		}
-		secret.ManagedFields, secret.StringData = nil, digested
-		if len(secret.Data) > keysKept {
-			secret.Data = nil
-		}
+		ours := appliedTo(secret)
+		data := map[string][]byte{}
 		for key, value := range secret.Data {
-			digest := d.Digest(value)
-			secret.Data[key] = digest[:]
+			if slices.Contains(ours.Keys, key) || len(secret.Data) <= keysKept {
+				digest := d.Digest(value)
+				data[key] = digest[:]
+			}
 		}
+		secret.Data, secret.StringData = data, digested
+		secret.ManagedFields, secret.Finalizers = nil, nil
+		keep(secret.Labels, append(ours.Labels, v1alpha1.ManagedByLabel))
+		keep(secret.Annotations, append(ours.Annotations, appliedAnnotation))
 		return secret, nil
 	}
+}
+
+func keep(m map[string]string, keys []string) {
+	maps.DeleteFunc(m, func(key, _ string) bool { return !slices.Contains(keys, key) })
 }
 
 // secretFacts says what matters of a Secret to the Subaccount s.
@@ -63,7 +100,7 @@ func (r *SubaccountReconciler) secretFacts(s *v1alpha1.Subaccount, secret *corev
 		Owned:       owns(s, secret),
 		TokenDigest: digest(secret.Data[keys.AuthToken]),
 		Sound: secret.Type == corev1.SecretTypeOpaque && !ptr.Deref(secret.Immutable, false) &&
-			len(secret.Data) == 2 && secret.Data[keys.AuthID] != nil && secret.Data[keys.AuthToken] != nil,
+			secret.Data[keys.AuthID] != nil && secret.Data[keys.AuthToken] != nil && len(staleKeys(s, secret)) == 0,
 	}
 	if id := s.Status.AuthID; id != "" && digest(secret.Data[keys.AuthID]) == r.Digester.Digest([]byte(id)) {
 		facts.AuthID = id
@@ -86,13 +123,7 @@ func owns(s *v1alpha1.Subaccount, secret *corev1.Secret) bool {
 // setSecretMetadata puts labels, annotations and the owner reference on a
 // Secret and takes off those that an earlier spec had put there.
 func setSecretMetadata(s *v1alpha1.Subaccount, secret *corev1.Secret) {
-	var before, now struct {
-		Labels      []string `json:"labels,omitempty"`
-		Annotations []string `json:"annotations,omitempty"`
-	}
-	// What somebody wrote into the annotation by hand is no more than a list of
-	// keys to take off this one Secret.
-	_ = json.Unmarshal([]byte(secret.Annotations[appliedAnnotation]), &before)
+	before, now := appliedTo(secret), applied{}
 	drop := func(m map[string]string, keys []string) {
 		for _, key := range keys {
 			delete(m, key)
@@ -111,9 +142,12 @@ func setSecretMetadata(s *v1alpha1.Subaccount, secret *corev1.Secret) {
 	put(&secret.Annotations, s.Spec.Secret.Annotations)
 	now.Labels = slices.Sorted(maps.Keys(s.Spec.Secret.Labels))
 	now.Annotations = slices.Sorted(maps.Keys(s.Spec.Secret.Annotations))
-	if len(now.Labels)+len(now.Annotations) > 0 {
-		applied, _ := json.Marshal(now) // two lists of strings cannot fail
-		secret.Annotations[appliedAnnotation] = string(applied)
+	if keys := []string{s.Spec.Secret.Keys.AuthID, s.Spec.Secret.Keys.AuthToken}; !slices.Equal(keys, defaultKeys) {
+		now.Keys = keys
+	}
+	if len(now.Labels)+len(now.Annotations)+len(now.Keys) > 0 {
+		text, _ := json.Marshal(now) // lists of strings cannot fail
+		secret.Annotations[appliedAnnotation] = string(text)
 	}
 	owner := *metav1.NewControllerRef(s, v1alpha1.GroupVersion.WithKind("Subaccount"))
 	for i, o := range secret.OwnerReferences {
@@ -125,9 +159,9 @@ func setSecretMetadata(s *v1alpha1.Subaccount, secret *corev1.Secret) {
 	secret.OwnerReferences = append(secret.OwnerReferences, owner)
 }
 
-// writeSecret writes the Secret: all of it with the token, its metadata only
-// without. It creates, or updates what it has just read; it never takes over
-// what appears in between.
+// writeSecret writes the Secret: its credentials if they are not as they should
+// be, and its metadata. It creates, or updates what it has just read; it never
+// takes over what appears in between.
 func (p *pass) writeSecret(ctx context.Context) error {
 	s, name := p.o.Object, subaccount.SecretName(p.o.Object)
 	if p.o.Secret.IsAbsent() {
@@ -140,22 +174,40 @@ func (p *pass) writeSecret(ctx context.Context) error {
 	if !owns(s, secret) {
 		return conflict("the Secret " + name + " is another one by now")
 	}
-	if p.o.TokenInHand && (secret.Type != corev1.SecretTypeOpaque || ptr.Deref(secret.Immutable, false)) {
+	p.inSecret = secret.Data
+	if !p.o.TokenInHand && !p.tokenOf(secret) {
+		return conflict("the Secret " + name + " has another token by now")
+	}
+	if secret.Type != corev1.SecretTypeOpaque || ptr.Deref(secret.Immutable, false) {
 		// Neither can be changed in place.
 		if err := p.r.Client.Delete(ctx, secret, exactly(secret)); err != nil {
 			return err
 		}
 		return p.createSecret(ctx, name)
 	}
-	setSecretMetadata(s, secret)
-	if p.o.TokenInHand {
-		secret.Data = p.secretData()
+	p.o.ContestedUntil, p.o.ContestedBy = p.r.memory.wroteSecret(s, otherManagers(secret, s.Spec.Secret.Keys), time.Now())
+	for _, key := range staleKeys(s, secret) {
+		delete(secret.Data, key)
 	}
+	setSecretMetadata(s, secret)
+	if secret.Data == nil {
+		secret.Data = map[string][]byte{}
+	}
+	maps.Copy(secret.Data, p.secretData())
 	if err := p.r.Client.Update(ctx, secret); err != nil {
 		return err
 	}
 	p.foldSecret(secret)
 	return nil
+}
+
+// tokenOf takes the token from the Secret itself, if it is the one that the
+// decision to write was based on: that spares a call to Plivo.
+func (p *pass) tokenOf(secret *corev1.Secret) bool {
+	seen, _ := p.o.Secret.Get()
+	token := secret.Data[p.o.Object.Spec.Secret.Keys.AuthToken]
+	p.token = plivo.NewToken(string(token))
+	return len(token) > 0 && p.r.Digester.Digest(token) == seen.TokenDigest
 }
 
 func (p *pass) createSecret(ctx context.Context, name string) error {
@@ -165,6 +217,7 @@ func (p *pass) createSecret(ctx context.Context, name string) error {
 		Data:       p.secretData(),
 	}
 	setSecretMetadata(p.o.Object, secret)
+	p.r.memory.wroteSecret(p.o.Object, "", time.Now())
 	if err := p.r.Client.Create(ctx, secret); err != nil {
 		p.o.Secret = subaccount.Unknown[subaccount.Secret]()
 		return err
@@ -196,9 +249,10 @@ func (p *pass) removeSecret(ctx context.Context, name string) error {
 	if client.IgnoreNotFound(err) != nil {
 		return err
 	}
-	p.o.OldSecrets = slices.DeleteFunc(p.o.OldSecrets, func(n string) bool { return n == name })
 	if name == subaccount.SecretName(s) {
 		p.o.Secret = subaccount.Absent[subaccount.Secret]()
+	} else {
+		p.o.OldSecret = ""
 	}
 	return nil
 }

@@ -57,21 +57,21 @@ func (w *statusWriter) Patch(_ context.Context, obj client.Object, patch client.
 	return err
 }
 
-func TestReconcile_StepWithoutEffect_ReturnsErrorAndReports(t *testing.T) {
+func TestReconcile_StepWithoutEffect_RetriesAndReports(t *testing.T) {
 	s := &v1alpha1.Subaccount{}
 	s.Namespace, s.Name, s.UID, s.Generation, s.ResourceVersion = "ns", "a", "u", 1, "1"
 	s.Status.ObservedGeneration, s.Status.AuthID, s.Status.AccountID = 1, "SA1", "MA1"
 	cluster := &clusterWithoutFinalizers{s: s}
 	r := &SubaccountReconciler{
-		Client: cluster, Events: events.NewFakeRecorder(10), Selector: labels.Everything(), memory: newMemory(),
+		Client: cluster, Events: events.NewFakeRecorder(10), Selector: labels.Everything(), memory: newMemory(), retries: newRetries(),
 		Accounts: account.NewRegistry(t.Context(), account.Options{}), Timeout: time.Second, Settle: time.Second,
 	}
-	_, err := r.Reconcile(t.Context(), ctrl.Request{NamespacedName: client.ObjectKeyFromObject(s)})
+	result, _ := r.Reconcile(t.Context(), ctrl.Request{NamespacedName: client.ObjectKeyFromObject(s)})
 	if cluster.patches != maxSteps {
 		t.Errorf("%d patches, want %d", cluster.patches, maxSteps)
 	}
-	if err == nil || !strings.Contains(err.Error(), "AddFinalizer") {
-		t.Errorf("error %v, want one that names the step", err)
+	if result.RequeueAfter != retryFirst {
+		t.Errorf("the next try is after %v", result.RequeueAfter)
 	}
 	if !strings.Contains(cluster.status, "AddFinalizer") {
 		t.Errorf("status %s, want a message that names the step", cluster.status)

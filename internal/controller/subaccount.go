@@ -55,8 +55,9 @@ type SubaccountReconciler struct {
 	// MaxConcurrent passes.
 	MaxConcurrent int
 
-	memory *memory
-	queue  slotQueue
+	memory  *memory
+	queue   slotQueue
+	retries *retries
 }
 
 // +kubebuilder:rbac:groups=plivo.subaccount-operator.dev,resources=subaccounts,verbs=get;list;watch;patch
@@ -74,6 +75,7 @@ func (r *SubaccountReconciler) Reconcile(ctx context.Context, req ctrl.Request) 
 	if err := r.Client.Get(ctx, req.NamespacedName, s); apierrors.IsNotFound(err) {
 		r.memory.forget(req.NamespacedName, "")
 		r.queue.leave(req.NamespacedName)
+		r.retries.succeeded(req.NamespacedName)
 		return ctrl.Result{}, nil
 	} else if err != nil {
 		return ctrl.Result{}, err
@@ -100,7 +102,7 @@ func (r *SubaccountReconciler) Reconcile(ctx context.Context, req ctrl.Request) 
 		})
 	}
 	defer p.end()
-	return p.report(ctx, p.run(ctx))
+	return p.report(ctx, p.run(ctx)), nil
 }
 
 // run performs steps until none is left, and returns the decision that the
@@ -184,7 +186,7 @@ func (r *SubaccountReconciler) live(ctx context.Context, options ...client.ListO
 
 // SetupWithManager registers the reconciler and the indexes that it reads by.
 func (r *SubaccountReconciler) SetupWithManager(ctx context.Context, mgr ctrl.Manager) error {
-	r.memory = newMemory()
+	r.memory, r.retries = newMemory(), newRetries()
 	if err := addIndexes(ctx, mgr.GetFieldIndexer()); err != nil {
 		return err
 	}

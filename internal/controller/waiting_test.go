@@ -67,7 +67,7 @@ func newRig(t *testing.T, budget int) *rig {
 	t.Cleanup(stop)
 	g.reconciler = &SubaccountReconciler{
 		Client: g.k8s, Live: g.k8s, Events: events.NewFakeRecorder(1000), Digester: digester, Selector: labels.Everything(),
-		Timeout: 10 * time.Second, Settle: 40 * time.Second, MaxConcurrent: 64, memory: newMemory(),
+		Timeout: 10 * time.Second, Settle: 40 * time.Second, MaxConcurrent: 64, memory: newMemory(), retries: newRetries(),
 	}
 	g.reconciler.Accounts = account.NewRegistry(ctx, account.Options{
 		NewClient: func(c plivo.Credentials) *plivo.Client {

@@ -25,7 +25,7 @@ var policies = []policy{
 	missing,
 	drift,
 	credentials,
-	oldSecrets,
+	oldSecret,
 	rejection,
 }
 
@@ -193,7 +193,7 @@ func claimGate(o *Observation) *Decision {
 	if secret, ok := o.Secret.Get(); ok && secret.Owned {
 		return &Decision{Step: StepRemoveSecret, Secret: SecretName(o.Object)}
 	}
-	if old := oldSecrets(o); old != nil {
+	if old := oldSecret(o); old != nil {
 		return old
 	}
 	return d

@@ -25,7 +25,7 @@ func TestHeldAnswerIsRecordedBeforeEveryGate(t *testing.T) {
 		{"namespace not allowed", pend(account(func(a *subaccount.Account) { a.Allows = subaccount.Known(false) })), record},
 		{"another step failed", pend(failed(subaccount.StepWriteSecret, subaccount.FailureKubernetes)), record},
 		{"the record failed", pend(failed(subaccount.StepRecord, subaccount.FailureKubernetes)), retry("")},
-		{"the record failed while an Orphan is terminating", pend(terminating, orphan, failed(subaccount.StepRecord, subaccount.FailureConflict)), retry("")},
+		{"the record failed while an Orphan is terminating", pend(terminating, orphan, failed(subaccount.StepRecord, subaccount.FailureKubernetes)), retry("")},
 	})
 }
 
@@ -87,6 +87,9 @@ func TestRecordedSubaccountIsGated(t *testing.T) {
 
 func TestFailuresAreTold(t *testing.T) {
 	f := func(s subaccount.Step, k subaccount.FailureKind) *observation { return ready(failed(s, k)) }
+	persistent := func(s subaccount.Step) *observation {
+		return ready(failed(s, subaccount.FailureKubernetes), func(o *observation) { o.Failure.Persistent = true })
+	}
 	check(t, []row{
 		{"refused", f(subaccount.StepGet, subaccount.FailureRefused), tell(v1alpha1.ReasonRejected)},
 		{"rate limited", f(subaccount.StepUpdate, subaccount.FailureRateLimited), retry(v1alpha1.ReasonRateLimited)},
@@ -99,10 +102,10 @@ func TestFailuresAreTold(t *testing.T) {
 			o.Failure = &subaccount.Failure{Step: subaccount.StepUpdate, Kind: subaccount.FailureTooOften, After: time.Second}
 		}), decision{Reason: v1alpha1.ReasonUpdating, Wait: subaccount.Wait{After: time.Second}}},
 		{"not sent", f(subaccount.StepUpdate, subaccount.FailureNotSent), retry("")},
-		{"conflict", f(subaccount.StepWriteSecret, subaccount.FailureConflict), retry("")},
 		{"kubernetes", f(subaccount.StepReadSecret, subaccount.FailureKubernetes), retry("")},
 		{"a Secret that may not be read", f(subaccount.StepReadSecret, subaccount.FailureForbidden), retry(v1alpha1.ReasonNamespaceNotAllowed)},
-		{"a Secret that cannot be written", f(subaccount.StepWriteSecret, subaccount.FailureKubernetes), retry(v1alpha1.ReasonUpdating)},
+		{"kubernetes, again and again", persistent(subaccount.StepWriteSecret), retry(v1alpha1.ReasonKubernetesError)},
+		{"the finalizer cannot be removed", persistent(subaccount.StepRelease), retry(v1alpha1.ReasonKubernetesError)},
 		{"404 to a create says nothing of the spec", f(subaccount.StepCreate, subaccount.FailureBesideTheSpec), retry(v1alpha1.ReasonUnavailable)},
 		{"405 to an update is no refusal", f(subaccount.StepUpdate, subaccount.FailureBesideTheSpec), retry(v1alpha1.ReasonUnavailable)},
 		{"an update refused before the Secret stands", ready(failed(subaccount.StepUpdate, subaccount.FailureRefused), func(o *observation) {

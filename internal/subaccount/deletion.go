@@ -59,7 +59,7 @@ func (o *Observation) deleted() *Decision {
 	if secret, ok := o.Secret.Get(); ok && secret.Owned {
 		return &Decision{Step: StepRemoveSecret, Secret: SecretName(o.Object)}
 	}
-	if d := oldSecrets(o); d != nil {
+	if d := oldSecret(o); d != nil {
 		return d
 	}
 	return step(StepRelease)

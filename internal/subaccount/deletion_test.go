@@ -35,7 +35,7 @@ func TestDeletion(t *testing.T) {
 			o.Namespace = subaccount.Known(subaccount.Namespace{Terminating: true})
 		}), release},
 		{"204, old Secret stands", gone(deleted, func(o *observation) {
-			o.Secret, o.OldSecrets = subaccount.Absent[subaccount.Secret](), []string{"old"}
+			o.Secret, o.OldSecret = subaccount.Absent[subaccount.Secret](), "old"
 		}), decision{Step: subaccount.StepRemoveSecret, Secret: "old"}},
 		{"204, Secret of another", gone(deleted, foreignSecret), release},
 		{"204, no Secret", gone(deleted, func(o *observation) { o.Secret = subaccount.Unknown[subaccount.Secret]() }), release},

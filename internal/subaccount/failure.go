@@ -43,10 +43,34 @@ func failedStep(o *Observation) *Decision {
 		return wait(v1alpha1.ReasonUnavailable, "Plivo refused: "+f.Message+". The operator retries with backoff.").backoff()
 	case kind == FailureForbidden:
 		return wait(v1alpha1.ReasonNamespaceNotAllowed, "The operator has no right to Secrets in this namespace: give it the Role of config/tenant.").backoff()
-	case kind == FailureKubernetes && f.Step == StepWriteSecret:
-		return wait(v1alpha1.ReasonUpdating, "The Secret "+SecretName(o.Object)+" cannot be written: "+f.Message+". This is tried again by itself.").backoff()
+	case kind == FailureKubernetes && f.Persistent:
+		return wait(v1alpha1.ReasonKubernetesError, "The operator cannot "+f.Step.attempts(o.Object)+": "+f.Message+". The operator retries with backoff.").backoff()
 	default:
 		return quiet().backoff()
+	}
+}
+
+// attempts says what a step does to an object of Kubernetes.
+func (s Step) attempts(resource *v1alpha1.Subaccount) string {
+	switch s {
+	case StepAddFinalizer:
+		return "add its finalizer"
+	case StepRelease:
+		return "remove its finalizer"
+	case StepReadSecret:
+		return "read the Secret " + SecretName(resource)
+	case StepWriteSecret:
+		return "write the Secret " + SecretName(resource)
+	case StepRemoveSecret:
+		return "delete a Secret"
+	case StepReadCRD:
+		return "read the CRD"
+	case StepJudgeClaim:
+		return "list the Subaccounts that claim the authID"
+	case StepNoteOrphan:
+		return "write the Account's status.orphaned"
+	default:
+		return "write the status"
 	}
 }
 

@@ -62,8 +62,8 @@ var observations = rapid.Custom(func(t *rapid.T) *observation {
 			Owned: usually(t, "secret owned"), AuthID: from(t, "secret authID", sa1, sa2, ""),
 			TokenDigest: from(t, "secret token", token1, token2, [16]byte{}), Sound: flag(t, "sound"), Labelled: flag(t, "labelled"),
 		}),
-		OldSecrets: from(t, "old secrets", nil, nil, []string{"b", "a"}),
-		Unsent:     from(t, "unsent", "", "", "one", "two"), Refused: from(t, "refused", "", "", "one", "two"),
+		OldSecret: from(t, "old secret", "", "", "b"),
+		Unsent:    from(t, "unsent", "", "", "one", "two"), Refused: from(t, "refused", "", "", "one", "two"),
 		FirstSight: moment(t, "first sight"), Found: from(t, "found", nil, nil, nil, []string{sa1}, []string{sa2, sa1}),
 		Swept:   fact(t, "swept", subaccount.Sweep{Started: moment(t, "sweep started")}),
 		Deleted: rarely(t, "deleted"), Looked: flag(t, "looked"), GivenUp: from(t, "given up", "", "", sa2), TokenInHand: flag(t, "token in hand"),
@@ -89,7 +89,8 @@ var observations = rapid.Custom(func(t *rapid.T) *observation {
 	if rarely(t, "failure") {
 		o.Failure = &subaccount.Failure{
 			Step: from(t, "failed step", steps...), Message: "failed",
-			Kind: subaccount.FailureKind(rapid.IntRange(0, int(subaccount.FailureKubernetes)+1).Draw(t, "failure kind")),
+			Persistent: rarely(t, "persistent"),
+			Kind:       subaccount.FailureKind(rapid.IntRange(0, int(subaccount.FailureKubernetes)+1).Draw(t, "failure kind")),
 		}
 	}
 	return o

@@ -1,7 +1,6 @@
 package subaccount
 
 import (
-	"slices"
 	"time"
 
 	"k8s.io/apimachinery/pkg/api/meta"
@@ -147,38 +146,37 @@ func credentials(o *Observation) *Decision {
 	sameToken := secret.TokenDigest != [16]byte{} &&
 		(remote.TokenDigest == [16]byte{} || remote.TokenDigest == secret.TokenDigest)
 	sound := secret.AuthID == o.Object.Status.AuthID && sameToken && secret.Sound
+	tokenInSecret := sameToken && remote.TokenDigest != [16]byte{}
 	switch {
 	case sound && secret.Labelled:
 		return nil
-	case o.Contested, o.rewritten():
-		return wait(v1alpha1.ReasonUpdating, "Something else changes the Secret "+SecretName(o.Object)+" as soon as it is written: "+
-			"a policy or webhook of this cluster? It is written again once a minute.").after(contestedFor)
-	case sound, o.TokenInHand:
+	case o.ContestedUntil.After(o.Now) && !o.wantsAnotherTry():
+		return o.contested()
+	case sound, o.TokenInHand, tokenInSecret:
 		return step(StepWriteSecret)
 	default:
 		return o.look(o.Object.Status.AuthID)
 	}
 }
 
-// contestedFor is how long a Secret that somebody changes at once is left.
-const contestedFor = time.Minute
+// wantsAnotherTry says whether somebody has asked for a reconcile since the Secret
+// was last written.
+func (o *Observation) wantsAnotherTry() bool { return o.asked() && !o.Did(StepWriteSecret) }
 
-// rewritten says whether the Secret was written in this pass, and again because
-// it did not stay so.
-func (o *Observation) rewritten() bool {
-	n := 0
-	for _, done := range o.Done {
-		if done == StepWriteSecret {
-			n++
-		}
+func (o *Observation) contested() *Decision {
+	by := o.ContestedBy
+	if by == "" {
+		by = "an admission policy or webhook"
 	}
-	return n > 1
+	return wait(v1alpha1.ReasonUpdating, "Something changes the Secret "+SecretName(o.Object)+" whenever the operator writes it: "+by+
+		". Find out what it is and exclude this Secret. The operator tries again at "+o.ContestedUntil.UTC().Format(time.RFC3339)+
+		", each time after a longer pause.").after(o.ContestedUntil.Sub(o.Now))
 }
 
-// oldSecrets go once the new one stands.
-func oldSecrets(o *Observation) *Decision {
-	if len(o.OldSecrets) == 0 {
+// oldSecret is removed once the new one is written.
+func oldSecret(o *Observation) *Decision {
+	if o.OldSecret == "" {
 		return nil
 	}
-	return &Decision{Step: StepRemoveSecret, Secret: slices.Min(o.OldSecrets)}
+	return &Decision{Step: StepRemoveSecret, Secret: o.OldSecret}
 }

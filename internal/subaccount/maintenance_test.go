@@ -94,18 +94,28 @@ func TestSecretIsMended(t *testing.T) {
 	write, look := do(subaccount.StepWriteSecret), about(subaccount.StepGet, sa1)
 	inHand := func(o *observation) { o.TokenInHand = true }
 	absent := func(o *observation) { o.Secret = subaccount.Absent[subaccount.Secret]() }
+	unseen := remote(subaccount.Remote{Name: wanted, Enabled: true})
+	contested := func(after time.Duration) change {
+		return func(o *observation) { o.ContestedUntil = o.Now.Add(after) }
+	}
+	wanting := func(reason string, w subaccount.Wait) decision { return decision{Reason: reason, Wait: w} }
 	check(t, []row{
 		{"metadata only needs no token", ready(secret(func(s *subaccount.Secret) { s.Labelled = false })), write},
 		{"absent, no token", ready(absent), look},
 		{"absent, token in hand", ready(absent, inHand), write},
 		{"absent, looked in vain", ready(absent, func(o *observation) { o.Looked = true }), retry("")},
 		{"unknown", ready(func(o *observation) { o.Secret = subaccount.Unknown[subaccount.Secret]() }), do(subaccount.StepReadSecret)},
-		{"another authID", ready(secret(func(s *subaccount.Secret) { s.AuthID = sa2 })), look},
+		{"another authID, the token is right", ready(secret(func(s *subaccount.Secret) { s.AuthID = sa2 })), write},
+		{"another authID, token at Plivo not seen", ready(unseen, secret(func(s *subaccount.Secret) { s.AuthID = sa2 })), look},
 		{"another token than at Plivo", ready(secret(func(s *subaccount.Secret) { s.TokenDigest = token2 })), look},
 		{"no token", ready(secret(func(s *subaccount.Secret) { s.TokenDigest = [16]byte{} })), look},
-		{"unsound", ready(secret(func(s *subaccount.Secret) { s.Sound = false })), look},
+		{"unsound, the token is right", ready(secret(func(s *subaccount.Secret) { s.Sound = false })), write},
+		{"unsound, token at Plivo not seen", ready(unseen, secret(func(s *subaccount.Secret) { s.Sound = false })), look},
+		{"contested", ready(absent, inHand, contested(time.Minute)), wanting(v1alpha1.ReasonUpdating, subaccount.Wait{After: time.Minute})},
+		{"contested, and as wanted by now", ready(contested(time.Minute)), tell(v1alpha1.ReasonReady)},
+		{"contested until now", ready(absent, inHand, contested(0)), write},
 		{"unsound, token in hand", ready(secret(func(s *subaccount.Secret) { s.Sound = false }), inHand), write},
-		{"token at Plivo not seen", ready(remote(subaccount.Remote{Name: wanted, Enabled: true})), tell(v1alpha1.ReasonReady)},
+		{"token at Plivo not seen", ready(unseen), tell(v1alpha1.ReasonReady)},
 		{"of another", ready(foreignSecret, inHand), decision{Reason: v1alpha1.ReasonSecretConflict, Wait: subaccount.Wait{After: time.Minute}}},
 		{"terminating namespace", ready(absent, inHand, func(o *observation) { o.Namespace = subaccount.Known(subaccount.Namespace{Terminating: true}) }), decision{}},
 		{"only once the subaccount is as wanted", ready(absent, inHand, remote(subaccount.Remote{Name: marker})), decision{
@@ -113,8 +123,8 @@ func TestSecretIsMended(t *testing.T) {
 	})
 }
 
-func TestOldSecretsGoOnceTheNewOneStands(t *testing.T) {
-	old := func(o *observation) { o.OldSecrets = []string{"z", "b"} }
+func TestOldSecretGoesOnceTheNewOneIsWritten(t *testing.T) {
+	old := func(o *observation) { o.OldSecret = "b" }
 	check(t, []row{
 		{"the new one stands", ready(old), decision{Step: subaccount.StepRemoveSecret, Secret: "b"}},
 		{"the new one is missing", ready(old, func(o *observation) { o.Secret, o.TokenInHand = subaccount.Absent[subaccount.Secret](), true }), do(subaccount.StepWriteSecret)},

@@ -34,8 +34,9 @@ type Observation struct {
 	Claim Fact[Claim]
 	// Secret under the wanted name.
 	Secret Fact[Secret]
-	// OldSecrets are other Secrets that this resource owns.
-	OldSecrets []string
+	// OldSecret is the Secret in status.binding if it exists, is this resource's,
+	// and has another name than the wanted one; empty if there is none.
+	OldSecret string
 
 	// Held is the answer of a create call that is not recorded yet.
 	Held *Held
@@ -62,8 +63,11 @@ type Observation struct {
 
 	// Looked: this pass has read the subaccount at Plivo.
 	Looked bool
-	// Contested: somebody changes the Secret as soon as it is written.
-	Contested bool
+	// ContestedUntil is how long the Secret is left as it is, because something
+	// changes it whenever it is written; ContestedBy are its field managers, if
+	// they are known.
+	ContestedUntil time.Time
+	ContestedBy    string
 	// GivenUp is the authID of the subaccount that this reconcile has given up as
 	// gone, empty if none.
 	GivenUp string
@@ -114,8 +118,8 @@ type Secret struct {
 	AuthID string
 	// TokenDigest is the digest of the value under the wanted key.
 	TokenDigest [16]byte
-	// Sound: type and keys are as they should be and it is not immutable. A
-	// Secret that is not has to be written whole.
+	// Sound: it has the wanted type and keys, none that an earlier spec wanted, and
+	// is not immutable. Keys that others add do not matter.
 	Sound bool
 	// Labelled: labels, annotations and owner reference are as they should be.
 	Labelled bool
@@ -175,12 +179,10 @@ const (
 	FailureNotSent
 	// FailureUnknown: the call may or may not have taken effect.
 	FailureUnknown
-	// FailureConflict: a write to Kubernetes met a newer object; a newer look
-	// will show it.
-	FailureConflict
 	// FailureForbidden: the operator has no right to the Secrets there.
 	FailureForbidden
-	// FailureKubernetes: a call to Kubernetes failed otherwise.
+	// FailureKubernetes: a request to the API server failed, a conflict among
+	// them.
 	FailureKubernetes
 )
 
@@ -191,6 +193,8 @@ type Failure struct {
 	Message string        // of Plivo or the API server, safe to show
 	After   time.Duration // of FailureTooOften
 	Again   bool          // of FailureNoSlot: not for the first time
+	// Persistent is of FailureKubernetes: another try is likely to fail too.
+	Persistent bool
 }
 
 // terminating says whether the resource is being deleted.

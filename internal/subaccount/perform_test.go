@@ -21,7 +21,7 @@ func (w *world) perform(o *observation, d decision, f fault) {
 		w.performCreate(o, f, fail)
 	default:
 		if f == refusal || f == lostCall {
-			fail(subaccount.FailureConflict)
+			fail(subaccount.FailureKubernetes)
 			return
 		}
 		w.write(o, d)
