@@ -28,11 +28,12 @@ func (j jsonPatch) remove(path string) jsonPatch {
 }
 
 const (
-	pathUID     = "/metadata/uid"
-	pathAttempt = "/status/pendingCreation/attempt"
-	pathPending = "/status/pendingCreation"
-	pathAuthID  = "/status/authID"
-	pathAccount = "/status/accountID"
+	pathUID        = "/metadata/uid"
+	pathAttempt    = "/status/pendingCreation/attempt"
+	pathPending    = "/status/pendingCreation"
+	pathAuthID     = "/status/authID"
+	pathAccount    = "/status/accountID"
+	pathConditions = "/status/conditions"
 
 	pathObservedGeneration = "/status/observedGeneration"
 )

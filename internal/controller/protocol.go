@@ -28,10 +28,7 @@ func (p *pass) declareIntent(ctx context.Context) error {
 	}
 	deadline := time.Now().Add(p.r.Timeout)
 	s := p.o.Object.DeepCopy()
-	if s.Status.ObservedGeneration == -1 {
-		s.Status.ObservedGeneration = s.Generation
-		subaccount.SetConditions(&s.Status.Conditions, v1alpha1.ReasonCreating, "The operator creates the subaccount.", s.Generation, metav1.NewTime(p.o.Now))
-	}
+	p.markSeen(s)
 	givenUp := s.Status.AuthID
 	if givenUp != "" {
 		s.Status.PreviousAuthID = givenUp
@@ -151,13 +148,28 @@ func (p *pass) clearIntent(ctx context.Context) error {
 		test(pathUID, p.o.Object.UID).test(pathAttempt, p.o.Object.Status.PendingCreation.Attempt).remove(pathPending))
 }
 
+// markSeen sets observedGeneration, and conditions that go with it, in a status
+// that was never written, and returns whether it was.
+func (p *pass) markSeen(s *v1alpha1.Subaccount) bool {
+	if s.Status.ObservedGeneration != -1 {
+		return false
+	}
+	s.Status.ObservedGeneration = s.Generation
+	subaccount.SetConditions(&s.Status.Conditions, v1alpha1.ReasonCreating, "The operator creates or adopts the subaccount.", s.Generation, metav1.NewTime(p.o.Now))
+	return true
+}
+
 // adopt writes spec.authID into the status. Who holds it is judged anew after
 // that, among all who have written the same.
 func (p *pass) adopt(ctx context.Context, authID string) error {
 	facts, _ := p.o.Account.Get()
-	err := p.patchJSON(ctx, jsonPatch{}.
+	patch := jsonPatch{}.
 		test(pathUID, p.o.Object.UID).test(pathAuthID, nil).test(pathPending, nil).
-		add(pathAuthID, authID).add(pathAccount, facts.ID).add(pathObservedGeneration, p.o.Object.Generation))
+		add(pathAuthID, authID).add(pathAccount, facts.ID)
+	if s := p.o.Object.DeepCopy(); p.markSeen(s) {
+		patch = patch.add(pathObservedGeneration, s.Status.ObservedGeneration).add(pathConditions, s.Status.Conditions)
+	}
+	err := p.patchJSON(ctx, patch)
 	if err == nil {
 		p.o.Claim = subaccount.Unknown[subaccount.Claim]()
 	}

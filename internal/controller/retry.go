@@ -46,7 +46,7 @@ func (r *retries) failed(ctx context.Context, key types.NamespacedName, message 
 	}
 	r.mu.Unlock()
 	if changed {
-		log.FromContext(ctx).Error(nil, "Reconcile failed; retrying with backoff", "error", message)
+		log.FromContext(ctx).Info("Reconcile failed; retrying with backoff", "error", message)
 	}
 	return ctrl.Result{RequeueAfter: r.limiter.When(key)}
 }

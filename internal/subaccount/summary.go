@@ -40,7 +40,7 @@ func Summarize(o *Observation, d Decision) Summary {
 			s.Status.ObservedGeneration = o.Object.Generation
 		}
 		if changed := SetConditions(&s.Status.Conditions, d.Reason, d.Message, o.Object.Generation, metav1.NewTime(o.Now)); changed &&
-			v1alpha1.Catalogue[d.Reason].Ready == metav1.ConditionFalse && (d.Reason != v1alpha1.ReasonDeleting || o.failedAt(StepDelete)) {
+			v1alpha1.Catalogue[d.Reason].Ready == metav1.ConditionFalse && o.isNews(d.Reason) {
 			s.News = append(s.News, Event{corev1.EventTypeWarning, d.Reason, "Reconcile", d.Message})
 		}
 	}
@@ -65,6 +65,19 @@ func Summarize(o *Observation, d Decision) Summary {
 	}
 	s.Changed = !equality.Semantic.DeepEqual(s.Status, o.Object.Status)
 	return s
+}
+
+// isNews says whether a reason for which Ready is False is worth an event: what
+// was asked for, and is under way, is not.
+func (o *Observation) isNews(reason string) bool {
+	switch reason {
+	case v1alpha1.ReasonDeleting:
+		return o.failedAt(StepDelete)
+	case v1alpha1.ReasonCreating:
+		return o.Failure == nil
+	default:
+		return true
+	}
 }
 
 // SetConditions sets the three conditions to the states that the Catalogue

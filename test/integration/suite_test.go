@@ -156,6 +156,7 @@ var _ = SynchronizedAfterSuite(func() {
 	if op == nil {
 		return
 	}
+	Eventually(logs.String).Should(ContainSubstring("starting"), "a process without a spec ends at once")
 	Expect(op.stop(syscall.SIGTERM)).To(Succeed())
 	shown := logs.String()
 	var events corev1.EventList
@@ -170,7 +171,6 @@ var _ = SynchronizedAfterSuite(func() {
 	told, err := json.Marshal([]any{all.Items, accounts.Items})
 	Expect(err).NotTo(HaveOccurred())
 	shown += string(told)
-	Expect(shown).To(ContainSubstring("starting"))
 	Expect(strings.Contains(shown, "Request Body")).To(BeFalse(), "client-go logs bodies, Secrets among them, some of them in hex")
 	writeRightsUsed()
 	for _, token := range append(sim.Tokens(), tokens...) {
