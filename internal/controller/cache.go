@@ -2,10 +2,13 @@ package controller
 
 import (
 	"context"
+	"crypto/sha256"
+	"fmt"
 	"slices"
 	"unique"
 
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -22,6 +25,7 @@ func CacheOptions(namespaces, secretsIn []string, digester *plivo.Digester) cach
 	return cache.Options{
 		DefaultTransform: cache.TransformStripManagedFields(),
 		ByObject: map[client.Object]cache.ByObject{
+			&v1alpha1.Account{}:    {Transform: stripAccount},
 			&v1alpha1.Subaccount{}: {Namespaces: limit(namespaces), Transform: stripSubaccount},
 			&corev1.Secret{}: {
 				Namespaces: limit(secretsIn),
@@ -51,11 +55,8 @@ func stripSubaccount(obj any) (any, error) {
 	if !ok {
 		return obj, nil
 	}
-	asked, ok := s.Annotations[v1alpha1.ReconcileRequestedAtAnnotation]
-	s.ManagedFields, s.Labels, s.Annotations = nil, nil, nil
-	if ok {
-		s.Annotations = map[string]string{v1alpha1.ReconcileRequestedAtAnnotation: asked}
-	}
+	s.ManagedFields, s.Labels, s.OwnerReferences = nil, nil, nil
+	stripAnnotations(s, v1alpha1.ReconcileRequestedAtAnnotation)
 	// Thousands say the same.
 	once := func(text *string) { *text = unique.Make(*text).Value() }
 	once(&s.APIVersion)
@@ -71,13 +72,52 @@ func stripSubaccount(obj any) (any, error) {
 	return s, nil
 }
 
+func stripAccount(obj any) (any, error) {
+	if a, ok := obj.(*v1alpha1.Account); ok {
+		a.ManagedFields, a.OwnerReferences = nil, nil
+		stripAnnotations(a, v1alpha1.ReconcileRequestedAtAnnotation, v1alpha1.ConfirmDisappearanceAnnotation)
+	}
+	return obj, nil
+}
+
+// longestRequest is the length from which the value of an annotation is kept as
+// its digest: it only has to be told from the last one.
+const longestRequest = 256
+
+func stripAnnotations(obj client.Object, kept ...string) {
+	var annotations map[string]string
+	for _, key := range kept {
+		value, ok := obj.GetAnnotations()[key]
+		if !ok {
+			continue
+		}
+		if len(value) > longestRequest {
+			value = fmt.Sprintf("sha256:%x", sha256.Sum256([]byte(value)))
+		}
+		if annotations == nil {
+			annotations = map[string]string{}
+		}
+		annotations[key] = value
+	}
+	obj.SetAnnotations(annotations)
+}
+
 // CredentialsCacheOptions are those of a second cache, for the Secrets of the
-// operator's own namespace, with their data.
+// operator's own namespace. It keeps the credentials in them and nothing else:
+// others keep large Secrets there too, such as Helm its releases.
 func CredentialsCacheOptions(operatorNamespace string) cache.Options {
 	return cache.Options{
-		DefaultTransform:  cache.TransformStripManagedFields(),
+		DefaultTransform:  keepCredentials,
 		DefaultNamespaces: map[string]cache.Config{operatorNamespace: {}},
 	}
+}
+
+func keepCredentials(obj any) (any, error) {
+	if secret, ok := obj.(*corev1.Secret); ok {
+		secret.Data = plivo.CredentialKeys(secret.Data)
+		secret.ObjectMeta = metav1.ObjectMeta{Namespace: secret.Namespace, Name: secret.Name, UID: secret.UID, ResourceVersion: secret.ResourceVersion}
+	}
+	return obj, nil
 }
 
 func addIndexes(ctx context.Context, indexer client.FieldIndexer) error {

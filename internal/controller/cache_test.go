@@ -1,6 +1,7 @@
 package controller
 
 import (
+	"encoding/json"
 	"fmt"
 	"strings"
 	"testing"
@@ -43,5 +44,42 @@ func TestASecretOfManyKeysCostsTheCacheNoMoreThanOneOfOurs(t *testing.T) {
 	}
 	if facts := r.secretFacts(s, secret); len(secret.Data) != 2 || !facts.Sound || !facts.Labelled {
 		t.Errorf("%d keys kept, %+v", len(secret.Data), facts)
+	}
+}
+
+func TestCache_WhatOthersMakeLarge_IsNotKept(t *testing.T) {
+	large := strings.Repeat("x", 1<<20)
+	s, secret := subaccountWithSecret()
+	s.Annotations = map[string]string{"note": large, v1alpha1.ReconcileRequestedAtAnnotation: large}
+	s.Labels, s.OwnerReferences = map[string]string{"label": large}, []metav1.OwnerReference{{Name: large}}
+	secret.Annotations, secret.Labels["other"], secret.Finalizers = map[string]string{"note": large}, large, []string{large}
+	secret.Data["other"] = []byte(large)
+	release := &corev1.Secret{Data: map[string][]byte{"release": []byte(large), "auth_id": []byte("MA"), "auth_token": []byte(large)}}
+	release.Labels = map[string]string{"owner": large}
+	account := &v1alpha1.Account{ObjectMeta: metav1.ObjectMeta{Annotations: map[string]string{"note": large, v1alpha1.ReconcileRequestedAtAnnotation: large}}}
+	for _, c := range []struct {
+		obj       any
+		transform func(any) (any, error)
+	}{
+		{s, stripSubaccount}, {secret, digestSecret(plivo.NewDigester([]byte("key")))}, {release, keepCredentials}, {account, stripAccount},
+	} {
+		var before []byte
+		for range 2 { // an informer may transform an object again
+			kept, err := c.transform(c.obj)
+			if err != nil {
+				t.Fatal(err)
+			}
+			text, err := json.Marshal(kept)
+			if err != nil || len(text) > 2048 || before != nil && string(before) != string(text) {
+				t.Errorf("%T: %d bytes, %v; before %d", c.obj, len(text), err, len(before))
+			}
+			before = text
+		}
+	}
+	if got := s.Annotations[v1alpha1.ReconcileRequestedAtAnnotation]; !strings.HasPrefix(got, "sha256:") {
+		t.Errorf("the request reads %.20s", got)
+	}
+	if string(release.Data["auth_id"]) != "MA" {
+		t.Error("the credentials are gone")
 	}
 }

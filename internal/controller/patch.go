@@ -73,7 +73,7 @@ func (p *pass) write(ctx context.Context, patch client.Patch, send patcher) erro
 	if err := send(ctx, s, patch); err != nil {
 		return err
 	}
-	s.ManagedFields = nil
+	_, _ = stripSubaccount(s) // as the cache has it; it does not fail
 	p.o.Object = s
 	p.r.memory.wrote(s)
 	return nil

@@ -80,3 +80,24 @@ func TestASecretIsOursByTheUIDOfItsControllerOnly(t *testing.T) {
 		}
 	}
 }
+
+func TestSecretFacts_KeysOfOthers_DoNotMatter(t *testing.T) {
+	r := &SubaccountReconciler{Digester: plivo.NewDigester([]byte("key"))}
+	s, secret := subaccountWithSecret()
+	secret.Data["other"] = []byte("x")
+	if facts := r.secretFacts(s, secret); !facts.Sound || !facts.Labelled {
+		t.Errorf("with another's key: %+v", facts)
+	}
+	s.Spec.Secret.Keys = v1alpha1.SecretKeys{AuthID: "id", AuthToken: "other"}
+	if facts := r.secretFacts(s, secret); facts.Sound || facts.Labelled {
+		t.Errorf("with other keys in the spec: %+v", facts)
+	}
+	if stale := staleKeys(s, secret); len(stale) != 2 {
+		t.Errorf("the keys of the earlier spec: %v", stale)
+	}
+	setSecretMetadata(s, secret)
+	secret.Data = map[string][]byte{"id": []byte(s.Status.AuthID), "other": []byte("token"), "auth_id": []byte("a user's own")}
+	if facts := r.secretFacts(s, secret); !facts.Sound || !facts.Labelled {
+		t.Errorf("once they are written: %+v", facts)
+	}
+}

@@ -42,10 +42,19 @@ type Credentials struct {
 	Token  Token
 }
 
+// The keys of a main account's Secret, the preferred one first.
+var (
+	authIDKeys    = []string{"auth_id", "PLIVO_AUTH_ID"}
+	authTokenKeys = []string{"auth_token", "PLIVO_AUTH_TOKEN"}
+)
+
+// maxCredential bounds an auth ID or token, in bytes; Plivo's have 20 and 40.
+const maxCredential = 1024
+
 // CredentialsOf reads the data of a main account's Secret, and says what is
 // wrong with it without showing it.
 func CredentialsOf(data map[string][]byte) (Credentials, error) {
-	oneOf := func(keys ...string) string {
+	oneOf := func(keys []string) string {
 		for _, key := range keys {
 			if value, ok := data[key]; ok {
 				return string(value)
@@ -53,8 +62,20 @@ func CredentialsOf(data map[string][]byte) (Credentials, error) {
 		}
 		return ""
 	}
-	c := Credentials{AuthID: oneOf("auth_id", "PLIVO_AUTH_ID"), Token: NewToken(oneOf("auth_token", "PLIVO_AUTH_TOKEN"))}
+	c := Credentials{AuthID: oneOf(authIDKeys), Token: NewToken(oneOf(authTokenKeys))}
 	return c, c.Validate()
+}
+
+// CredentialKeys returns what CredentialsOf reads of a Secret's data, without
+// values that are too long for credentials.
+func CredentialKeys(data map[string][]byte) map[string][]byte {
+	kept := map[string][]byte{}
+	for _, key := range append(authIDKeys, authTokenKeys...) {
+		if value, ok := data[key]; ok && len(value) <= maxCredential {
+			kept[key] = value
+		}
+	}
+	return kept
 }
 
 // Validate says what is wrong with the form of the credentials, without showing them.

@@ -209,7 +209,11 @@ func checkSummary(t *rapid.T, o *observation, d decision, s subaccount.Summary) 
 		meta.IsStatusConditionTrue(s.Status.Conditions, v1alpha1.ConditionStalled) {
 		t.Errorf("both Reconciling and Stalled with %q", d.Reason)
 	}
-	if d.Reason == "" && (!equality.Semantic.DeepEqual(s.Status.Conditions, was.Conditions) || s.Status.ObservedGeneration != was.ObservedGeneration) {
+	terminating := o.Object.DeletionTimestamp != nil
+	if ready := meta.IsStatusConditionTrue(s.Status.Conditions, v1alpha1.ConditionReady); ready && terminating {
+		t.Errorf("a terminating resource is Ready")
+	}
+	if d.Reason == "" && !terminating && (!equality.Semantic.DeepEqual(s.Status.Conditions, was.Conditions) || s.Status.ObservedGeneration != was.ObservedGeneration) {
 		t.Errorf("a quiet decision has changed conditions")
 	}
 	if d.Reason == v1alpha1.ReasonSuspended && s.Status.ObservedGeneration != was.ObservedGeneration {

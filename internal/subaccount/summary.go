@@ -44,6 +44,13 @@ func Summarize(o *Observation, d Decision) Summary {
 			s.News = append(s.News, Event{corev1.EventTypeWarning, d.Reason, "Reconcile", d.Message})
 		}
 	}
+	if o.terminating() && meta.IsStatusConditionTrue(s.Status.Conditions, v1alpha1.ConditionReady) {
+		message := "The resource is being deleted."
+		if d.Message != "" {
+			message += " " + d.Message
+		}
+		SetConditions(&s.Status.Conditions, v1alpha1.ReasonDeleting, message, o.Object.Generation, metav1.NewTime(o.Now))
+	}
 	claim, judged := o.Claim.Get()
 	anothers := judged && !claim.Ours // whose state is not ours to show
 	if remote, ok := o.Remote.Get(); ok && s.Status.AuthID != "" && !remote.Unsure && !anothers {
