@@ -99,3 +99,13 @@ labels:
 {{- $manager := printf "system:serviceaccount:%s:%s" .Release.Namespace (include "subaccount-operator.serviceAccountName" .) -}}
 {{- prepend .Values.admissionPolicy.extraStatusWriters $manager | toYaml -}}
 {{- end }}
+
+{{- /* The lease, which the Role names. Releases that split the work between them have a lease each. */}}
+{{- define "subaccount-operator.lease" -}}
+subaccount-operator.plivo.subaccount-operator.dev
+{{- with .Values }}
+{{- if or .accountSelector .watchNamespaces -}}
+-{{ list .accountSelector (sortAlpha .watchNamespaces) | toJson | sha256sum | trunc 8 }}
+{{- end }}
+{{- end }}
+{{- end }}
