@@ -81,6 +81,8 @@ defaultAccount:
   namespaceSelector: {matchLabels: {plivo: "yes"}}
   requestBudget: 250
   sweepInterval: 10m
+  allowedDeletionPolicies: [Delete]
+  allowedCascadePolicies: [Reassign]
   adoption: [{namespace: team-a, authIDs: [SAXXXXXXXXXXXXXXXXXX]}]`, func(all objects, manager *corev1.Container) {
 			Expect(manager.Args).To(ContainElement("--account-selector=shard in (a,b)"))
 			Expect(manager.Args).To(ContainElement("--leader-election-id=" + all.lease()))
@@ -91,6 +93,8 @@ defaultAccount:
 			Expect(a.Spec.NamespaceSelector.MatchLabels).To(HaveKey("plivo"))
 			Expect(a.Spec.RequestBudget).To(BeEquivalentTo(250))
 			Expect(a.Spec.SweepInterval.Duration).To(Equal(10 * time.Minute))
+			Expect(a.Spec.AllowedDeletionPolicies).To(ConsistOf(v1alpha1.DeletionPolicyDelete))
+			Expect(a.Spec.AllowedCascadePolicies).To(ConsistOf(v1alpha1.CascadePolicyReassign))
 			Expect(a.Spec.Adoption).To(Equal([]v1alpha1.AdoptionGrant{{Namespace: "team-a", AuthIDs: []string{"SAXXXXXXXXXXXXXXXXXX"}}}))
 		}),
 		Entry("for some namespaces", `watchNamespaces: [team-a, team-b]`, func(all objects, manager *corev1.Container) {
