@@ -135,5 +135,6 @@ func TestAccountAllowedPolicies(t *testing.T) {
 		name:     "can be changed and removed",
 		before:   deletion("[Delete]"),
 		accepted: []string{account(""), deletion("[Orphan]"), cascade("[Delete]")},
+		refused:  []refusal{{deletion("[]"), "spec.allowedDeletionPolicies", "at least 1 items"}},
 	}})
 }
