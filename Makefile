@@ -48,7 +48,7 @@ chart: ## Copy into the Helm chart what it takes from config/.
 	mkdir -p $(CHART)/files/crds $(CHART)/files/rbac $(CHART)/files/admission $(CHART)/files/monitoring
 	cp config/crd/bases/*.yaml $(CHART)/files/crds
 	cp config/rbac/*role*.yaml $(CHART)/files/rbac
-	cp config/admission/status_writers.yaml config/adoption-policy/authid_namespaces.yaml $(CHART)/files/admission
+	cp config/admission/status_writers.yaml config/admission/secret_metadata.yaml config/adoption-policy/authid_namespaces.yaml $(CHART)/files/admission
 	cp config/network-policy/manager.yaml $(CHART)/files/networkpolicy.yaml
 	cp config/prometheus/monitor.yaml config/prometheus/rules.yaml config/grafana/dashboard.json $(CHART)/files/monitoring
 

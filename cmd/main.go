@@ -26,17 +26,14 @@ import (
 	"k8s.io/client-go/rest"
 	"k8s.io/klog/v2"
 	ctrl "sigs.k8s.io/controller-runtime"
-	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/healthz"
 	"sigs.k8s.io/controller-runtime/pkg/log/zap"
 	"sigs.k8s.io/controller-runtime/pkg/manager"
 	"sigs.k8s.io/controller-runtime/pkg/metrics"
-	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
 	"github.com/subaccount-operator/subaccount-operator/api/v1alpha1"
 	"github.com/subaccount-operator/subaccount-operator/internal/controller"
-	"github.com/subaccount-operator/subaccount-operator/internal/metricsauth"
 	"github.com/subaccount-operator/subaccount-operator/internal/plivo"
 	"github.com/subaccount-operator/subaccount-operator/internal/version"
 )
@@ -52,6 +49,9 @@ type options struct {
 	leaderElectionID  string
 	metricsAddress    string
 	metricsSecure     bool
+	metricsCertPath   string
+	metricsCertName   string
+	metricsCertKey    string
 	probeAddress      string
 	maxConcurrent     int
 	version           bool
@@ -72,7 +72,11 @@ func (o *options) bind(fs *flag.FlagSet) {
 	fs.StringVar(&o.leaderElectionID, "leader-election-id", "", "Name of the Lease. "+
 		"If omitted, it defaults to "+leaseName+", with a suffix for each --account-selector and list of --namespaces.")
 	fs.StringVar(&o.metricsAddress, "metrics-bind-address", "0", "Address of the metrics endpoint, such as :8443; 0: none.")
-	fs.BoolVar(&o.metricsSecure, "metrics-secure", true, "Serve metrics by https, to those whom the API server lets.")
+	fs.BoolVar(&o.metricsSecure, "metrics-secure", true, "Serve metrics over HTTPS; authenticate and authorize requests with TokenReview and SubjectAccessReview.")
+	fs.StringVar(&o.metricsCertPath, "metrics-cert-path", "", "Folder of the certificate of the metrics endpoint, which is read again when it changes. "+
+		"If omitted, the manager signs a certificate itself at each start.")
+	fs.StringVar(&o.metricsCertName, "metrics-cert-name", "tls.crt", "File of the certificate in --metrics-cert-path.")
+	fs.StringVar(&o.metricsCertKey, "metrics-cert-key", "tls.key", "File of the certificate's key in --metrics-cert-path.")
 	fs.StringVar(&o.probeAddress, "health-probe-bind-address", ":8081", "Address of /healthz and /readyz.")
 	fs.IntVar(&o.maxConcurrent, "max-concurrent-reconciles", 64, "Maximum number of concurrent reconciles of Subaccounts. At most a quarter of them call Plivo for one main account.")
 	fs.BoolVar(&o.version, "version", false, "Print the version and exit.")
@@ -161,11 +165,8 @@ func setUp(ctx context.Context, o options) (ctrl.Manager, error) {
 	if err != nil {
 		return nil, err
 	}
-	credentials, err := cache.New(mgr.GetConfig(), withScheme(controller.CredentialsCacheOptions(o.operatorNamespace), mgr))
+	credentials, err := addCredentials(ctx, mgr, o.operatorNamespace)
 	if err != nil {
-		return nil, err
-	}
-	if err := mgr.Add(credentials); err != nil {
 		return nil, err
 	}
 	metrics.Registry.MustRegister(plivo.Collectors()...)
@@ -243,12 +244,12 @@ func newManager(ctx context.Context, config *rest.Config, o options, namespaces 
 	scheme := runtime.NewScheme()
 	utilruntime.Must(corev1.AddToScheme(scheme))
 	utilruntime.Must(v1alpha1.AddToScheme(scheme))
-	serving := metricsserver.Options{BindAddress: o.metricsAddress, SecureServing: o.metricsSecure}
-	if o.metricsSecure {
-		serving.FilterProvider = metricsauth.Filter
+	certificate, err := metricsCertificate(o)
+	if err != nil {
+		return nil, err
 	}
 	mgr, err := ctrl.NewManager(config, ctrl.Options{
-		Scheme: scheme, Metrics: serving, HealthProbeBindAddress: o.probeAddress,
+		Scheme: scheme, Metrics: metricsOptions(o, certificate), HealthProbeBindAddress: o.probeAddress,
 		Cache:          controller.CacheOptions(namespaces, watched, digester),
 		LeaderElection: o.leaderElect, LeaderElectionID: o.leaderElectionID,
 		LeaderElectionNamespace: o.operatorNamespace,
@@ -265,15 +266,12 @@ func newManager(ctx context.Context, config *rest.Config, o options, namespaces 
 			return nil, err
 		}
 	}
-	if err := mgr.AddHealthzCheck("healthz", healthz.Ping); err != nil {
-		return nil, err
+	if certificate != nil {
+		if err := mgr.Add(certificate); err != nil {
+			return nil, err
+		}
 	}
-	return mgr, mgr.AddReadyzCheck("readyz", healthz.Ping)
-}
-
-func withScheme(o cache.Options, mgr ctrl.Manager) cache.Options {
-	o.Scheme, o.Mapper, o.HTTPClient = mgr.GetScheme(), mgr.GetRESTMapper(), mgr.GetHTTPClient()
-	return o
+	return mgr, mgr.AddHealthzCheck("healthz", healthz.Ping)
 }
 
 // clusterUID is the UID of the namespace kube-system, which markers bear.

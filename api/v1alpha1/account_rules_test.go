@@ -117,3 +117,24 @@ func TestAccountSweepIntervalAndRequestBudget(t *testing.T) {
 		},
 	}})
 }
+
+func TestAccountAllowedPolicies(t *testing.T) {
+	deletion := func(list string) string { return account(", allowedDeletionPolicies: " + list) }
+	cascade := func(list string) string { return account(", allowedCascadePolicies: " + list) }
+	check(t, "Account", []rule{{
+		name:     "are those that a Subaccount may have, each once; none at all would allow nothing",
+		accepted: []string{deletion("[Delete]"), deletion("[Orphan]"), deletion("[Orphan, Delete]"), cascade("[Reassign]"), cascade("[Delete, Reassign]")},
+		refused: []refusal{
+			{deletion("[Keep]"), "spec.allowedDeletionPolicies[0]", "Unsupported value"},
+			{deletion("[]"), "spec.allowedDeletionPolicies", "at least 1 items"},
+			{deletion("[Delete, Delete]"), "spec.allowedDeletionPolicies[1]", "Duplicate value"},
+			{cascade("[Orphan]"), "spec.allowedCascadePolicies[0]", "Unsupported value"},
+			{cascade("[]"), "spec.allowedCascadePolicies", "at least 1 items"},
+		},
+	}, {
+		name:     "can be changed and removed",
+		before:   deletion("[Delete]"),
+		accepted: []string{account(""), deletion("[Orphan]"), cascade("[Delete]")},
+		refused:  []refusal{{deletion("[]"), "spec.allowedDeletionPolicies", "at least 1 items"}},
+	}})
+}

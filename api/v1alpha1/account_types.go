@@ -31,6 +31,27 @@ type AccountSpec struct {
 	// +kubebuilder:validation:MaxItems=1000
 	Adoption []AdoptionGrant `json:"adoption,omitempty"`
 
+	// allowedDeletionPolicies are the values of deletionPolicy that Subaccounts of
+	// this Account may have; if omitted, all. Without Orphan nobody can leave a
+	// subaccount with a working token behind at Plivo. A Subaccount with another
+	// value is not acted upon, and its deletion waits: PolicyNotAllowed.
+	//
+	// +optional
+	// +listType=set
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=2
+	AllowedDeletionPolicies []DeletionPolicy `json:"allowedDeletionPolicies,omitempty"`
+
+	// allowedCascadePolicies are the values of cascadePolicy that Subaccounts of
+	// this Account may have; if omitted, all. Without Delete nobody can delete the
+	// Applications, Endpoints and Numbers of a subaccount along with it.
+	//
+	// +optional
+	// +listType=set
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=2
+	AllowedCascadePolicies []CascadePolicy `json:"allowedCascadePolicies,omitempty"`
+
 	// sweepInterval is how often the whole list of subaccounts is read at Plivo
 	// (one request for each twenty): a duration such as 30s or 1h30m, at least
 	// 10s; default: 5m.

@@ -38,6 +38,9 @@ const (
 	// ReasonNamespaceNotAllowed: the Account's namespaceSelector does not select
 	// this namespace.
 	ReasonNamespaceNotAllowed = "NamespaceNotAllowed"
+	// ReasonPolicyNotAllowed: the Account does not allow the deletionPolicy or the
+	// cascadePolicy of the spec.
+	ReasonPolicyNotAllowed = "PolicyNotAllowed"
 	// ReasonAdoptionForbidden: the Account's spec.adoption does not grant
 	// spec.authID to this namespace, or that subaccount is one of the operator's
 	// own unfinished creations.
@@ -117,6 +120,7 @@ var Catalogue = map[string]States{
 	ReasonAccountNotFound:      stateInProgress,
 	ReasonAccountNotReady:      stateInProgress,
 	ReasonNamespaceNotAllowed:  stateInProgress,
+	ReasonPolicyNotAllowed:     stateInProgress,
 	ReasonAdoptionForbidden:    stateInProgress,
 	ReasonAlreadyManaged:       stateStalled,
 	ReasonRemoteNotFound:       stateStalled,

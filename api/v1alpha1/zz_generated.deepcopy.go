@@ -99,6 +99,16 @@ func (in *AccountSpec) DeepCopyInto(out *AccountSpec) {
 			(*in)[i].DeepCopyInto(&(*out)[i])
 		}
 	}
+	if in.AllowedDeletionPolicies != nil {
+		in, out := &in.AllowedDeletionPolicies, &out.AllowedDeletionPolicies
+		*out = make([]DeletionPolicy, len(*in))
+		copy(*out, *in)
+	}
+	if in.AllowedCascadePolicies != nil {
+		in, out := &in.AllowedCascadePolicies, &out.AllowedCascadePolicies
+		*out = make([]CascadePolicy, len(*in))
+		copy(*out, *in)
+	}
 	out.SweepInterval = in.SweepInterval
 }
 

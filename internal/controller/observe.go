@@ -69,12 +69,15 @@ func (r *SubaccountReconciler) observeAccount(ctx context.Context, o *subaccount
 	s, resource := o.Object, &v1alpha1.Account{}
 	err := r.Client.Get(ctx, types.NamespacedName{Name: s.Spec.AccountRef.Name}, resource, client.UnsafeDisableDeepCopy)
 	if apierrors.IsNotFound(err) {
-		o.Account = subaccount.Absent[subaccount.Account]()
+		o.Account, o.Allowed = subaccount.Absent[subaccount.Account](), subaccount.Absent[subaccount.Allowed]()
 		return nil
 	}
 	if err != nil {
 		return nil
 	}
+	o.Allowed = subaccount.Known(subaccount.Allowed{
+		Deletion: resource.Spec.AllowedDeletionPolicies, Cascade: resource.Spec.AllowedCascadePolicies,
+	})
 	acct, ok := r.Accounts.Get(resource.Name)
 	if !ok {
 		return nil

@@ -1,11 +1,12 @@
-// Package metricsauth lets those read the metrics whom the API server knows and
-// lets. It does what controller-runtime's filter does, by the two reviews alone
-// and without k8s.io/apiserver, which is a third of a binary and a fifth of a
+// Package metricsauth authenticates and authorizes requests for metrics by
+// TokenReview and SubjectAccessReview. It does what controller-runtime's filter
+// does without k8s.io/apiserver, which is a third of a binary and a fifth of a
 // small process's memory: docs/decisions/006-what-memory-buys.md.
 package metricsauth
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"strings"
 	"time"
@@ -23,29 +24,22 @@ import (
 // timeout of both reviews of a request.
 const timeout = 10 * time.Second
 
-// Filter is a metricsserver.Options.FilterProvider: a request needs a bearer
+// Filter is a metricsserver.Options.FilterProvider. A request needs a bearer
 // token that a TokenReview accepts (else 401), of a user whom a
-// SubjectAccessReview lets use its verb on its path (else 403). Where the API
-// server does not answer, it is 500. Each request is reviewed anew, so that
-// what is withdrawn is gone at once; at most 20 a second, so that who floods
-// the endpoint does not flood the API server.
+// SubjectAccessReview allows the verb on the path (else 403). If the API server
+// does not respond, the status is 500. Reviews are reused for a few seconds, see
+// memory; too many requests with unknown tokens at once get 429.
 func Filter(config *rest.Config, client *http.Client) (metricsserver.Filter, error) {
-	config = rest.CopyConfig(config)
-	config.QPS, config.Burst, config.RateLimiter = 20, 40, nil
-	authentication, err := authenticationclient.NewForConfigAndClient(config, client)
+	api, err := newReviews(config, client)
 	if err != nil {
 		return nil, err
 	}
-	authorization, err := authorizationclient.NewForConfigAndClient(config, client)
-	if err != nil {
-		return nil, err
-	}
-	r := reviews{authentication.TokenReviews(), authorization.SubjectAccessReviews()}
+	g := newGate(api.review, time.Now)
 	return func(log logr.Logger, next http.Handler) (http.Handler, error) {
 		return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
-			status, err := r.judge(req)
+			status, err := g.status(req)
 			if err != nil {
-				log.Error(err, "who asks for the metrics cannot be reviewed")
+				log.Error(err, "Failed to review a request for metrics")
 			}
 			if status != http.StatusOK {
 				http.Error(w, http.StatusText(status), status)
@@ -56,20 +50,99 @@ func Filter(config *rest.Config, client *http.Client) (metricsserver.Filter, err
 	}, nil
 }
 
+// The limits of reviews for tokens that no review has accepted within the last
+// hour. They have no effect on other tokens, so that nobody delays Prometheus by
+// sending invalid ones.
+const (
+	unknownAtOnce  = 4  // reviews in flight at the API server
+	unknownWaiting = 64 // requests in review or waiting for one; the others get 429
+)
+
+// gate decides which requests need a review, and bounds those of unknown tokens.
+type gate struct {
+	review  func(ctx context.Context, token, verb, path string) (status int, err error)
+	memory  *memory
+	waiting chan struct{}
+	running chan struct{}
+}
+
+func newGate(review func(ctx context.Context, token, verb, path string) (int, error), now func() time.Time) *gate {
+	return &gate{
+		review: review, memory: newMemory(now),
+		waiting: make(chan struct{}, unknownWaiting), running: make(chan struct{}, unknownAtOnce),
+	}
+}
+
+// status returns the status of the response, StatusOK for a request that is allowed.
+func (g *gate) status(req *http.Request) (status int, err error) {
+	token := bearerToken(req)
+	if token == "" {
+		return http.StatusUnauthorized, nil
+	}
+	verb, path := strings.ToLower(req.Method), req.URL.Path
+	key := keyOf(token, verb, path)
+	if status, ok := g.memory.reviewed(key); ok {
+		return status, nil
+	}
+	ctx, cancel := context.WithTimeout(req.Context(), timeout)
+	defer cancel()
+	if !g.memory.isKnown(token) {
+		end, status := g.admit(ctx)
+		if end == nil {
+			return status, nil
+		}
+		defer end()
+	}
+	status, err = g.review(ctx, token, verb, path)
+	if err == nil {
+		g.memory.add(token, key, status)
+	}
+	return status, err
+}
+
+// admit waits until the review of an unknown token may begin, and returns the
+// function to call at its end, or the status of the response instead.
+func (g *gate) admit(ctx context.Context) (end func(), status int) {
+	select {
+	case g.waiting <- struct{}{}:
+	default:
+		return nil, http.StatusTooManyRequests
+	}
+	select {
+	case g.running <- struct{}{}:
+		return func() { <-g.running; <-g.waiting }, 0
+	case <-ctx.Done():
+		<-g.waiting
+		return nil, http.StatusServiceUnavailable
+	}
+}
+
+func bearerToken(req *http.Request) string {
+	scheme, token, _ := strings.Cut(req.Header.Get("Authorization"), " ")
+	if !strings.EqualFold(scheme, "Bearer") {
+		return ""
+	}
+	return strings.TrimSpace(token)
+}
+
 type reviews struct {
 	tokens authenticationclient.TokenReviewInterface
 	access authorizationclient.SubjectAccessReviewInterface
 }
 
-// judge returns the status of the answer, StatusOK for a request that may go on.
-func (r reviews) judge(req *http.Request) (status int, err error) {
-	scheme, token, _ := strings.Cut(req.Header.Get("Authorization"), " ")
-	token = strings.TrimSpace(token)
-	if !strings.EqualFold(scheme, "Bearer") || token == "" {
-		return http.StatusUnauthorized, nil
+func newReviews(config *rest.Config, client *http.Client) (*reviews, error) {
+	config = rest.CopyConfig(config)
+	config.QPS, config.RateLimiter = -1, nil // the gate limits what needs a limit
+	authentication, errTokens := authenticationclient.NewForConfigAndClient(config, client)
+	authorization, errAccess := authorizationclient.NewForConfigAndClient(config, client)
+	if err := errors.Join(errTokens, errAccess); err != nil {
+		return nil, err
 	}
-	ctx, cancel := context.WithTimeout(req.Context(), timeout)
-	defer cancel()
+	return &reviews{authentication.TokenReviews(), authorization.SubjectAccessReviews()}, nil
+}
+
+// review asks the API server who has the token and what the user is allowed.
+func (r *reviews) review(ctx context.Context, token, verb, path string) (status int, err error) {
 	who, err := r.tokens.Create(ctx, &authenticationv1.TokenReview{Spec: authenticationv1.TokenReviewSpec{Token: token}}, metav1.CreateOptions{})
 	if err != nil {
 		return http.StatusInternalServerError, err
@@ -77,7 +150,7 @@ func (r reviews) judge(req *http.Request) (status int, err error) {
 	if !who.Status.Authenticated {
 		return http.StatusUnauthorized, nil
 	}
-	may, err := r.access.Create(ctx, accessReview(&who.Status.User, req), metav1.CreateOptions{})
+	may, err := r.access.Create(ctx, accessReview(&who.Status.User, verb, path), metav1.CreateOptions{})
 	if err != nil {
 		return http.StatusInternalServerError, err
 	}
@@ -87,15 +160,13 @@ func (r reviews) judge(req *http.Request) (status int, err error) {
 	return http.StatusOK, nil
 }
 
-func accessReview(user *authenticationv1.UserInfo, req *http.Request) *authorizationv1.SubjectAccessReview {
+func accessReview(user *authenticationv1.UserInfo, verb, path string) *authorizationv1.SubjectAccessReview {
 	extra := map[string]authorizationv1.ExtraValue{}
 	for key, values := range user.Extra {
 		extra[key] = authorizationv1.ExtraValue(values)
 	}
 	return &authorizationv1.SubjectAccessReview{Spec: authorizationv1.SubjectAccessReviewSpec{
 		User: user.Username, UID: user.UID, Groups: user.Groups, Extra: extra,
-		NonResourceAttributes: &authorizationv1.NonResourceAttributes{
-			Verb: strings.ToLower(req.Method), Path: req.URL.Path,
-		},
+		NonResourceAttributes: &authorizationv1.NonResourceAttributes{Verb: verb, Path: path},
 	}}
 }

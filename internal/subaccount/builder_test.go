@@ -49,6 +49,7 @@ func fresh(changes ...change) *observation {
 		CRDTerminating: subaccount.Known(false),
 		Namespace:      subaccount.Known(subaccount.Namespace{}),
 		Account:        subaccount.Known(subaccount.Account{ID: mainID, SweepInterval: interval, Allows: subaccount.Known(true), Grants: true}),
+		Allowed:        subaccount.Known(subaccount.Allowed{}),
 		Secret:         subaccount.Absent[subaccount.Secret](),
 	}
 	return withChanges(o, changes)

@@ -15,11 +15,13 @@ var policies = []policy{
 	orphan,
 	uninstall,
 	suspended,
+	deletionPolicyGate,
 	lostStatus,
 	deletion,
 	missingFinalizer,
 	accountGate,
 	claimGate,
+	policyGate,
 	pendingCreation,
 	beginning,
 	missing,
@@ -77,10 +79,10 @@ func notOurs(o *Observation) *Decision {
 
 // orphan: a release by Orphan needs no call to Plivo and no usable Account.
 func orphan(o *Observation) *Decision {
-	if o.terminating() && o.orphans() {
-		return o.leave()
+	if !o.terminating() || !o.orphans() || deletionPolicyGate(o) != nil {
+		return nil
 	}
-	return nil
+	return o.leave()
 }
 
 // leave removes the finalizer and leaves the subaccount at Plivo. One that is

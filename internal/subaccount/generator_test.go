@@ -57,7 +57,11 @@ var observations = rapid.Custom(func(t *rapid.T) *observation {
 		CRDTerminating: fact(t, "CRD", rarely(t, "CRD terminating")),
 		Namespace:      fact(t, "namespace", subaccount.Namespace{Terminating: rarely(t, "namespace terminating")}),
 		Account:        fact(t, "account", drawAccount(t)),
-		Claim:          fact(t, "claim", subaccount.Claim{Ours: usually(t, "claim ours")}),
+		Allowed: fact(t, "allowed", subaccount.Allowed{
+			Deletion: from(t, "allowed deletion", nil, nil, nil, []v1alpha1.DeletionPolicy{v1alpha1.DeletionPolicyDelete}, []v1alpha1.DeletionPolicy{v1alpha1.DeletionPolicyOrphan}),
+			Cascade:  from(t, "allowed cascade", nil, nil, nil, []v1alpha1.CascadePolicy{v1alpha1.CascadePolicyReassign}, []v1alpha1.CascadePolicy{v1alpha1.CascadePolicyDelete}),
+		}),
+		Claim: fact(t, "claim", subaccount.Claim{Ours: usually(t, "claim ours")}),
 		Secret: fact(t, "secret", subaccount.Secret{
 			Owned: usually(t, "secret owned"), AuthID: from(t, "secret authID", sa1, sa2, ""),
 			TokenDigest: from(t, "secret token", token1, token2, [16]byte{}), Sound: flag(t, "sound"), Labelled: flag(t, "labelled"),

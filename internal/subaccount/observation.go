@@ -29,6 +29,8 @@ type Observation struct {
 	Namespace Fact[Namespace]
 	// Account that the resource refers to; Absent where there is none.
 	Account Fact[Account]
+	// Allowed are the policies that the Account allows; Absent where there is none.
+	Allowed Fact[Allowed]
 	// Claim: whether this resource holds the authID in its status, or, before
 	// it is recorded, the one in its spec.
 	Claim Fact[Claim]

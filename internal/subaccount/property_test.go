@@ -91,6 +91,11 @@ var rules = map[string]func(o *observation, d decision) (broken bool){
 		return d.Step == subaccount.StepDelete && (!c.Ours || o.Object.DeletionTimestamp == nil || d.AuthID != o.Object.Status.AuthID ||
 			o.Object.Spec.DeletionPolicy == v1alpha1.DeletionPolicyOrphan || !subaccount.Is(o.CRDTerminating, false) && !o.CRDTerminating.IsAbsent())
 	},
+	"nothing is deleted or left at Plivo by a policy that the Account may not allow": func(o *observation, d decision) bool {
+		leaves := d.Step == subaccount.StepRelease && o.Object.Spec.DeletionPolicy == v1alpha1.DeletionPolicyOrphan && o.Object.Status.AuthID != "" &&
+			!subaccount.Is(o.CRDTerminating, true) && !o.Deleted
+		return (leaves || d.Step == subaccount.StepDelete) && !mayUsePolicies(o)
+	},
 	"no credentials and no update without the claim": func(o *observation, d decision) bool {
 		c, _ := o.Claim.Get()
 		return (d.Step == subaccount.StepWriteSecret || d.Step == subaccount.StepUpdate || d.Step == subaccount.StepAdopt) && !c.Ours
@@ -106,6 +111,16 @@ var rules = map[string]func(o *observation, d decision) (broken bool){
 		return d.Step == subaccount.StepUpdate && leavesOpen && (!o.Looked || o.Remote.IsUnknown())
 	},
 	"one look in a pass": func(o *observation, d decision) bool { return d.Step == subaccount.StepGet && o.Looked },
+}
+
+func mayUsePolicies(o *observation) bool {
+	a, known := o.Allowed.Get()
+	deletion := o.Object.Spec.DeletionPolicy
+	if deletion == "" {
+		deletion = v1alpha1.DeletionPolicyDelete
+	}
+	return o.Allowed.IsAbsent() || known && (a.Deletion == nil || slices.Contains(a.Deletion, deletion)) &&
+		(a.Cascade == nil || slices.Contains(a.Cascade, o.Object.Spec.CascadePolicy))
 }
 
 func remoteStep(s subaccount.Step) bool {

@@ -200,6 +200,7 @@ func (w *world) startManager(args ...string) *manager {
 		"--health-probe-bind-address", "0", "--metrics-bind-address", metrics, "--metrics-secure=false",
 		"--zap-log-level", "12", // everything: no token stands there either
 		"--namespaces", strings.Join(w.served, ","),
+		"--leader-election-id", "subaccount-operator." + v1alpha1.Group, // the one that the Role names
 	}, args...)...)
 	Expect(err).NotTo(HaveOccurred())
 	w.managers = append(w.managers, m)

@@ -156,11 +156,18 @@ var _ = Describe("A release of the chart", func() {
 
 	It("lives beside another one in another namespace", func() {
 		w := newWorld("team-a", "team-b")
-		w.install("one", "team-a", `
-admissionPolicy: {extraStatusWriters: ["system:serviceaccount:two:op-two-subaccount-operator-manager"]}`)
-		w.install("two", "team-b", `
-crds: {enabled: false}
-admissionPolicy: {extraStatusWriters: ["system:serviceaccount:one:op-one-subaccount-operator-manager"]}`)
+		const managerOne, managerTwo = "system:serviceaccount:one:op-one-subaccount-operator-manager", "system:serviceaccount:two:op-two-subaccount-operator-manager"
+		Expect(w.install("one", "team-a", "")).To(Succeed())
+		By("refusing one that would refuse the first one's status writes, or whose own the first one would refuse")
+		err := w.install("two", "team-b", "crds: {enabled: false}")
+		Expect(err).To(MatchError(ContainSubstring("with " + managerTwo + " in its admissionPolicy.extraStatusWriters")))
+		Expect(err).To(MatchError(ContainSubstring("add " + managerOne + " to admissionPolicy.extraStatusWriters")))
+		ofTwo := "{crds: {enabled: false}, admissionPolicy: {extraStatusWriters: [" + managerOne + "]}}"
+		Expect(w.install("two", "team-b", ofTwo)).To(MatchError(Not(ContainSubstring("add " + managerOne))))
+		By("installing it once both know each other")
+		Expect(w.install("one", "team-a", "{admissionPolicy: {extraStatusWriters: ["+managerTwo+"]}}")).To(Succeed())
+		Expect(w.install("two", "team-b", ofTwo)).To(Succeed())
+		Expect(w.install("one", "team-a", "{admissionPolicy: {extraStatusWriters: ["+managerTwo+"]}}")).To(Succeed())
 		mainOne, mainTwo := w.credentials("one", "plivo").StringData["auth_id"], w.credentials("two", "plivo").StringData["auth_id"]
 		one := w.start("one", "op-one-subaccount-operator-controller-manager")
 		two := w.start("two", "op-two-subaccount-operator-controller-manager")
@@ -169,7 +176,7 @@ admissionPolicy: {extraStatusWriters: ["system:serviceaccount:one:op-one-subacco
 		w.expectServed()
 		Expect(w.sim.Subaccounts(mainOne)).To(HaveLen(1))
 		Expect(w.sim.Subaccounts(mainTwo)).To(HaveLen(1))
-		_, err := w.plane.RunKubectl(ctx, "", "patch", "plivosub", "a", "-n", "team-a", "--subresource=status", "--type=merge", "--patch", `{"status": {"name": "x"}}`)
+		_, err = w.plane.RunKubectl(ctx, "", "patch", "plivosub", "a", "-n", "team-a", "--subresource=status", "--type=merge", "--patch", `{"status": {"name": "x"}}`)
 		Expect(err).To(MatchError(ContainSubstring("only the Subaccount operator writes the status")))
 		for _, m := range []*manager{one, two} {
 			m.end()
@@ -180,18 +187,18 @@ admissionPolicy: {extraStatusWriters: ["system:serviceaccount:one:op-one-subacco
 // values of a release that runs here.
 func (w *world) values(more string) string {
 	GinkgoHelper()
-	data, err := yaml.Marshal(map[string]any{"plivoBaseURL": w.simURL, "extraArgs": quick})
+	data, err := yaml.Marshal(map[string]any{"plivoBaseURL": w.simURL})
 	Expect(err).NotTo(HaveOccurred())
 	return string(data) + more
 }
 
-// install makes the release op-<namespace>, which serves one tenant by an
-// Account of its namespace's name.
-func (w *world) install(namespace, tenant, more string) {
-	GinkgoHelper()
-	w.helm(w.values(more), "install", "op-"+namespace, chart, "--namespace", namespace, "--create-namespace", "--values", "-",
-		"--set", "watchNamespaces={"+tenant+"},accountSelector=shard="+namespace+",defaultAccount.create=true",
+// install makes the release op-<namespace>, or upgrades it. It serves one tenant
+// by an Account of its namespace's name.
+func (w *world) install(namespace, tenant, values string) error {
+	_, err := helm(w.plane.Kubeconfig, values, "upgrade", "--install", "op-"+namespace, chart, "--namespace", namespace, "--create-namespace", "--values", "-",
+		"--set", "plivoBaseURL="+w.simURL+",watchNamespaces={"+tenant+"},accountSelector=shard="+namespace+",defaultAccount.create=true",
 		"--set", "defaultAccount.name="+namespace+",defaultAccount.credentialsSecretName=plivo,defaultAccount.labels.shard="+namespace)
+	return err
 }
 
 // nextRevision is a copy of the chart as a later one could be.

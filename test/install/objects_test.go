@@ -93,16 +93,40 @@ func (all objects) pod() *corev1.Pod {
 // writers are those whom the admission policy lets write statuses.
 func (all objects) writers() string {
 	GinkgoHelper()
+	return all.variable("writers")
+}
+
+// variable of an admission policy.
+func (all objects) variable(name string) string {
+	GinkgoHelper()
 	for _, o := range all.of("ValidatingAdmissionPolicy") {
 		policy := &admissionv1.ValidatingAdmissionPolicy{}
 		Expect(runtime.DefaultUnstructuredConverter.FromUnstructured(o.Object, policy)).To(Succeed())
 		for _, v := range policy.Spec.Variables {
-			if v.Name == "writers" {
+			if v.Name == name {
 				return v.Expression
 			}
 		}
 	}
 	return ""
+}
+
+// lease is the only one that the manager may get and update.
+func (all objects) lease() string {
+	GinkgoHelper()
+	var names []string
+	for _, o := range all.of("Role") {
+		role := &rbacv1.Role{}
+		Expect(runtime.DefaultUnstructuredConverter.FromUnstructured(o.Object, role)).To(Succeed())
+		for _, rule := range role.Rules {
+			if slices.Contains(rule.Resources, "leases") && !slices.Equal(rule.Verbs, []string{"create"}) {
+				Expect(rule.ResourceNames).NotTo(BeEmpty())
+				names = append(names, rule.ResourceNames...)
+			}
+		}
+	}
+	Expect(names).To(HaveLen(1))
+	return names[0]
 }
 
 // mayReadSecrets are the kinds and namespaces of the roles that hold a right on

@@ -7,6 +7,7 @@ package install
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -18,6 +19,7 @@ import (
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/yaml"
 
 	"github.com/subaccount-operator/subaccount-operator/test/devplane"
 	"github.com/subaccount-operator/subaccount-operator/test/process"
@@ -74,9 +76,15 @@ func helm(kubeconfig, values string, args ...string) (string, error) {
 	}, values, helmBinary, args...)
 }
 
-// template is what a release consists of, rendered without a cluster.
+// template is what a release consists of, rendered without a cluster. A key that
+// a map has twice is an error, as it is for kustomize and Flux.
 func template(release, namespace, values string) (string, error) {
-	return helm(os.DevNull, values, "template", release, chart, "--namespace", namespace, "--values", "-")
+	text, err := helm(os.DevNull, values, "template", release, chart, "--namespace", namespace, "--values", "-")
+	for _, object := range strings.Split(text, "\n---\n") {
+		var fields map[string]any
+		err = errors.Join(err, yaml.UnmarshalStrict([]byte(object), &fields))
+	}
+	return text, err
 }
 
 func startPlane(options devplane.Options) *devplane.Plane {

@@ -81,23 +81,31 @@ defaultAccount:
   namespaceSelector: {matchLabels: {plivo: "yes"}}
   requestBudget: 250
   sweepInterval: 10m
+  allowedDeletionPolicies: [Delete]
+  allowedCascadePolicies: [Reassign]
   adoption: [{namespace: team-a, authIDs: [SAXXXXXXXXXXXXXXXXXX]}]`, func(all objects, manager *corev1.Container) {
 			Expect(manager.Args).To(ContainElement("--account-selector=shard in (a,b)"))
+			Expect(manager.Args).To(ContainElement("--leader-election-id=" + all.lease()))
+			Expect(all.lease()).NotTo(Equal("subaccount-operator.plivo.subaccount-operator.dev"))
 			a := all.account()
 			Expect(a.Name).To(Equal("main"))
 			Expect(a.Labels).To(HaveKeyWithValue("shard", "a"))
 			Expect(a.Spec.NamespaceSelector.MatchLabels).To(HaveKey("plivo"))
 			Expect(a.Spec.RequestBudget).To(BeEquivalentTo(250))
 			Expect(a.Spec.SweepInterval.Duration).To(Equal(10 * time.Minute))
+			Expect(a.Spec.AllowedDeletionPolicies).To(ConsistOf(v1alpha1.DeletionPolicyDelete))
+			Expect(a.Spec.AllowedCascadePolicies).To(ConsistOf(v1alpha1.CascadePolicyReassign))
 			Expect(a.Spec.Adoption).To(Equal([]v1alpha1.AdoptionGrant{{Namespace: "team-a", AuthIDs: []string{"SAXXXXXXXXXXXXXXXXXX"}}}))
 		}),
 		Entry("for some namespaces", `watchNamespaces: [team-a, team-b]`, func(all objects, manager *corev1.Container) {
 			Expect(manager.Args).To(ContainElement("--namespaces=team-a,team-b"))
+			Expect(manager.Args).To(ContainElement("--leader-election-id=" + all.lease()))
 			Expect(all.mayReadSecrets()).To(ConsistOf("Role/ops", "Role/team-a", "Role/team-b"))
 		}),
 		Entry("with replicas", `{replicaCount: 3, podDisruptionBudget: {enabled: true, maxUnavailable: 50%}}`, func(all objects, manager *corev1.Container) {
 			Expect(all.deployment().Spec.Replicas).To(HaveValue(BeEquivalentTo(3)))
-			Expect(manager.Args).To(ContainElement("--leader-elect"))
+			Expect(manager.Args).To(ContainElements("--leader-elect", "--leader-election-id=subaccount-operator.plivo.subaccount-operator.dev"))
+			Expect(all.lease()).To(Equal("subaccount-operator.plivo.subaccount-operator.dev"))
 			Expect(all.field("PodDisruptionBudget", "spec", "maxUnavailable")).To(Equal("50%"))
 			Expect(all.field("PodDisruptionBudget", "spec", "selector", "matchLabels")).To(HaveKeyWithValue("app.kubernetes.io/instance", "op"))
 		}),
@@ -144,11 +152,18 @@ networkPolicy: {enabled: true, extraEgress: [{ports: [{port: 3128}]}]}`, func(al
 			Expect(all.of("ValidatingAdmissionPolicy")).To(BeEmpty())
 			Expect(all.of("ValidatingAdmissionPolicyBinding")).To(BeEmpty())
 		}),
+		Entry("with other domains that the Secret may not have", `admissionPolicy: {refusedSecretDomains: [example.com, argoproj.io]}`, func(all objects, _ *corev1.Container) {
+			Expect(all.variable("domains")).To(Equal(`["example.com","argoproj.io"]`))
+		}),
+		Entry("with any domain that the Secret may have", `admissionPolicy: {refusedSecretDomains: []}`, func(all objects, _ *corev1.Container) {
+			Expect(all.of("ValidatingAdmissionPolicy")).To(HaveLen(1))
+			Expect(all.writers()).NotTo(BeEmpty())
+		}),
 		Entry("with further writers of status, and the adoption policy", `
 admissionPolicy: {extraStatusWriters: ["system:serviceaccount:velero:velero"]}
 adoptionPolicy: {enabled: true}`, func(all objects, _ *corev1.Container) {
 			Expect(all.writers()).To(Equal(`["system:serviceaccount:ops:op-subaccount-operator-manager","system:serviceaccount:velero:velero"]`))
-			Expect(all.of("ValidatingAdmissionPolicy")).To(HaveLen(2))
+			Expect(all.of("ValidatingAdmissionPolicy")).To(HaveLen(3))
 			for _, binding := range all.of("ValidatingAdmissionPolicyBinding") {
 				Expect(binding.Object["spec"]).To(HaveKeyWithValue("policyName", binding.GetName()))
 			}

@@ -3,6 +3,7 @@ package install
 import (
 	"fmt"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -25,8 +26,8 @@ import (
 	"github.com/subaccount-operator/subaccount-operator/test/process"
 )
 
-// quick are arguments that a test adds: a free port for each manager, and what
-// makes it hurry.
+// quick are arguments that a test adds to those of the container: short waits,
+// and a free port for each manager, since they share this machine.
 var quick = []string{"--plivo-timeout=2s", "--metrics-bind-address=127.0.0.1:0", "--health-probe-bind-address=127.0.0.1:0"}
 
 // world is a cluster with nothing installed, a Plivo, and namespaces of tenants.
@@ -233,7 +234,7 @@ func (w *world) start(namespace, deployment string, more ...string) *manager {
 		env = append(env, e.Name+"="+e.Value)
 	}
 	m := &manager{log: &process.Log{}}
-	m.Process, err = process.Start(m.log, env, managerBinary, append(pod.Containers[0].Args, more...)...)
+	m.Process, err = process.Start(m.log, env, managerBinary, slices.Concat(pod.Containers[0].Args, quick, more)...)
 	Expect(err).NotTo(HaveOccurred())
 	DeferCleanup(func() {
 		_ = m.Stop(syscall.SIGKILL)

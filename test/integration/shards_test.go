@@ -6,6 +6,7 @@ import (
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 	coordinationv1 "k8s.io/api/coordination/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -18,8 +19,9 @@ var _ = Describe("Shards", func() {
 	It("lead side by side, each with its Accounts; an Account that changes shard costs its sweep", func() {
 		plain := newWorld()
 		_ = op.stop(syscall.SIGTERM)
-		one := startManager("--leader-elect", "--account-selector", "shard=one")
-		rest := startManager("--leader-elect", "--account-selector", "shard!=one")
+		mayLead("shard-one", "shard-rest")
+		one := startManager("--leader-elect", "--leader-election-id", "shard-one", "--account-selector", "shard=one")
+		rest := startManager("--leader-elect", "--leader-election-id", "shard-rest", "--account-selector", "shard!=one")
 		defer func() {
 			Expect(one.stop(syscall.SIGTERM)).To(Succeed())
 			Expect(rest.stop(syscall.SIGTERM)).To(Succeed())
@@ -60,3 +62,16 @@ var _ = Describe("Shards", func() {
 		Expect(labelled.calls(plivosim.OpGet)).To(BeZero())
 	})
 })
+
+// mayLead gives the operator leases beside the one that its Role names.
+func mayLead(leases ...string) {
+	GinkgoHelper()
+	name := metav1.ObjectMeta{Namespace: operatorNamespace, Name: "shards"}
+	Expect(k8s.Create(ctx, &rbacv1.Role{ObjectMeta: name, Rules: []rbacv1.PolicyRule{{
+		APIGroups: []string{coordinationv1.GroupName}, Resources: []string{"leases"}, ResourceNames: leases, Verbs: []string{"get", "update"},
+	}}})).To(Succeed())
+	Expect(k8s.Create(ctx, &rbacv1.RoleBinding{
+		ObjectMeta: name, RoleRef: rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "Role", Name: name.Name},
+		Subjects: []rbacv1.Subject{{Kind: "ServiceAccount", Namespace: operatorNamespace, Name: serviceAccountName}},
+	})).To(Succeed())
+}

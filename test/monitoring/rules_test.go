@@ -67,10 +67,14 @@ func TestEachAlertFiresAndStaysQuietWhenItShould(t *testing.T) {
 	cases, err := os.ReadFile(filepath.Join("testdata", "alerts.yaml"))
 	Expect(err).NotTo(HaveOccurred())
 	Expect(os.WriteFile(filepath.Join(dir, "alerts.yaml"), cases, 0o600)).To(Succeed())
+	// The same, scraped by a Prometheus whose series have the label cluster.
+	ofCluster := strings.ReplaceAll(string(cases), `namespace="ns"`, `cluster="east",namespace="ns"`)
+	Expect(os.WriteFile(filepath.Join(dir, "cluster.yaml"), []byte(ofCluster), 0o600)).To(Succeed())
 	promtool := tool("promtool")
 	for _, args := range [][]string{
 		{"check", "rules", "--lint=all", "--lint-fatal", filepath.Join(dir, "rules.yaml")},
 		{"test", "rules", filepath.Join(dir, "alerts.yaml")},
+		{"test", "rules", filepath.Join(dir, "cluster.yaml")},
 	} {
 		out, err := run("", promtool, args...)
 		Expect(err).NotTo(HaveOccurred(), out)

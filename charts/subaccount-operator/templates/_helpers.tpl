@@ -30,21 +30,82 @@ app.kubernetes.io/instance: {{ .Release.Name | quote }}
 app.kubernetes.io/component: manager
 {{- end }}
 
-{{- define "subaccount-operator.labels" -}}
-{{ include "subaccount-operator.selectorLabels" . }}
-app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
-app.kubernetes.io/managed-by: {{ .Release.Service }}
-helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | trunc 63 | trimSuffix "-" }}
-{{- with .Values.commonLabels }}
-{{ toYaml . }}
-{{- end }}
+{{- /* A map in YAML that has the keys of several maps once each, for kustomize and Flux refuse a key that occurs twice.
+       The first map that has a key wins. */}}
+{{- define "subaccount-operator.merged" -}}
+{{- $merged := dict -}}
+{{- range $map := reverse . -}}
+{{- range $key, $value := $map -}}
+{{- $_ := set $merged $key $value -}}
+{{- end -}}
+{{- end -}}
+{{- toYaml $merged -}}
 {{- end }}
 
-{{- /* All that is in the release's namespace is called <fullname>-<what>: (list $ "what"). */}}
+{{- /* The labels of an object: (list $) or, with further ones, (list $ $more …). */}}
+{{- define "subaccount-operator.labels" -}}
+{{- $root := first . -}}
+{{- $release := fromYaml (include "subaccount-operator.selectorLabels" $root) -}}
+{{- $_ := set $release "app.kubernetes.io/version" $root.Chart.AppVersion -}}
+{{- $_ := set $release "app.kubernetes.io/managed-by" $root.Release.Service -}}
+{{- $_ := set $release "helm.sh/chart" (printf "%s-%s" $root.Chart.Name $root.Chart.Version | replace "+" "_" | trunc 63 | trimSuffix "-") -}}
+{{- include "subaccount-operator.merged" (concat (list $release) (rest .) (list $root.Values.commonLabels)) -}}
+{{- end }}
+
+{{- /* The metadata of what is in the release's namespace, whose name is <fullname>-<what>: (list $ "what"), followed by
+       further labels as above. */}}
 {{- define "subaccount-operator.metadata" -}}
 {{- $root := first . -}}
-name: {{ include "subaccount-operator.fullname" $root }}-{{ last . }}
+{{- $labels := slice . 2 -}}
+name: {{ include "subaccount-operator.fullname" $root }}-{{ index . 1 }}
 namespace: {{ $root.Release.Namespace | quote }}
 labels:
-  {{- include "subaccount-operator.labels" $root | nindent 2 }}
+  {{- include "subaccount-operator.labels" (concat (list $root) $labels) | nindent 2 }}
+{{- end }}
+
+{{- /* global.imageRegistry replaces the registry of image.repository, which is its first part if that has a dot or a colon. */}}
+{{- define "subaccount-operator.image" -}}
+{{- $repository := .Values.image.repository -}}
+{{- with dig "imageRegistry" "" (.Values.global | default dict) -}}
+{{- $repository = printf "%s/%s" (trimSuffix "/" .) (regexReplaceAll "^(localhost|[^/]*[.:][^/]*)/" $repository "") -}}
+{{- end -}}
+{{- with .Values.image -}}
+{{- $repository }}{{ .digest | empty | ternary (printf ":%s" (.tag | default $.Chart.AppVersion)) (printf "@%s" .digest) -}}
+{{- end -}}
+{{- end }}
+
+{{- /* imagePullSecrets and those of global, each once; a parent chart may give the latter by their names alone. */}}
+{{- define "subaccount-operator.imagePullSecrets" -}}
+{{- $all := list -}}
+{{- range concat .Values.imagePullSecrets (dig "imagePullSecrets" list (.Values.global | default dict) | default list) -}}
+{{- $all = append $all (kindIs "string" . | ternary (dict "name" .) .) -}}
+{{- end -}}
+{{- uniq $all | toYaml -}}
+{{- end }}
+
+{{- /* The Secret of the metrics endpoint's certificate; empty: the manager signs one itself. */}}
+{{- define "subaccount-operator.metricsCertificate" -}}
+{{- with .Values.metricsCertificate -}}
+{{- .secretName | default (ternary (printf "%s-metrics-certificate" (include "subaccount-operator.fullname" $)) "" .certManager.enabled) -}}
+{{- end -}}
+{{- end }}
+
+{{- define "subaccount-operator.metricsHost" -}}
+{{- include "subaccount-operator.fullname" . }}-metrics.{{ .Release.Namespace }}.svc
+{{- end }}
+
+{{- /* Who may write statuses: the manager first. */}}
+{{- define "subaccount-operator.statusWriters" -}}
+{{- $manager := printf "system:serviceaccount:%s:%s" .Release.Namespace (include "subaccount-operator.serviceAccountName" .) -}}
+{{- prepend .Values.admissionPolicy.extraStatusWriters $manager | toYaml -}}
+{{- end }}
+
+{{- /* The lease, which the Role names. Releases that split the work between them have a lease each. */}}
+{{- define "subaccount-operator.lease" -}}
+subaccount-operator.plivo.subaccount-operator.dev
+{{- with .Values }}
+{{- if or .accountSelector .watchNamespaces -}}
+-{{ list .accountSelector (sortAlpha .watchNamespaces) | toJson | sha256sum | trunc 8 }}
+{{- end }}
+{{- end }}
 {{- end }}

@@ -1,0 +1,53 @@
+{{- /* What the schema cannot check. */}}
+{{- define "subaccount-operator.checks" -}}
+{{- if and (gt (int .Values.replicaCount) 1) (not .Values.leaderElection.enabled) }}
+{{- fail "replicaCount: more than one replica needs leaderElection.enabled, for one main account is served by one process" }}
+{{- end }}
+{{- $values := dict
+      "health-probe-bind-address" "ports.health"
+      "metrics-bind-address" "ports.metrics"
+      "metrics-cert-path" "metricsCertificate"
+      "metrics-cert-name" "metricsCertificate"
+      "metrics-cert-key" "metricsCertificate"
+      "leader-elect" "leaderElection.enabled"
+      "leader-election-id" "leaderElection.enabled; the name of the lease follows from accountSelector and watchNamespaces"
+      "namespaces" "watchNamespaces"
+      "account-selector" "accountSelector"
+      "plivo-base-url" "plivoBaseURL" }}
+{{- range .Values.extraArgs }}
+{{- $flag := regexReplaceAll "=.*" (regexReplaceAll "^--?" . "") "" }}
+{{- with get $values $flag }}
+{{- fail (printf "extraArgs: the chart sets --%s itself, and other objects of the chart depend on it; use the value %s" $flag .) }}
+{{- end }}
+{{- if eq $flag "operator-namespace" }}
+{{- fail "extraArgs: --operator-namespace is the release's namespace, where the chart's Roles are; install the release there" }}
+{{- end }}
+{{- end }}
+{{- end }}
+
+{{- /* A write of a status has to pass the policies of all releases in a cluster, so each must know the others' managers. The
+       first writer of a policy is the manager of its installation. Without a cluster, as for Argo CD, there is nothing to check. */}}
+{{- define "subaccount-operator.checkStatusWriters" -}}
+{{- $writers := include "subaccount-operator.statusWriters" . | fromYamlArray }}
+{{- $faults := list }}
+{{- range $policy := (lookup "admissionregistration.k8s.io/v1" "ValidatingAdmissionPolicy" "" "").items }}
+{{- $annotations := $policy.metadata.annotations | default dict }}
+{{- $release := list (get $annotations "meta.helm.sh/release-namespace") (get $annotations "meta.helm.sh/release-name") }}
+{{- if and (ne (toJson $release) (toJson (list $.Release.Namespace $.Release.Name))) (contains "subaccounts/status" (toJson $policy.spec.matchConstraints)) }}
+{{- range $variable := $policy.spec.variables }}
+{{- if eq $variable.name "writers" }}
+{{- $others := fromJsonArray $variable.expression }}
+{{- if not (has (first $writers) $others) }}
+{{- $faults = append $faults (printf "The policy %s of another installation would refuse this release's status writes: first upgrade that installation with %s in its admissionPolicy.extraStatusWriters." $policy.metadata.name (first $writers)) }}
+{{- end }}
+{{- if and $.Values.admissionPolicy.enabled (not (has (first $others) $writers)) }}
+{{- $faults = append $faults (printf "This release's policy would refuse the status writes of another installation: add %s to admissionPolicy.extraStatusWriters." (first $others)) }}
+{{- end }}
+{{- end }}
+{{- end }}
+{{- end }}
+{{- end }}
+{{- if $faults }}
+{{- fail (join " " $faults) }}
+{{- end }}
+{{- end }}

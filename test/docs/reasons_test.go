@@ -1,0 +1,52 @@
+package docs
+
+import (
+	"maps"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/subaccount-operator/subaccount-operator/test/devplane"
+)
+
+var (
+	reasonInCode = regexp.MustCompile(`v1alpha1\.Reason(\w+)`)
+	reasonInRow  = regexp.MustCompile("(?m)^\\| `(\\w+)` \\| (?:True|False|as it was) \\|")
+)
+
+// The reasons that the page of Subaccounts lists are those that the core, or the
+// observation that it decides by, gives to a Subaccount.
+func TestSpecOfSubaccounts_Reasons_AreThoseOfTheCode(t *testing.T) {
+	root, err := devplane.Root()
+	if err != nil {
+		t.Fatal(err)
+	}
+	sources, err := filepath.Glob(filepath.Join(root, "internal", "subaccount", "*.go"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	sources = slices.DeleteFunc(sources, func(path string) bool { return strings.HasSuffix(path, "_test.go") })
+	read := func(expression *regexp.Regexp, paths ...string) []string {
+		found := map[string]bool{}
+		for _, path := range paths {
+			content, err := os.ReadFile(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, m := range expression.FindAllSubmatch(content, -1) {
+				found[string(m[1])] = true
+			}
+		}
+		return slices.Sorted(maps.Keys(found))
+	}
+	inCode := read(reasonInCode, append(sources, filepath.Join(root, "internal", "controller", "observe.go"))...)
+	documented := read(reasonInRow, filepath.Join(root, "docs", "spec", "subaccount.md"))
+	if diff := cmp.Diff(inCode, documented); diff != "" {
+		t.Errorf("reasons of the code (-) and of docs/spec/subaccount.md (+):\n%s", diff)
+	}
+}

@@ -1,0 +1,109 @@
+package integration
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+	"sync"
+	"syscall"
+
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+	rbacv1 "k8s.io/api/rbac/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	certutil "k8s.io/client-go/util/cert"
+)
+
+var _ = Describe("The metrics endpoint in other people's networks", func() {
+	serve := func(args ...string) (address string) {
+		GinkgoHelper()
+		address = freeAddress()
+		m := startManager(append([]string{"--metrics-bind-address", address, "--account-selector", "serves=nobody"}, args...)...)
+		DeferCleanup(func() { Expect(m.stop(syscall.SIGTERM)).To(Succeed()) })
+		return address
+	}
+	scrape := func(client *http.Client, address, authorization string) (status, protocol int) {
+		req, err := http.NewRequestWithContext(ctx, http.MethodGet, "https://"+address+"/metrics", http.NoBody)
+		Expect(err).NotTo(HaveOccurred())
+		if authorization != "" {
+			req.Header.Set("Authorization", authorization)
+		}
+		resp, err := client.Do(req)
+		if err != nil {
+			return 0, 0
+		}
+		defer func() { _ = resp.Body.Close() }()
+		return resp.StatusCode, resp.ProtoMajor
+	}
+	trusting := func(roots *x509.CertPool) *http.Client {
+		return &http.Client{Transport: &http.Transport{
+			TLSClientConfig: &tls.Config{RootCAs: roots, InsecureSkipVerify: roots == nil}, ForceAttemptHTTP2: true, DisableKeepAlives: true,
+		}}
+	}
+
+	It("serves Prometheus during a flood of anonymous and unknown requests, over HTTP/1.1", func() {
+		address, client := serve(), trusting(nil)
+		token := serviceAccount("scraper")
+		Expect(k8s.Create(ctx, &rbacv1.ClusterRoleBinding{
+			ObjectMeta: metav1.ObjectMeta{Name: "scraper"},
+			RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: "subaccount-operator-metrics-reader"},
+			Subjects:   []rbacv1.Subject{{Kind: "ServiceAccount", Namespace: operatorNamespace, Name: "scraper"}},
+		})).To(Succeed())
+		scraped := func() int { status, _ := scrape(client, address, "Bearer "+token); return status }
+		Eventually(scraped).Should(Equal(http.StatusOK))
+		_, protocol := scrape(client, address, "")
+		Expect(protocol).To(Equal(1))
+
+		done := make(chan struct{})
+		var flood sync.WaitGroup
+		for i := range 16 {
+			flood.Go(func() {
+				for n := 0; ; n++ {
+					select {
+					case <-done:
+						return
+					default:
+					}
+					scrape(client, address, []string{"", "Bearer junk", fmt.Sprintf("Bearer junk-%d-%d", i, n)}[n%3])
+				}
+			})
+		}
+		for range 50 {
+			Expect(scraped()).To(Equal(http.StatusOK))
+		}
+		close(done)
+		flood.Wait()
+	})
+
+	It("serves the certificate of a folder, and the next one that is put there", func() {
+		dir := GinkgoT().TempDir()
+		write := func() *x509.CertPool {
+			GinkgoHelper()
+			cert, key, err := certutil.GenerateSelfSignedCertKey("127.0.0.1", nil, nil)
+			Expect(err).NotTo(HaveOccurred())
+			Expect(os.WriteFile(filepath.Join(dir, "server.key"), key, 0o600)).To(Succeed())
+			Expect(os.WriteFile(filepath.Join(dir, "server.crt"), cert, 0o600)).To(Succeed())
+			roots := x509.NewCertPool()
+			Expect(roots.AppendCertsFromPEM(cert)).To(BeTrue())
+			return roots
+		}
+		verified := func(roots *x509.CertPool, address string) func() int {
+			return func() int { status, _ := scrape(trusting(roots), address, ""); return status }
+		}
+		first := write()
+		address := serve("--metrics-cert-path", dir, "--metrics-cert-name", "server.crt", "--metrics-cert-key", "server.key")
+		Eventually(verified(first, address)).Should(Equal(http.StatusUnauthorized))
+		second := write()
+		Eventually(verified(second, address)).Should(Equal(http.StatusUnauthorized))
+		Expect(verified(first, address)()).To(BeZero())
+	})
+
+	It("does not start with a certificate that is missing", func() {
+		m := startManager("--metrics-bind-address", freeAddress(), "--metrics-cert-path", GinkgoT().TempDir())
+		Eventually(m.Exited()).Should(BeClosed())
+		Expect(logs.String()).To(ContainSubstring("--metrics-cert-path: open "))
+	})
+})
