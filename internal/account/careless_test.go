@@ -26,7 +26,7 @@ func TestSweep_OddRow_ProvesNoAbsenceAndShowsTheOtherRows(t *testing.T) {
 			created := r.sim.Add(mainID, marker, false).AuthID
 			r.sweep(a)
 			s := a.Status()
-			if s.Outcome != OutcomeChanging || s.Complete != 1 || s.Failures != 1 || !strings.Contains(s.Message, "1 rows cannot be read: row ") {
+			if s.Outcome != OutcomeChanging || s.Complete != 1 || s.Failures != 1 || !strings.Contains(s.Message, "rows that cannot be read: 1 (row ") {
 				t.Errorf("%s: %+v", name, s)
 			}
 			for _, id := range []string{ids[44], ids[7]} { // odd, and really gone
@@ -60,7 +60,7 @@ func TestSweep_ListThatNeverAddsUp_CountsFailuresWithNumbers(t *testing.T) {
 		a := r.configure()
 		time.Sleep(5 * time.Second) // sweeps at 0, 1 and 3 s
 		s := a.Status()
-		if s.Outcome != OutcomeChanging || s.Failures != 3 || s.Message != "it promised 26 subaccounts and showed 25, 0 of them repeatedly" {
+		if s.Outcome != OutcomeChanging || s.Failures != 3 || s.Message != "it promised 26 subaccounts, showed 25, and repeated 0 rows" {
 			t.Errorf("%+v", s)
 		}
 	})

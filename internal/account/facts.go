@@ -128,6 +128,7 @@ func (a *Account) ConfirmDisappearance() bool {
 		return false
 	}
 	a.guard.confirmed = true
+	a.logGuard("a person's confirmation")
 	clear(a.inventory.missing) // from while the list was doubted
 	return true
 }

@@ -6,6 +6,7 @@ import (
 	"hash/fnv"
 	"time"
 
+	"github.com/subaccount-operator/subaccount-operator/internal/logging"
 	"github.com/subaccount-operator/subaccount-operator/internal/plivo"
 )
 
@@ -173,6 +174,8 @@ func (a *Account) sweep(ctx context.Context) {
 		s.outcome, s.message = OutcomeFailed, "what is recorded cannot be read"
 	}
 	a.counts.sweeps[s.outcome]++
+	a.log.V(logging.Debug).Info("Swept", logging.Outcome, s.outcome.String(), logging.Message, s.message,
+		logging.Duration, s.ended.Sub(started).Round(time.Millisecond).String())
 	if s.outcome != OutcomeComplete {
 		s.failures++
 		return
@@ -186,6 +189,7 @@ func (a *Account) sweep(ctx context.Context) {
 	a.inventory.complete(started)
 	if a.guard.judge(a.inventory.lacks, recorded) {
 		clear(a.inventory.missing) // from while the list was doubted, or from before
+		a.logGuard("Plivo's list")
 	}
 }
 

@@ -29,6 +29,8 @@ type Reading struct {
 	// Promised is how many subaccounts the first page promised, Seen how many were
 	// read, and Repeated how many rows showed one of these again.
 	Promised, Seen, Repeated int
+	// Shrunk: it got shorter, for another reason than the reader's own deletions.
+	Shrunk bool
 	// Skipped names the rows that could not be read.
 	Skipped []string
 }
@@ -42,12 +44,16 @@ const shownSkipped = 3
 
 // String says how the list does not add up.
 func (r *Reading) String() string {
-	text := fmt.Sprintf("it promised %d subaccounts and showed %d, %d of them repeatedly", r.Promised, r.Seen, r.Repeated)
+	text := fmt.Sprintf("it promised %d subaccounts, showed %d, and repeated %d rows", r.Promised, r.Seen, r.Repeated)
+	if r.Shrunk {
+		text += "; it got shorter meanwhile"
+	}
 	if n := len(r.Skipped); n > 0 {
-		text += fmt.Sprintf(", and %d rows cannot be read: %s", n, strings.Join(r.Skipped[:min(n, shownSkipped)], ", "))
+		text += fmt.Sprintf("; rows that cannot be read: %d (%s", n, strings.Join(r.Skipped[:min(n, shownSkipped)], ", "))
 		if n > shownSkipped {
 			text += ", …"
 		}
+		text += ")"
 	}
 	return text
 }
@@ -83,9 +89,8 @@ func ReadList(read func(offset int) (Page, error), deletes func() Deletes) (Read
 // listing is a list as far as it has been read.
 type listing struct {
 	Reading
-	rows   map[string]struct{} // that were noted
-	total  int
-	shrunk bool // for another reason than the reader's own deletions
+	rows  map[string]struct{} // that were noted
+	total int
 
 	// covered is how many rows from the front have been seen, as the list was at
 	// the last page; since is how many deletions had ended before that was asked for.
@@ -116,10 +121,10 @@ func (l *listing) take(offset int, page Page, before, after Deletes) error {
 		return nil
 	}
 	l.again = 0
-	l.shrunk = l.shrunk || page.Total < l.total-moved
+	l.Shrunk = l.Shrunk || page.Total < l.total-moved
 	l.total, l.covered, l.since = page.Total, offset+page.rows(), before.Ended
 	if page.rows() == 0 || l.covered >= l.total {
-		l.ended, l.AddsUp = true, !l.shrunk && l.Seen+len(l.Skipped) >= l.Promised-(after.Sent-l.begun)
+		l.ended, l.AddsUp = true, !l.Shrunk && l.Seen+len(l.Skipped) >= l.Promised-(after.Sent-l.begun)
 	}
 	return nil
 }

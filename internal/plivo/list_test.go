@@ -131,13 +131,15 @@ func TestReadList_SkippedOrRepeatedRows_AreCountedAndNotWhole(t *testing.T) {
 		wantText string
 	}{
 		{"a skipped row", []Page{rows("a", "b"), withSkipped(rows("c"), "row 4")}, true,
-			"it promised 4 subaccounts and showed 3, 0 of them repeatedly, and 1 rows cannot be read: row 4"},
+			"it promised 4 subaccounts, showed 3, and repeated 0 rows; rows that cannot be read: 1 (row 4)"},
 		{"a skipped row shown twice", []Page{withSkipped(rows("a"), absentID), withSkipped(rows("c"), absentID)}, false,
-			"it promised 4 subaccounts and showed 2, 0 of them repeatedly, and 1 rows cannot be read: " + absentID},
+			"it promised 4 subaccounts, showed 2, and repeated 0 rows; rows that cannot be read: 1 (" + absentID + ")"},
 		{"many skipped rows", []Page{withSkipped(rows(), "row 1", "row 2", "row 3", "row 4")}, true,
-			"it promised 4 subaccounts and showed 0, 0 of them repeatedly, and 4 rows cannot be read: row 1, row 2, row 3, …"},
-		{"repeated rows", []Page{rows("a", "b"), rows("b", "c")}, false, "it promised 4 subaccounts and showed 3, 1 of them repeatedly"},
-		{"too few rows", []Page{rows("a", "b", "c"), rows()}, false, "it promised 4 subaccounts and showed 3, 0 of them repeatedly"},
+			"it promised 4 subaccounts, showed 0, and repeated 0 rows; rows that cannot be read: 4 (row 1, row 2, row 3, …)"},
+		{"repeated rows", []Page{rows("a", "b"), rows("b", "c")}, false, "it promised 4 subaccounts, showed 3, and repeated 1 rows"},
+		{"a list that gets shorter", []Page{rows("a", "b"), {Total: 3, Subaccounts: rows("c", "d").Subaccounts}}, false,
+			"it promised 4 subaccounts, showed 4, and repeated 0 rows; it got shorter meanwhile"},
+		{"too few rows", []Page{rows("a", "b", "c"), rows()}, false, "it promised 4 subaccounts, showed 3, and repeated 0 rows"},
 	}
 	for _, c := range cases {
 		reads := 0

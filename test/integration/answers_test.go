@@ -94,7 +94,7 @@ var _ = Describe("A careless answer of Plivo", func() {
 		}), Status: http.StatusOK})
 		a := accountOf(w)
 		Eventually(func() string { return reason(a)() + ": " + message(a.Status.Conditions) }, "60s").
-			Should(And(HavePrefix("False/Unavailable"), ContainSubstring("1 rows cannot be read: "+odd.Status.AuthID)))
+			Should(And(HavePrefix("False/Unavailable"), ContainSubstring("rows that cannot be read: 1 ("+odd.Status.AuthID+")")))
 		Eventually(w.names).Should(Equal([]string{"Name of drifted", "Name of odd"}))
 		w.sweep(2)
 		Expect(w.history(odd.Status.AuthID)).To(Equal("create update"))
@@ -111,7 +111,7 @@ var _ = Describe("A careless answer of Plivo", func() {
 		sim.Edit(w.main, s.Status.AuthID, func(x *plivosim.Subaccount) { x.Name = "By hand" })
 		a := accountOf(w)
 		Eventually(func() string { return reason(a)() + ": " + message(a.Status.Conditions) }, "60s").
-			Should(And(HavePrefix("False/Unavailable"), ContainSubstring("it promised 2 subaccounts and showed 1, 0 of them repeatedly")))
+			Should(And(HavePrefix("False/Unavailable"), ContainSubstring("it promised 2 subaccounts, showed 1, and repeated 0 rows")))
 		Eventually(w.names).Should(Equal([]string{"Name of a"}))
 		expectReady(s)
 		sim.ClearFaults()
