@@ -214,6 +214,8 @@ func restConfig() (*rest.Config, error) {
 	// API server has its own fairness.
 	config.QPS = -1
 	config.UserAgent = "subaccount-operator/" + version.String()
+	// A dead connection to the API server ends after 45 s: client-go's transport
+	// sends HTTP/2 pings (HTTP2_READ_IDLE_TIMEOUT_SECONDS, 30 s by default).
 	return config, nil
 }
 

@@ -76,7 +76,8 @@ const (
 	ReasonCredentialsRejected = "CredentialsRejected"
 	// ReasonRateLimited: Plivo answered 429; the whole main account pauses.
 	ReasonRateLimited = "RateLimited"
-	// ReasonUnavailable: Plivo, or the way to it, failed (5xx, network).
+	// ReasonUnavailable: Plivo, or the way to it, failed (5xx, network),
+	// or Plivo's list does not add up.
 	ReasonUnavailable = "Unavailable"
 	// ReasonAccountChanged: the credentials belong to another main account than
 	// the one recorded.

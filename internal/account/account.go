@@ -5,6 +5,9 @@ import (
 	"sync"
 	"time"
 
+	"github.com/go-logr/logr"
+
+	"github.com/subaccount-operator/subaccount-operator/internal/logging"
 	"github.com/subaccount-operator/subaccount-operator/internal/plivo"
 )
 
@@ -12,6 +15,7 @@ import (
 type Account struct {
 	name    string
 	options *Options
+	log     logr.Logger
 	mainID  string // set once, by the first configure
 
 	mu       sync.Mutex
@@ -33,7 +37,7 @@ type Account struct {
 }
 
 func newAccount(name string, options *Options) *Account {
-	return &Account{name: name, options: options, inventory: newInventory(), sweeper: sweeper{wake: make(chan struct{}, 1), completed: time.Now()}}
+	return &Account{name: name, options: options, log: options.Log.WithValues(logging.Account, name), inventory: newInventory(), sweeper: sweeper{wake: make(chan struct{}, 1), completed: time.Now()}}
 }
 
 func (a *Account) configure(ctx context.Context, c plivo.Credentials, budget *plivo.Budget, size int, interval time.Duration) {
@@ -47,6 +51,7 @@ func (a *Account) configure(ctx context.Context, c plivo.Credentials, budget *pl
 	}
 	if a.client == nil || !a.token.Equal(c.Token) {
 		// New credentials take effect at once, and deserve to be tried at once.
+		a.log.Info("Started using credentials", logging.AccountID, c.AuthID, "rotated", a.client != nil)
 		a.client, a.token = a.options.NewClient(c), c.Token
 		a.circuit = circuit{}
 		a.sweeper.failures = 0
@@ -75,7 +80,7 @@ func (a *Account) block(reason, message string) {
 // context's deadline, and only to the main account accountID.
 func (a *Account) Create(ctx context.Context, slot *plivo.Slot, accountID, name string) (plivo.Created, error) {
 	var created plivo.Created
-	err := a.send(ctx, slot, accountID, plivo.OperationCreate, func(ctx context.Context, c *plivo.Client) (err error) {
+	err := a.send(ctx, slot, accountID, sent{plivo.OperationCreate, &created.AuthID}, func(ctx context.Context, c *plivo.Client) (err error) {
 		created, err = c.Create(ctx, name, false)
 		return err
 	})
@@ -91,7 +96,7 @@ func (a *Account) Create(ctx context.Context, slot *plivo.Slot, accountID, name 
 func (a *Account) Get(ctx context.Context, slot *plivo.Slot, accountID, authID string) (plivo.Subaccount, error) {
 	var got plivo.Subaccount
 	var asked time.Time
-	err := a.send(ctx, slot, accountID, plivo.OperationGet, func(ctx context.Context, c *plivo.Client) (err error) {
+	err := a.send(ctx, slot, accountID, sent{plivo.OperationGet, &authID}, func(ctx context.Context, c *plivo.Client) (err error) {
 		asked = time.Now()
 		got, err = c.Get(ctx, authID)
 		return err
@@ -107,7 +112,7 @@ func (a *Account) Get(ctx context.Context, slot *plivo.Slot, accountID, authID s
 
 // Update sets name and enabled.
 func (a *Account) Update(ctx context.Context, slot *plivo.Slot, accountID, authID, name string, enabled bool) error {
-	err := a.send(ctx, slot, accountID, plivo.OperationUpdate, func(ctx context.Context, c *plivo.Client) error {
+	err := a.send(ctx, slot, accountID, sent{plivo.OperationUpdate, &authID}, func(ctx context.Context, c *plivo.Client) error {
 		return c.Update(ctx, authID, name, enabled)
 	})
 	a.mu.Lock()
@@ -127,7 +132,7 @@ func (a *Account) Delete(ctx context.Context, slot *plivo.Slot, accountID, authI
 	a.mu.Lock()
 	a.deletes.Sent++
 	a.mu.Unlock()
-	err := a.send(ctx, slot, accountID, plivo.OperationDelete, func(ctx context.Context, c *plivo.Client) error {
+	err := a.send(ctx, slot, accountID, sent{plivo.OperationDelete, &authID}, func(ctx context.Context, c *plivo.Client) error {
 		return c.Delete(ctx, authID, cascade)
 	})
 	a.mu.Lock()
@@ -212,9 +217,15 @@ func (a *Account) requestBudget() *plivo.Budget {
 	return a.budget
 }
 
-// send makes one call through a slot, if the circuit lets it, and learns from
-// its answer.
-func (a *Account) send(ctx context.Context, slot *plivo.Slot, accountID string, op plivo.Operation, do func(context.Context, *plivo.Client) error) error {
+// sent is a call to Plivo as the log names it.
+type sent struct {
+	operation plivo.Operation
+	authID    *string // of a create call: known once it has ended
+}
+
+// send makes one call through a slot, if the circuit lets it, learns from its
+// answer, and logs it.
+func (a *Account) send(ctx context.Context, slot *plivo.Slot, accountID string, s sent, do func(context.Context, *plivo.Client) error) error {
 	ctx, cancel := context.WithTimeout(ctx, a.options.Timeout)
 	defer cancel()
 	client, err := a.pass(accountID)
@@ -222,13 +233,29 @@ func (a *Account) send(ctx context.Context, slot *plivo.Slot, accountID string, 
 		slot.Cancel()
 		return err
 	}
+	started := time.Now()
 	err = do(ctx, client)
 	if plivo.IsKind(err, plivo.KindNotSent) {
 		slot.Cancel()
 		return err
 	}
-	a.answered(client, slot, op, err)
+	a.answered(client, slot, s.operation, err)
+	s.log(ctx, err, time.Since(started))
 	return err
+}
+
+func (s sent) log(ctx context.Context, err error, took time.Duration) {
+	e := plivo.AsError(err)
+	level := logging.Info
+	if s.operation == plivo.OperationGet {
+		level = logging.Debug
+	}
+	log := logr.FromContextOrDiscard(ctx).V(level)
+	if e != nil {
+		log = log.WithValues(logging.Status, e.Status, logging.Message, e.Message)
+	}
+	log.Info("Called Plivo", logging.Operation, s.operation, logging.AuthID, *s.authID, logging.Outcome, callOutcome(e),
+		logging.Duration, took.Round(time.Millisecond).String())
 }
 
 // pass returns the client if it may be used for the given main account.

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/subaccount-operator/subaccount-operator/internal/logging"
 	"github.com/subaccount-operator/subaccount-operator/internal/plivo"
 )
 
@@ -111,6 +112,11 @@ func (a *Account) listAnswered(sent time.Time) {
 
 func (a *Account) setCircuit(c circuit) {
 	if c.open != a.circuit.open {
+		if c.open {
+			a.log.Info("Plivo refuses the credentials", logging.Message, c.message)
+		} else {
+			a.log.Info("Plivo accepts the credentials again")
+		}
 		a.options.Notify(a.name)
 	}
 	a.circuit = c

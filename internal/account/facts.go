@@ -35,6 +35,8 @@ func (a *Account) Usable() Usable {
 type Status struct {
 	Outcome Outcome
 	Message string
+	// Failures is how many sweeps in a row were not complete.
+	Failures int
 	// Complete counts the complete sweeps.
 	Complete int
 	// Total is how many subaccounts the inventory has.
@@ -48,7 +50,7 @@ type Status struct {
 func (a *Account) Status() Status {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	s := Status{Outcome: a.sweeper.outcome, Message: a.sweeper.message, Complete: a.sweeper.finished, Implausible: a.guard.implausible}
+	s := Status{Outcome: a.sweeper.outcome, Message: a.sweeper.message, Failures: a.sweeper.failures, Complete: a.sweeper.finished, Implausible: a.guard.implausible}
 	for _, r := range a.inventory.rows {
 		if !r.gone {
 			s.Total++
@@ -126,6 +128,7 @@ func (a *Account) ConfirmDisappearance() bool {
 		return false
 	}
 	a.guard.confirmed = true
+	a.logGuard("a person's confirmation")
 	clear(a.inventory.missing) // from while the list was doubted
 	return true
 }

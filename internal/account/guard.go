@@ -32,3 +32,8 @@ func (g *guard) judge(lacks func(authID string) bool, recorded []string) bool {
 	g.confirmed = g.confirmed && g.implausible
 	return g.on() != was
 }
+
+// logGuard logs that the guard was switched, and by what.
+func (a *Account) logGuard(by string) {
+	a.log.Info("Switched the mass-deletion guard", "on", a.guard.on(), "by", by)
+}

@@ -38,13 +38,15 @@ type rig struct {
 	// served.
 	before   func(n int)
 	requests atomic.Int32
+	// rewrite changes the body of each answer.
+	rewrite func(body string) string
 }
 
 // bubble runs a test with fake time; the sweeps end with it.
 func bubble(t *testing.T, f func(*testing.T, *rig)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		r := &rig{t: t, before: func(int) {}}
+		r := &rig{t: t, before: func(int) {}, rewrite: func(body string) string { return body }}
 		r.sim = plivosim.New(plivosim.Options{Accounts: map[string]string{mainID: mainToken, otherID: mainToken}, Seed: 1})
 		base := &url.URL{Scheme: "https", Host: "plivo.test"}
 		ctx, cancel := context.WithCancel(context.Background())
@@ -101,7 +103,14 @@ func (r *rig) wantCalls(op plivosim.Op, want int) {
 // ServeHTTP implements http.Handler.
 func (r *rig) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	r.before(int(r.requests.Add(1)))
-	r.sim.ServeHTTP(w, req)
+	inprocess.ServeRewritten(r.sim, w, req, r.rewrite)
+}
+
+// sweep has the list read once more.
+func (r *rig) sweep(a *Account) {
+	r.t.Helper()
+	a.RequestSweep(time.Now())
+	time.Sleep(900 * time.Millisecond) // less than the first repetition takes
 }
 
 func wantKind(t *testing.T, err error, kind plivo.Kind) {

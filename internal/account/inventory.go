@@ -74,8 +74,16 @@ func (v *inventory) drop(authID string) {
 
 // read takes in what a request sent at the given time has shown.
 func (v *inventory) read(authID string, r row, asked time.Time) {
-	if old, ok := v.rows[authID]; ok && old.at.After(asked) || !ok && asked.Before(v.swept) {
-		return // older than what we know, or than the sweep that lacked it
+	old, known := v.rows[authID]
+	newest := old.at
+	if !known {
+		newest = v.swept // which lacked it
+	}
+	if asked.Before(newest) {
+		return
+	}
+	if r.digest == (plivo.Digest{}) {
+		r.digest = old.digest // the list masks tokens: what a get has shown still counts
 	}
 	if n, ok := v.missing[authID]; ok && asked.After(n.Last) {
 		delete(v.missing, authID)

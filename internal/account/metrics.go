@@ -41,20 +41,25 @@ func (a *Account) Count(e Event) {
 
 // called counts a call that was sent, by its answer.
 func (c *counts) called(op plivo.Operation, err *plivo.Error) {
-	outcome := "success"
-	switch {
-	case err == nil:
-	case err.Kind == plivo.KindNotSent:
+	if err != nil && err.Kind == plivo.KindNotSent {
 		return
-	case err.Status == 429: // whatever its body, the account pauses
-		outcome = plivo.KindRateLimited.String()
-	default:
-		outcome = err.Kind.String()
 	}
 	if c.calls == nil {
 		c.calls = map[call]int{}
 	}
-	c.calls[call{op, outcome}]++
+	c.calls[call{op, callOutcome(err)}]++
+}
+
+// callOutcome is the outcome of a call as metrics and the log name it.
+func callOutcome(err *plivo.Error) string {
+	switch {
+	case err == nil:
+		return "success"
+	case err.Status == 429: // whatever its body, the account pauses
+		return plivo.KindRateLimited.String()
+	default:
+		return err.Kind.String()
+	}
 }
 
 // String is the outcome's name as metrics show it.

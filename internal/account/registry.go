@@ -5,6 +5,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/go-logr/logr"
+
 	"github.com/subaccount-operator/subaccount-operator/internal/plivo"
 )
 
@@ -25,6 +27,8 @@ type Options struct {
 	// Wake is called, and must not block, to have a key reconciled that waits for
 	// a slot of a request budget; see plivo.NewBudget.
 	Wake func(plivo.Key)
+	// Log is where what decides about money or credentials is logged.
+	Log logr.Logger
 	// Share is how many reconciles of one main account may have a turn at once.
 	Share int
 }

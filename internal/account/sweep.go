@@ -6,6 +6,7 @@ import (
 	"hash/fnv"
 	"time"
 
+	"github.com/subaccount-operator/subaccount-operator/internal/logging"
 	"github.com/subaccount-operator/subaccount-operator/internal/plivo"
 )
 
@@ -37,8 +38,8 @@ const (
 	OutcomeNone Outcome = iota
 	// OutcomeComplete: the whole list was read.
 	OutcomeComplete
-	// OutcomeChanging: the list changed while it was read, so that it proves
-	// nothing; it is repeated.
+	// OutcomeChanging: the list changed while it was read or has rows that cannot
+	// be read, so that what it lacks proves nothing; the sweep is repeated.
 	OutcomeChanging
 	// OutcomeRefused: the credentials were refused.
 	OutcomeRefused
@@ -153,7 +154,7 @@ func (a *Account) sweep(ctx context.Context) {
 	if client == nil {
 		return
 	}
-	whole, err := a.readList(ctx, client)
+	reading, err := a.readList(ctx, client)
 
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -166,13 +167,15 @@ func (a *Account) sweep(ctx context.Context) {
 	if !s.requestedAt.After(started) {
 		s.handled = s.requested
 	}
-	s.outcome, s.message = outcome(whole, err)
+	s.outcome, s.message = outcome(&reading, err)
 	recorded, known := a.options.Recorded(a.name)
 	if !known && s.outcome == OutcomeComplete {
 		// Without them nobody can tell whether the list is plausible.
 		s.outcome, s.message = OutcomeFailed, "what is recorded cannot be read"
 	}
 	a.counts.sweeps[s.outcome]++
+	a.log.V(logging.Debug).Info("Swept", logging.Outcome, s.outcome.String(), logging.Message, s.message,
+		logging.Duration, s.ended.Sub(started).Round(time.Millisecond).String())
 	if s.outcome != OutcomeComplete {
 		s.failures++
 		return
@@ -186,16 +189,17 @@ func (a *Account) sweep(ctx context.Context) {
 	a.inventory.complete(started)
 	if a.guard.judge(a.inventory.lacks, recorded) {
 		clear(a.inventory.missing) // from while the list was doubted, or from before
+		a.logGuard("Plivo's list")
 	}
 }
 
-func outcome(whole bool, err error) (Outcome, string) {
+func outcome(reading *plivo.Reading, err error) (Outcome, string) {
 	e := plivo.AsError(err)
 	switch {
-	case e == nil && whole:
+	case e == nil && reading.IsWhole():
 		return OutcomeComplete, ""
 	case e == nil:
-		return OutcomeChanging, "the list changed while it was read"
+		return OutcomeChanging, reading.String()
 	case refusesCredentials(e):
 		return OutcomeRefused, e.Message
 	case e.Status == 429:
@@ -206,7 +210,7 @@ func outcome(whole bool, err error) (Outcome, string) {
 }
 
 // readList reads page after page into the inventory.
-func (a *Account) readList(ctx context.Context, client *plivo.Client) (whole bool, err error) {
+func (a *Account) readList(ctx context.Context, client *plivo.Client) (plivo.Reading, error) {
 	return plivo.ReadList(func(offset int) (plivo.Page, error) {
 		page, asked, err := a.insist(ctx, client, offset)
 		if err != nil {

@@ -16,6 +16,10 @@ import (
 	"github.com/subaccount-operator/subaccount-operator/internal/subaccount"
 )
 
+// changingReportedFrom so many sweeps in a row the list cannot just have changed
+// while it was read.
+const changingReportedFrom = 3
+
 // tells reads how the sweeps fare.
 func tells(a *v1alpha1.Account, acct *account.Account) (reason, message string) {
 	status := acct.Status()
@@ -30,7 +34,13 @@ func tells(a *v1alpha1.Account, acct *account.Account) (reason, message string) 
 	switch status.Outcome {
 	case account.OutcomeNone:
 		return v1alpha1.ReasonConnecting, "The credentials are being tried."
-	case account.OutcomeComplete, account.OutcomeChanging:
+	case account.OutcomeChanging:
+		if status.Failures < changingReportedFrom {
+			return v1alpha1.ReasonReady, "Plivo accepts the credentials."
+		}
+		return v1alpha1.ReasonUnavailable, "Plivo's list does not add up: " + status.Message + ". Until it does, the operator repairs the drift " +
+			"that it sees, and treats no subaccount as missing. It retries. If this stays, show the numbers to Plivo's support."
+	case account.OutcomeComplete:
 		return v1alpha1.ReasonReady, "Plivo accepts the credentials."
 	case account.OutcomeRefused:
 		return v1alpha1.ReasonCredentialsRejected, "Plivo refuses the credentials: " + status.Message

@@ -14,6 +14,7 @@ import (
 
 	"github.com/subaccount-operator/subaccount-operator/api/v1alpha1"
 	"github.com/subaccount-operator/subaccount-operator/internal/account"
+	"github.com/subaccount-operator/subaccount-operator/internal/logging"
 	"github.com/subaccount-operator/subaccount-operator/internal/plivo"
 	"github.com/subaccount-operator/subaccount-operator/internal/subaccount"
 )
@@ -43,7 +44,8 @@ func (p *pass) declareIntent(ctx context.Context) error {
 		return err
 	}
 	if givenUp != "" {
-		log.FromContext(ctx).Info("Recreating a subaccount that is gone at Plivo", "previousAuthID", givenUp)
+		log.FromContext(ctx).Info("Recreating a subaccount that is gone at Plivo",
+			logging.PreviousAuthID, givenUp, logging.Attempt, s.Status.PendingCreation.Attempt)
 		p.account.Count(account.EventRecreated)
 		p.o.GivenUp = givenUp
 	}
@@ -63,6 +65,7 @@ func (p *pass) create(ctx context.Context) error {
 	p.slot, p.o.Unsent = nil, ""
 	ctx, cancel := context.WithDeadline(context.WithoutCancel(ctx), p.deadline)
 	defer cancel()
+	ctx = log.IntoContext(ctx, log.FromContext(ctx).WithValues(logging.Attempt, attempt))
 	main := s.Status.PendingCreation.AccountID
 	created, err := p.account.Create(ctx, slot, main, p.o.Marker)
 	if err == nil {

@@ -56,7 +56,7 @@ func Add(ctx context.Context, mgr ctrl.Manager, o Options) error {
 		Events: events, Selector: o.Selector,
 	}
 	accounts.Accounts = account.NewRegistry(ctx, account.Options{
-		NewClient: o.NewClient, Timeout: o.Timeout, Digester: o.Digester,
+		NewClient: o.NewClient, Timeout: o.Timeout, Digester: o.Digester, Log: mgr.GetLogger(),
 		Recorded: accounts.Recorded, Notify: accounts.Notify,
 		Wake:  func(key plivo.Key) { accounts.Subaccounts.queue.wake(key) },
 		Share: max(1, o.MaxConcurrent/shareOfWorkers),

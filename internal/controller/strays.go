@@ -15,6 +15,7 @@ import (
 
 	"github.com/subaccount-operator/subaccount-operator/api/v1alpha1"
 	"github.com/subaccount-operator/subaccount-operator/internal/account"
+	"github.com/subaccount-operator/subaccount-operator/internal/logging"
 	"github.com/subaccount-operator/subaccount-operator/internal/plivo"
 	"github.com/subaccount-operator/subaccount-operator/internal/subaccount"
 )
@@ -96,7 +97,7 @@ func (r *AccountReconciler) removeStrays(ctx context.Context, a *v1alpha1.Accoun
 		if err := r.removeStray(ctx, a, acct, authID, marked[authID], live); err != nil {
 			// It begins again, behind the others.
 			since[authID] = swept.Started
-			log.FromContext(ctx).Error(err, "Failed to remove a stray", "authID", authID)
+			log.FromContext(ctx).Error(err, "Failed to remove a stray", logging.AuthID, authID)
 			if plivo.AsError(err).Status == 0 {
 				return // no response: the others would fail alike
 			}
@@ -135,6 +136,7 @@ func (r *AccountReconciler) removeStray(ctx context.Context, a *v1alpha1.Account
 	if err := acct.Delete(ctx, slot, acct.Usable().ID, authID, false); err != nil {
 		return err
 	}
+	log.FromContext(ctx).Info("Removed a stray", logging.AuthID, authID)
 	acct.Count(account.EventStrayRemoved)
 	r.Events.Eventf(a, nil, corev1.EventTypeWarning, "StrayRemoved", "Sweep",
 		"Deleted the subaccount %s: an unfinished creation of this cluster that no Subaccount claims.", authID)

@@ -2,12 +2,14 @@ package plivo
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"io"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"time"
 )
@@ -73,10 +75,7 @@ func (c *Client) send(ctx context.Context, r request, out any) *Error {
 	case out == nil && resp.StatusCode == http.StatusNoContent:
 		return nil
 	case out != nil && resp.StatusCode >= 200 && resp.StatusCode < 300:
-		if err := json.Unmarshal(body, out); err != nil || !isObject(body) {
-			return unreadable(r.op, resp.StatusCode, "the answer is not the JSON that was expected")
-		}
-		return nil
+		return c.decode(r.op, resp.StatusCode, body, out)
 	default:
 		return c.refusal(r.op, resp, body)
 	}
@@ -114,6 +113,31 @@ func (c *Client) newRequest(ctx context.Context, r request) (*http.Request, erro
 	return req, nil
 }
 
+// decode reads a 2xx answer. If it holds an error, or is not the documented one,
+// the call may or may not have taken effect.
+func (c *Client) decode(op Operation, status int, body []byte, out any) *Error {
+	var answer struct {
+		Error   json.RawMessage `json:"error"`
+		Message json.RawMessage `json:"message"`
+	}
+	isDocumented := op != OperationUpdate || status == http.StatusAccepted
+	switch {
+	case !isObject(body) || json.Unmarshal(body, &answer) != nil:
+		return unreadable(op, status, "the answer is not the JSON that was expected")
+	case holdsError(answer.Error):
+		return unreadable(op, status, cmp.Or(c.scrub.message(body), "an error without words"))
+	case !isDocumented && answer.Message == nil:
+		return unreadable(op, status, "the answer does not confirm the update")
+	case json.Unmarshal(body, out) != nil:
+		return unreadable(op, status, "the answer is not the JSON that was expected")
+	}
+	return nil
+}
+
+func holdsError(member json.RawMessage) bool {
+	return member != nil && !slices.Contains([]string{"null", `""`, "false"}, string(member))
+}
+
 func unreadable(op Operation, status int, message string) *Error {
 	return &Error{Kind: KindUnknown, Operation: op, Status: status, Message: message}
 }
@@ -123,11 +147,17 @@ func isObject(body []byte) bool {
 	return len(body) > 0 && body[0] == '{' && json.Valid(body)
 }
 
-var definite = map[int]Kind{
-	http.StatusBadRequest: KindInvalid, http.StatusUnauthorized: KindUnauthorized,
-	http.StatusForbidden: KindForbidden, http.StatusNotFound: KindNotFound,
+// kinds are those of the statuses that say more than that Plivo refuses the
+// call, or do not even say that.
+var kinds = map[int]Kind{
+	http.StatusUnauthorized: KindUnauthorized, http.StatusForbidden: KindForbidden, http.StatusNotFound: KindNotFound,
 	http.StatusMethodNotAllowed: KindMethodNotAllowed, http.StatusTooManyRequests: KindRateLimited,
+	http.StatusRequestTimeout: KindUnknown, http.StatusTooEarly: KindUnknown, statusClientClosedRequest: KindUnknown,
 }
+
+// statusClientClosedRequest is what some proxies answer in the place of a call
+// that they gave up.
+const statusClientClosedRequest = 499
 
 // refusal reads an answer that is not success. A refusal is definite only with
 // a JSON object as its body: anything else may come from something between
@@ -138,12 +168,11 @@ func (c *Client) refusal(op Operation, resp *http.Response, body []byte) *Error 
 		e.Message = statusText(resp.StatusCode) + ", without a JSON body"
 		return e
 	}
-	e.Message = c.scrub.message(body)
-	if e.Message == "" {
-		e.Message = statusText(resp.StatusCode)
-	}
-	if kind, ok := definite[resp.StatusCode]; ok {
+	e.Message = cmp.Or(c.scrub.message(body), statusText(resp.StatusCode))
+	if kind, ok := kinds[resp.StatusCode]; ok {
 		e.Kind = kind
+	} else if resp.StatusCode >= 400 && resp.StatusCode < 500 {
+		e.Kind = KindInvalid
 	}
 	return e
 }
@@ -156,14 +185,19 @@ func statusText(status int) string {
 }
 
 // retryAfter reads a Retry-After in seconds or as a date, 0 without one and at
-// most an hour.
+// most an hour. A date counts from the answer's own Date: the clocks of two
+// machines differ.
 func retryAfter(resp *http.Response) time.Duration {
 	v := resp.Header.Get("Retry-After")
 	d := time.Duration(0)
 	if s, err := strconv.Atoi(v); err == nil || errors.Is(err, strconv.ErrRange) {
 		d = time.Duration(min(max(s, 0), 3600)) * time.Second
 	} else if t, err := http.ParseTime(v); err == nil {
-		d = time.Until(t)
+		now, err := http.ParseTime(resp.Header.Get("Date"))
+		if err != nil {
+			now = time.Now()
+		}
+		d = t.Sub(now)
 	}
 	return min(max(d, 0), time.Hour)
 }

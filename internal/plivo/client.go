@@ -1,8 +1,8 @@
 package plivo
 
 import (
-	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"net/http"
 	"net/url"
@@ -96,9 +96,6 @@ func printable(text string) bool {
 	return !strings.ContainsFunc(text, func(r rune) bool { return r <= ' ' || r > '~' })
 }
 
-// usable says whether an answer's token can be handed out.
-func usable(token string) bool { return token != "" && printable(token) }
-
 // Created is what a create call returns.
 type Created struct {
 	AuthID string
@@ -107,7 +104,8 @@ type Created struct {
 
 // Subaccount is one subaccount as get and list return it.
 type Subaccount struct {
-	AuthID  string
+	AuthID string
+	// Token is zero in a list that masks tokens.
 	Token   Token
 	Name    string
 	Enabled bool
@@ -119,9 +117,14 @@ type Subaccount struct {
 // Page is one page of the list.
 type Page struct {
 	Subaccounts []Subaccount
+	// Skipped names the rows that could not be read, by auth ID or position.
+	Skipped []string
 	// Total is how many subaccounts the main account had when this page was made.
 	Total int
 }
+
+// rows is how many rows of the list the page covers.
+func (p Page) rows() int { return len(p.Subaccounts) + len(p.Skipped) }
 
 // Client makes the five calls for one main account. Every call takes its time
 // limit from the context, returns an *Error or nil, and is never repeated by
@@ -149,18 +152,16 @@ func (c *Client) AccountID() string { return c.credentials.AuthID }
 // Create makes a subaccount. It is not idempotent: after an Error of
 // KindUnknown a subaccount may exist whose ID nobody knows.
 func (c *Client) Create(ctx context.Context, name string, enabled bool) (Created, error) {
-	var answer struct {
-		AuthID    string `json:"auth_id"`
-		AuthToken string `json:"auth_token"`
-	}
+	var answer object
 	r := request{op: OperationCreate, method: http.MethodPost, body: attributes{Name: name, Enabled: enabled}}
 	if err := c.call(ctx, r, &answer); err != nil {
 		return Created{}, err
 	}
-	if !subaccountAuthID.MatchString(answer.AuthID) || !usable(answer.AuthToken) {
+	authID, token := optional(answer.AuthID), optional(answer.AuthToken)
+	if !subaccountAuthID.MatchString(authID) || !usable(token) {
 		return Created{}, unreadable(r.op, http.StatusCreated, "the answer holds no auth_id and auth_token")
 	}
-	return Created{AuthID: answer.AuthID, Token: NewToken(answer.AuthToken)}, nil
+	return Created{AuthID: authID, Token: NewToken(token)}, nil
 }
 
 // Get reads one subaccount.
@@ -170,20 +171,22 @@ func (c *Client) Get(ctx context.Context, authID string) (Subaccount, error) {
 	if err := c.call(ctx, r, &answer); err != nil {
 		return Subaccount{}, err
 	}
-	if answer.AuthID != authID || !usable(answer.AuthToken) {
-		return Subaccount{}, unreadable(r.op, http.StatusOK, "the answer is not the subaccount that was asked for")
+	got, err := answer.subaccount()
+	if err != nil || got.AuthID != authID || got.Token.IsZero() {
+		return Subaccount{}, unreadable(r.op, http.StatusOK, "the answer is not the requested subaccount with its token")
 	}
-	return answer.subaccount(), nil
+	return got, nil
 }
 
 // List reads one page of at most MaxPageSize subaccounts. A list that changes
-// meanwhile can repeat an item or miss one: it never proves absence.
+// meanwhile can repeat an item or miss one: it never proves absence. A row that
+// cannot be read costs no other row of the page.
 func (c *Client) List(ctx context.Context, limit, offset int) (Page, error) {
 	var answer struct {
 		Meta *struct {
 			TotalCount *int `json:"total_count"`
 		} `json:"meta"`
-		Objects []object `json:"objects"`
+		Objects []json.RawMessage `json:"objects"`
 	}
 	r := request{op: OperationList, method: http.MethodGet, query: url.Values{
 		"limit": {strconv.Itoa(limit)}, "offset": {strconv.Itoa(offset)},
@@ -198,11 +201,12 @@ func (c *Client) List(ctx context.Context, limit, offset int) (Page, error) {
 		return Page{}, unreadable(r.op, http.StatusOK, "the page holds more than was asked for")
 	}
 	page := Page{Total: *answer.Meta.TotalCount, Subaccounts: make([]Subaccount, 0, len(answer.Objects))}
-	for _, o := range answer.Objects {
-		if o.AuthID == "" {
-			return Page{}, unreadable(r.op, http.StatusOK, "the page holds a subaccount without auth_id")
+	for i, raw := range answer.Objects {
+		if s, err := row(raw, offset+i+1); err != nil {
+			page.Skipped = append(page.Skipped, err.Error())
+		} else {
+			page.Subaccounts = append(page.Subaccounts, s)
 		}
-		page.Subaccounts = append(page.Subaccounts, o.subaccount())
 	}
 	return page, nil
 }
@@ -232,35 +236,4 @@ func (c *Client) Delete(ctx context.Context, authID string, cascade bool) error 
 type attributes struct {
 	Name    string `json:"name"`
 	Enabled bool   `json:"enabled"`
-}
-
-type object struct {
-	AuthID    string  `json:"auth_id"`
-	AuthToken string  `json:"auth_token"`
-	Name      string  `json:"name"`
-	Enabled   boolean `json:"enabled"`
-	Created   string  `json:"created"`
-	Modified  string  `json:"modified"`
-}
-
-func (o object) subaccount() Subaccount {
-	return Subaccount{
-		AuthID: o.AuthID, Token: NewToken(o.AuthToken), Name: o.Name, Enabled: bool(o.Enabled),
-		Created: o.Created, Modified: o.Modified,
-	}
-}
-
-// boolean reads a JSON bool, and the strings that requests are seen to carry;
-// null is false.
-type boolean bool
-
-// UnmarshalJSON implements json.Unmarshaler.
-func (b *boolean) UnmarshalJSON(data []byte) error {
-	if string(data) == "null" {
-		*b = false
-		return nil
-	}
-	v, err := strconv.ParseBool(string(bytes.ToLower(bytes.Trim(data, `"`))))
-	*b = boolean(v)
-	return err
 }

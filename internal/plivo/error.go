@@ -12,12 +12,13 @@ type Kind int
 const (
 	// KindUnknown: the call may or may not have taken effect. Everything that is
 	// not one of the others: timeouts, cut connections, 5xx, 408, redirects,
-	// HTML, bodies that cannot be read.
+	// HTML, bodies that cannot be read, a 2xx that holds an error.
 	KindUnknown Kind = iota
 	// KindNotSent: nothing was sent; the deadline had passed, the budget gave no
 	// slot, or the circuit is open.
 	KindNotSent
-	// KindInvalid: 400 with a JSON object as body.
+	// KindInvalid: 400 or any other 4xx that has no kind of its own, with a JSON
+	// object as body; not 408, 425 and 499.
 	KindInvalid
 	// KindUnauthorized: 401, likewise; internal/account also makes it of a 403
 	// that may refuse the credentials and not the call.

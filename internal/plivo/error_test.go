@@ -32,12 +32,20 @@ func wantKind(t *testing.T, err error, op Operation, kind Kind) *Error {
 	return e
 }
 
-// The rule of design section 4, said again: six statuses, with a JSON object.
-var definiteKinds = map[int]Kind{
-	400: KindInvalid, 401: KindUnauthorized, 403: KindForbidden, 404: KindNotFound, 405: KindMethodNotAllowed, 429: KindRateLimited,
+// definiteKind is the rule, said again: with a JSON object every 4xx is definite
+// but those that tell of a call that was given up on the way.
+func definiteKind(status int) (Kind, bool) {
+	kinds := map[int]Kind{401: KindUnauthorized, 403: KindForbidden, 404: KindNotFound, 405: KindMethodNotAllowed, 429: KindRateLimited}
+	if kind, ok := kinds[status]; ok {
+		return kind, true
+	}
+	if status < 400 || status > 498 || status == 408 || status == 425 {
+		return KindUnknown, false
+	}
+	return KindInvalid, true
 }
 
-func TestRefusalIsDefiniteOnlyWithOneOfSixStatusesAndAJSONObject(t *testing.T) {
+func TestRefusal_4xxWithAJSONObject_IsDefinite(t *testing.T) {
 	bodies := []struct {
 		name, body string
 		object     bool
@@ -65,8 +73,8 @@ func TestRefusalIsDefiniteOnlyWithOneOfSixStatusesAndAJSONObject(t *testing.T) {
 		for _, status := range statuses {
 			for _, body := range bodies {
 				want := KindUnknown
-				if kind, ok := definiteKinds[status]; ok && body.object {
-					want = kind
+				if body.object {
+					want, _ = definiteKind(status)
 				}
 				err := five.call(t.Context(), newInProcess(always(status, body.body)), absentID)
 				e := wantKind(t, err, five.op, want)
@@ -153,6 +161,10 @@ func TestSuccessNeedsAWellFormedAnswer(t *testing.T) {
 		{OperationCreate, 201, `{"auth_token": "t"}`, false},
 		{OperationCreate, 201, `{"auth_id": "MAZZZZZZZZZZZZZZZZZZ", "auth_token": "t"}`, false},
 		{OperationCreate, 201, `{"auth_id": "SAZZZZZZZZZZZZZZZZZZ\n", "auth_token": "t"}`, false},
+		{OperationCreate, 201, `{"auth_id": "SAZZZZZZZZZZZZZZZZZZ", "auth_token": "****"}`, false},
+		{OperationCreate, 201, `{"auth_id": "SAZZZZZZZZZZZZZZZZZZ", "auth_token": "t", "error": "no"}`, false},
+		{OperationCreate, 201, `{"auth_id": "SAZZZZZZZZZZZZZZZZZZ", "auth_token": "t", "message": {}, "name": []}`, true},
+		{OperationCreate, 201, `{"error": "no"}`, false},
 		{OperationCreate, 201, `{}`, false},
 		{OperationCreate, 201, `null`, false},
 		{OperationCreate, 204, ``, false},
@@ -161,6 +173,11 @@ func TestSuccessNeedsAWellFormedAnswer(t *testing.T) {
 		{OperationGet, 200, strings.Replace(goodRow, "true", `"perhaps"`, 1), false},
 		{OperationGet, 200, strings.Replace(goodRow, "SAZ", "SAY", 1), false},
 		{OperationGet, 200, strings.Replace(goodRow, `"t"`, `""`, 1), false},
+		{OperationGet, 200, strings.Replace(goodRow, `"t"`, `"****************************abcd"`, 1), false},
+		{OperationGet, 200, strings.Replace(goodRow, `"n"`, `7`, 1), true},
+		{OperationGet, 200, strings.Replace(goodRow, `"n"`, `[]`, 1), false},
+		{OperationGet, 200, strings.Replace(goodRow, `}`, `, "error": "gone"}`, 1), false},
+		{OperationGet, 200, strings.Replace(goodRow, `}`, `, "error": null, "created": 7, "account": []}`, 1), true},
 		{OperationGet, 200, goodRow + "x", false},
 		{OperationGet, 200, `{}`, false},
 		{OperationGet, 204, ``, false},
@@ -172,13 +189,18 @@ func TestSuccessNeedsAWellFormedAnswer(t *testing.T) {
 		{OperationList, 200, `{"meta": {"total_count": -1}, "objects": []}`, false},
 		{OperationList, 200, `{"meta": {"total_count": "1"}, "objects": []}`, false},
 		{OperationList, 200, `{"objects": []}`, false},
-		{OperationList, 200, `{"meta": {"total_count": 1}, "objects": [{}]}`, false},
-		{OperationList, 200, `{"meta": {"total_count": 1}, "objects": [null]}`, false},
+		{OperationList, 200, `{"meta": {"total_count": 1}, "objects": [{}, null, 7]}`, true},
+		{OperationList, 200, `{"meta": {"total_count": 0}, "objects": [], "error": {}}`, false},
 		{OperationList, 200, `{"meta": {"total_count": 21}, "objects": [` + strings.Repeat(goodRow+",", 20) + goodRow + `]}`, false},
 		{OperationList, 200, `{"error": "but 200"}`, false},
 		{OperationList, 200, `[]`, false},
 		{OperationUpdate, 202, `{"api_id": "x", "message": "changed"}`, true},
 		{OperationUpdate, 202, `{}`, true},
+		{OperationUpdate, 202, `{"message": "changed", "error": ""}`, true},
+		{OperationUpdate, 202, `{"error": "the name is taken"}`, false},
+		{OperationUpdate, 202, `{"message": "changed", "error": {}}`, false},
+		{OperationUpdate, 200, `{"message": "changed"}`, true},
+		{OperationUpdate, 200, goodRow, false},
 		{OperationUpdate, 202, ``, false},
 		{OperationUpdate, 202, `"changed"`, false},
 		{OperationUpdate, 202, `null`, false},

@@ -40,6 +40,13 @@ func overHTTP(t *testing.T, h http.Handler) *Client {
 	return NewClient(base, httpClient, credentials, "test")
 }
 
+// trust has an HTTP client accept a server's certificate, and returns its transport.
+func trust(client *http.Client, server *httptest.Server) *http.Transport {
+	transport := client.Transport.(*renewing).current
+	transport.TLSClientConfig.RootCAs = server.Client().Transport.(*http.Transport).TLSClientConfig.RootCAs
+	return transport
+}
+
 // inProcess carries requests to a handler with no socket in between.
 type inProcess = inprocess.Transport
 

@@ -1,5 +1,10 @@
 package plivo
 
+import (
+	"fmt"
+	"strings"
+)
+
 // maxSubaccounts bounds what is read of a list: one that claims more is not
 // believed.
 const maxSubaccounts = 2_000_000
@@ -16,22 +21,57 @@ const maxAgain = 10
 // how many were sent, and how many of these have ended.
 type Deletes struct{ Sent, Ended int }
 
+// Reading is what a list has shown when it was read to its end.
+type Reading struct {
+	// AddsUp: the list never got shorter meanwhile and showed at least as many
+	// rows as its first page promised. Paging by offset can miss what moves.
+	AddsUp bool
+	// Promised is how many subaccounts the first page promised, Seen how many were
+	// read, and Repeated how many rows showed one of these again.
+	Promised, Seen, Repeated int
+	// Shrunk: it got shorter, for another reason than the reader's own deletions.
+	Shrunk bool
+	// Skipped names the rows that could not be read.
+	Skipped []string
+}
+
+// IsWhole says whether what the reading lacks is not in the list. A row that
+// could not be read may be any subaccount.
+func (r *Reading) IsWhole() bool { return r.AddsUp && len(r.Skipped) == 0 }
+
+// shownSkipped bounds how many skipped rows String names.
+const shownSkipped = 3
+
+// String says how the list does not add up.
+func (r *Reading) String() string {
+	text := fmt.Sprintf("it promised %d subaccounts, showed %d, and repeated %d rows", r.Promised, r.Seen, r.Repeated)
+	if r.Shrunk {
+		text += "; it got shorter meanwhile"
+	}
+	if n := len(r.Skipped); n > 0 {
+		text += fmt.Sprintf("; rows that cannot be read: %d (%s", n, strings.Join(r.Skipped[:min(n, shownSkipped)], ", "))
+		if n > shownSkipped {
+			text += ", …"
+		}
+		text += ")"
+	}
+	return text
+}
+
 // ReadList reads a whole list, page after page, by a function that reads the
-// one at an offset. The reading is whole if the list never got shorter
-// meanwhile and showed at least as many subaccounts as its first page promised:
-// paging by offset can miss what moves.
+// one at an offset.
 //
 // What the reader itself deletes meanwhile, as deletes (nil: nothing) tells, is
 // no surprise: it moves what stands behind it to the front, so that the next
 // page begins as much earlier, and is read again if more was deleted while it
 // was read. Whoever deletes in a loop must not keep every reading from being
 // whole.
-func ReadList(read func(offset int) (Page, error), deletes func() Deletes) (whole bool, err error) {
+func ReadList(read func(offset int) (Page, error), deletes func() Deletes) (Reading, error) {
 	if deletes == nil {
 		deletes = func() Deletes { return Deletes{} }
 	}
-	l := listing{seen: map[string]struct{}{}, promised: -1, begun: deletes().Ended}
-	l.since = l.begun
+	l := listing{rows: map[string]struct{}{}, begun: deletes().Ended}
+	l.Promised, l.since = -1, l.begun
 	for !l.ended {
 		before := deletes()
 		offset := max(0, l.covered-(before.Sent-l.since)-l.margin)
@@ -40,18 +80,17 @@ func ReadList(read func(offset int) (Page, error), deletes func() Deletes) (whol
 			err = l.take(offset, page, before, deletes())
 		}
 		if err != nil {
-			return false, err
+			return Reading{}, err
 		}
 	}
-	return l.whole, nil
+	return l.Reading, nil
 }
 
 // listing is a list as far as it has been read.
 type listing struct {
-	seen     map[string]struct{}
-	promised int // by the first page
-	total    int
-	shrunk   bool // for another reason than the reader's own deletions
+	Reading
+	rows  map[string]struct{} // that were noted
+	total int
 
 	// covered is how many rows from the front have been seen, as the list was at
 	// the last page; since is how many deletions had ended before that was asked for.
@@ -60,22 +99,20 @@ type listing struct {
 	margin         int // how many began while the last page was read
 	reads, again   int
 
-	ended, whole bool
+	ended bool
 }
 
 func (l *listing) take(offset int, page Page, before, after Deletes) error {
-	if l.promised < 0 {
-		l.promised = page.Total
+	if l.Promised < 0 {
+		l.Promised = page.Total
 	}
 	if page.Total > maxSubaccounts {
 		return &Error{Kind: KindUnknown, Operation: OperationList, Message: "the list claims to be longer than any list can be"}
 	}
-	if l.reads++; max(offset, l.reads) > 2*l.promised+maxGrowth {
+	if l.reads++; max(offset, l.reads) > 2*l.Promised+maxGrowth {
 		return &Error{Kind: KindUnknown, Operation: OperationList, Message: "the list grows as fast as it is read"}
 	}
-	for _, s := range page.Subaccounts {
-		l.seen[s.AuthID] = struct{}{}
-	}
+	l.note(page)
 	l.margin = after.Sent - before.Sent
 	moved := after.Sent - l.since
 	if offset > max(0, l.covered-moved) { // a row may have slipped through
@@ -84,10 +121,32 @@ func (l *listing) take(offset int, page Page, before, after Deletes) error {
 		return nil
 	}
 	l.again = 0
-	l.shrunk = l.shrunk || page.Total < l.total-moved
-	l.total, l.covered, l.since = page.Total, offset+len(page.Subaccounts), before.Ended
-	if len(page.Subaccounts) == 0 || l.covered >= l.total {
-		l.ended, l.whole = true, !l.shrunk && len(l.seen) >= l.promised-(after.Sent-l.begun)
+	l.Shrunk = l.Shrunk || page.Total < l.total-moved
+	l.total, l.covered, l.since = page.Total, offset+page.rows(), before.Ended
+	if page.rows() == 0 || l.covered >= l.total {
+		l.ended, l.AddsUp = true, !l.Shrunk && l.Seen+len(l.Skipped) >= l.Promised-(after.Sent-l.begun)
 	}
 	return nil
+}
+
+// note takes in the rows of a page.
+func (l *listing) note(page Page) {
+	for _, s := range page.Subaccounts {
+		if l.isNew(s.AuthID) {
+			l.Seen++
+		} else {
+			l.Repeated++
+		}
+	}
+	for _, row := range page.Skipped {
+		if l.isNew(row) {
+			l.Skipped = append(l.Skipped, row)
+		}
+	}
+}
+
+func (l *listing) isNew(row string) bool {
+	_, known := l.rows[row]
+	l.rows[row] = struct{}{}
+	return !known
 }

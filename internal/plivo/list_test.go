@@ -56,7 +56,7 @@ func (s *shelf) happen() {
 
 func (s *shelf) read() (seen map[string]bool, whole bool, err error) {
 	seen = map[string]bool{}
-	whole, err = ReadList(func(offset int) (Page, error) {
+	reading, err := ReadList(func(offset int) (Page, error) {
 		s.happen() // on its way
 		page := Page{Total: len(s.rows)}
 		for i := offset; i < min(offset+MaxPageSize, len(s.rows)); i++ {
@@ -66,7 +66,7 @@ func (s *shelf) read() (seen map[string]bool, whole bool, err error) {
 		s.happen() // on its way back
 		return page, nil
 	}, func() Deletes { return s.deletes })
-	return seen, whole, err
+	return seen, reading.IsWhole(), err
 }
 
 func TestAWholeReadingHasMissedNothing(t *testing.T) {
@@ -101,7 +101,7 @@ func TestAWholeReadingHasMissedNothing(t *testing.T) {
 func TestAQuietListIsReadPageByPage(t *testing.T) {
 	for _, n := range []int{0, 1, 20, 21, 1000} {
 		reads := 0
-		whole, err := ReadList(func(offset int) (Page, error) {
+		reading, err := ReadList(func(offset int) (Page, error) {
 			reads++
 			page := Page{Total: n}
 			for i := offset; i < min(offset+MaxPageSize, n); i++ {
@@ -109,8 +109,43 @@ func TestAQuietListIsReadPageByPage(t *testing.T) {
 			}
 			return page, nil
 		}, func() Deletes { return Deletes{Sent: 7, Ended: 7} })
-		if want := max(1, (n+MaxPageSize-1)/MaxPageSize); err != nil || !whole || reads != want {
-			t.Errorf("%d rows: %d reads, want %d; whole is %v, %v", n, reads, want, whole, err)
+		if want := max(1, (n+MaxPageSize-1)/MaxPageSize); err != nil || !reading.IsWhole() || reads != want || reading.Seen != n {
+			t.Errorf("%d rows: %d reads, want %d; %+v, %v", n, reads, want, reading, err)
+		}
+	}
+}
+
+func TestReadList_SkippedOrRepeatedRows_AreCountedAndNotWhole(t *testing.T) {
+	rows := func(ids ...string) (page Page) {
+		for _, id := range ids {
+			page.Subaccounts = append(page.Subaccounts, Subaccount{AuthID: id})
+		}
+		page.Total = 4
+		return page
+	}
+	withSkipped := func(page Page, skipped ...string) Page { page.Skipped = skipped; return page }
+	cases := []struct {
+		name     string
+		pages    []Page
+		addsUp   bool
+		wantText string
+	}{
+		{"a skipped row", []Page{rows("a", "b"), withSkipped(rows("c"), "row 4")}, true,
+			"it promised 4 subaccounts, showed 3, and repeated 0 rows; rows that cannot be read: 1 (row 4)"},
+		{"a skipped row shown twice", []Page{withSkipped(rows("a"), absentID), withSkipped(rows("c"), absentID)}, false,
+			"it promised 4 subaccounts, showed 2, and repeated 0 rows; rows that cannot be read: 1 (" + absentID + ")"},
+		{"many skipped rows", []Page{withSkipped(rows(), "row 1", "row 2", "row 3", "row 4")}, true,
+			"it promised 4 subaccounts, showed 0, and repeated 0 rows; rows that cannot be read: 4 (row 1, row 2, row 3, …)"},
+		{"repeated rows", []Page{rows("a", "b"), rows("b", "c")}, false, "it promised 4 subaccounts, showed 3, and repeated 1 rows"},
+		{"a list that gets shorter", []Page{rows("a", "b"), {Total: 3, Subaccounts: rows("c", "d").Subaccounts}}, false,
+			"it promised 4 subaccounts, showed 4, and repeated 0 rows; it got shorter meanwhile"},
+		{"too few rows", []Page{rows("a", "b", "c"), rows()}, false, "it promised 4 subaccounts, showed 3, and repeated 0 rows"},
+	}
+	for _, c := range cases {
+		reads := 0
+		reading, err := ReadList(func(int) (Page, error) { reads++; return c.pages[reads-1], nil }, nil)
+		if err != nil || reading.AddsUp != c.addsUp || reading.IsWhole() || reading.String() != c.wantText {
+			t.Errorf("%s: %q, adds up: %v, whole: %v, %v", c.name, reading.String(), reading.AddsUp, reading.IsWhole(), err)
 		}
 	}
 }

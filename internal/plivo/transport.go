@@ -1,6 +1,7 @@
 package plivo
 
 import (
+	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
@@ -9,6 +10,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"sync"
 	"time"
 
 	// A bare image has no system roots; these are used only where there are none.
@@ -47,39 +49,111 @@ func isLoopback(host string) bool {
 	return host == "localhost" || ip != nil && ip.IsLoopback()
 }
 
+const (
+	// pingAfter and pingTimeout bound how long a dead HTTP/2 connection stays
+	// unnoticed while calls wait on it.
+	pingAfter   = 5 * time.Second
+	pingTimeout = 3 * time.Second
+)
+
 // NewHTTPClient makes the HTTP client that all Clients of a process share: it
 // follows no redirect (credentials must not travel, and a redirected create
-// might be sent twice), speaks TLS 1.2 or newer, and honours HTTPS_PROXY.
+// might be sent twice), speaks TLS 1.2 or newer, honours HTTPS_PROXY, and leaves
+// dead connections.
 func NewHTTPClient() *http.Client {
 	return &http.Client{
-		Transport: &http.Transport{
-			Proxy:                 http.ProxyFromEnvironment,
-			DialContext:           (&net.Dialer{Timeout: 10 * time.Second, KeepAlive: 30 * time.Second}).DialContext,
-			TLSClientConfig:       &tls.Config{MinVersion: tls.VersionTLS12},
-			TLSHandshakeTimeout:   10 * time.Second,
-			ForceAttemptHTTP2:     true,
-			MaxIdleConns:          100,
-			MaxIdleConnsPerHost:   32,
-			IdleConnTimeout:       60 * time.Second,
-			ExpectContinueTimeout: time.Second,
-		},
+		Transport: &renewing{current: &http.Transport{
+			Proxy:                  http.ProxyFromEnvironment,
+			OnProxyConnectResponse: refusedByProxy,
+			DialContext:            (&net.Dialer{Timeout: 10 * time.Second, KeepAlive: 30 * time.Second}).DialContext,
+			TLSClientConfig:        &tls.Config{MinVersion: tls.VersionTLS12},
+			TLSHandshakeTimeout:    10 * time.Second,
+			ForceAttemptHTTP2:      true,
+			HTTP2:                  &http.HTTP2Config{SendPingTimeout: pingAfter, PingTimeout: pingTimeout},
+			MaxIdleConns:           100,
+			MaxIdleConnsPerHost:    32,
+			IdleConnTimeout:        60 * time.Second,
+			ExpectContinueTimeout:  time.Second,
+		}},
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
+}
+
+// renewing is a transport that uses new connections after a call that got no
+// answer in time. Its connection may be dead, and http.Transport would use it
+// again, as it would the other ones that it keeps.
+type renewing struct {
+	mu      sync.Mutex
+	current *http.Transport
+}
+
+// RoundTrip implements http.RoundTripper.
+func (t *renewing) RoundTrip(req *http.Request) (*http.Response, error) {
+	t.mu.Lock()
+	used := t.current
+	t.mu.Unlock()
+	resp, err := used.RoundTrip(req)
+	if isTimeout(err) {
+		t.renew(used)
+	}
+	return resp, err
+}
+
+// renew leaves the connections of a transport to the calls that are under way on
+// them, unless another call has done that.
+func (t *renewing) renew(used *http.Transport) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.current == used {
+		t.current = used.Clone()
+		used.CloseIdleConnections()
+	}
+}
+
+// CloseIdleConnections is what http.Client.CloseIdleConnections calls.
+func (t *renewing) CloseIdleConnections() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.current.CloseIdleConnections()
+}
+
+// proxyRefusal is the status with which a proxy refuses to connect to Plivo.
+type proxyRefusal int
+
+func refusedByProxy(_ context.Context, _ *url.URL, _ *http.Request, resp *http.Response) error {
+	if resp.StatusCode != http.StatusOK {
+		return proxyRefusal(resp.StatusCode)
+	}
+	return nil
+}
+
+// Error implements error.
+func (r proxyRefusal) Error() string {
+	return fmt.Sprintf("the proxy of HTTPS_PROXY refused the connection: HTTP %d %s", int(r), statusText(int(r)))
+}
+
+func isTimeout(err error) bool {
+	var netError net.Error
+	return errors.As(err, &netError) && netError.Timeout()
 }
 
 // transportFailure says in safe words why no answer came. The error's own text
 // is shown only where its type tells that it holds nothing of the answer.
 func transportFailure(err error) string {
 	var (
-		dns        *net.DNSError
-		cert       *tls.CertificateVerificationError
-		hostname   x509.HostnameError
-		authority  x509.UnknownAuthorityError
-		op         *net.OpError
-		netTimeout net.Error
+		refusal   proxyRefusal
+		dns       *net.DNSError
+		cert      *tls.CertificateVerificationError
+		hostname  x509.HostnameError
+		authority x509.UnknownAuthorityError
+		op        *net.OpError
 	)
 	switch {
-	case errors.As(err, &netTimeout) && netTimeout.Timeout():
+	case errors.As(err, &refusal):
+		return refusal.Error()
+	case errors.As(err, &op) && op.Op == "proxyconnect":
+		return "the proxy of HTTPS_PROXY cannot be reached: " + transportFailure(op.Err)
+	case isTimeout(err):
 		return "no answer in time"
 	case errors.As(err, &dns):
 		return "the host name did not resolve"

@@ -16,8 +16,7 @@ func TestNothingOlderThanTLS12IsSpoken(t *testing.T) {
 		server.TLS = &tls.Config{MinVersion: tls.VersionTLS10, MaxVersion: version}
 		server.StartTLS()
 		client := NewHTTPClient()
-		transport := client.Transport.(*http.Transport)
-		transport.TLSClientConfig.RootCAs = server.Client().Transport.(*http.Transport).TLSClientConfig.RootCAs
+		trust(client, server)
 		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, server.URL, http.NoBody)
 		if err != nil {
 			t.Fatal(err)
@@ -74,21 +73,25 @@ func TestParseBaseURL(t *testing.T) {
 
 func TestRetryAfter(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		now := time.Now()
+		date := func(later time.Duration) string { return time.Now().Add(later).UTC().Format(http.TimeFormat) }
 		cases := []struct {
-			header string
-			want   time.Duration
+			header, date string
+			want         time.Duration
 		}{
-			{"", 0}, {"0", 0}, {"7", 7 * time.Second}, {"-7", 0}, {"soon", 0}, {"1.5", 0},
-			{"3600", time.Hour}, {"3601", time.Hour}, {"99999999999999999999", time.Hour},
-			{now.Add(time.Minute).UTC().Format(http.TimeFormat), time.Minute},
-			{now.Add(-time.Minute).UTC().Format(http.TimeFormat), 0},
-			{now.Add(24 * time.Hour).UTC().Format(http.TimeFormat), time.Hour},
+			{"", "", 0}, {"0", "", 0}, {"7", "", 7 * time.Second}, {"-7", "", 0}, {"soon", "", 0}, {"1.5", "", 0},
+			{"3600", "", time.Hour}, {"3601", "", time.Hour}, {"99999999999999999999", "", time.Hour},
+			{"7", date(-time.Hour), 7 * time.Second},
+			{date(time.Minute), "", time.Minute},
+			{date(time.Minute), "soon", time.Minute},
+			{date(-time.Minute), "", 0},
+			{date(24 * time.Hour), "", time.Hour},
+			{date(-time.Hour), date(-time.Hour - 20*time.Second), 20 * time.Second}, // a clock that is behind
+			{date(time.Hour), date(time.Hour - 20*time.Second), 20 * time.Second},   // a clock that is ahead
 		}
 		for _, c := range cases {
-			got := retryAfter(&http.Response{Header: http.Header{"Retry-After": {c.header}}})
+			got := retryAfter(&http.Response{Header: http.Header{"Retry-After": {c.header}, "Date": {c.date}}})
 			if got != c.want {
-				t.Errorf("%q: got %v, want %v", c.header, got, c.want)
+				t.Errorf("%q at %q: got %v, want %v", c.header, c.date, got, c.want)
 			}
 		}
 	})

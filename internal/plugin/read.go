@@ -54,11 +54,14 @@ type reader struct {
 func ReadAll(ctx context.Context, client *plivo.Client, progress io.Writer) ([]Remote, error) {
 	r := &reader{client, plivo.NewBudget(requestBudget, 0, nil), progress}
 	for range attempts {
-		remotes, whole, err := r.readList(ctx)
+		remotes, reading, err := r.readList(ctx)
 		if err != nil {
 			return nil, err
 		}
-		if whole {
+		if reading.AddsUp {
+			for _, row := range reading.Skipped {
+				r.tell("Skipped a subaccount that cannot be read: %s.", row)
+			}
 			return remotes, nil
 		}
 		r.tell("The list of subaccounts changed while it was read.")
@@ -66,9 +69,9 @@ func ReadAll(ctx context.Context, client *plivo.Client, progress io.Writer) ([]R
 	return nil, errChanging
 }
 
-func (r *reader) readList(ctx context.Context) (remotes []Remote, whole bool, err error) {
+func (r *reader) readList(ctx context.Context) (remotes []Remote, reading plivo.Reading, err error) {
 	rows := map[string]Remote{}
-	whole, err = plivo.ReadList(func(offset int) (plivo.Page, error) {
+	reading, err = plivo.ReadList(func(offset int) (plivo.Page, error) {
 		page, err := r.readPage(ctx, offset)
 		for _, s := range page.Subaccounts {
 			rows[s.AuthID] = Remote{
@@ -80,7 +83,7 @@ func (r *reader) readList(ctx context.Context) (remotes []Remote, whole bool, er
 		}
 		return page, err
 	}, nil)
-	return slices.Collect(maps.Values(rows)), whole, err
+	return slices.Collect(maps.Values(rows)), reading, err
 }
 
 // readPage reads one page, again when the rate limit is reached and when Plivo,

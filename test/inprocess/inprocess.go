@@ -4,6 +4,7 @@ package inprocess
 
 import (
 	"io"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 )
@@ -34,4 +35,14 @@ func (t Transport) RoundTrip(req *http.Request) (resp *http.Response, err error)
 	recorder := httptest.NewRecorder()
 	t.Handler.ServeHTTP(recorder, served)
 	return recorder.Result(), nil
+}
+
+// ServeRewritten serves what a handler answers, with another body.
+func ServeRewritten(h http.Handler, w http.ResponseWriter, req *http.Request, rewrite func(body string) string) {
+	recorder := httptest.NewRecorder()
+	h.ServeHTTP(recorder, req)
+	maps.Copy(w.Header(), recorder.Header())
+	w.Header().Del("Content-Length")
+	w.WriteHeader(recorder.Code)
+	_, _ = io.WriteString(w, rewrite(recorder.Body.String()))
 }

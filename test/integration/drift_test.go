@@ -12,6 +12,7 @@ import (
 	"k8s.io/utils/ptr"
 
 	"github.com/subaccount-operator/subaccount-operator/api/v1alpha1"
+	"github.com/subaccount-operator/subaccount-operator/internal/logging"
 	"github.com/subaccount-operator/subaccount-operator/internal/plivo/plivosim"
 )
 
@@ -59,6 +60,8 @@ var _ = Describe("Drift", func() {
 		Expect(w.calls(plivosim.OpCreate)).To(Equal(6), "none that made nothing")
 		Expect(deleted.Status.PreviousAuthID).To(Equal(old))
 		Expect(adopted.Status.PreviousAuthID).To(BeEmpty())
+		Expect(logLines(map[string]any{"msg": "Recreating a subaccount that is gone at Plivo", "level": "info", "namespace": w.name})).
+			To(ConsistOf(And(HaveKeyWithValue("name", "deleted"), HaveKeyWithValue(logging.PreviousAuthID, old))))
 	})
 
 	It("that takes a subaccount whose recreatePolicy is Never is reported, and made good once the policy is Automatic", func() {

@@ -88,8 +88,8 @@ func (h *webhook) remove() {
 	Expect(k8s.Delete(ctx, h.config)).To(Succeed())
 }
 
-// message of Ready.
-func message(s *v1alpha1.Subaccount) string {
+// messageOf is the message of Ready.
+func messageOf(s *v1alpha1.Subaccount) string {
 	if c := meta.FindStatusCondition(s.Status.Conditions, v1alpha1.ConditionReady); c != nil {
 		return c.Message
 	}
@@ -133,7 +133,7 @@ var _ = Describe("A policy of the cluster", func() {
 		})
 		s := w.apply("a")
 		Eventually(reason(s)).Should(Equal("False/Updating"))
-		Expect(message(s)).To(ContainSubstring("changes the Secret a-plivo whenever the operator writes it"))
+		Expect(messageOf(s)).To(ContainSubstring("changes the Secret a-plivo whenever the operator writes it"))
 		writes, calls := policy.asked.Load(), w.callsBesideLists()
 		Expect(writes).To(BeNumerically("<=", 3))
 		w.sweep(2)
@@ -158,7 +158,7 @@ var _ = Describe("A policy of the cluster", func() {
 		})
 		s := w.apply("a")
 		Eventually(reason(s)).Should(Equal("False/KubernetesError"))
-		Expect(message(s)).To(And(ContainSubstring("write the Secret a-plivo"), ContainSubstring("Secrets need a cost center")))
+		Expect(messageOf(s)).To(And(ContainSubstring("write the Secret a-plivo"), ContainSubstring("Secrets need a cost center")))
 		policy.remove()
 		expectReady(s)
 		w.expectExact(s)
@@ -173,7 +173,7 @@ var _ = Describe("A policy of the cluster", func() {
 		policy := w.webhook("subaccounts", refuse)
 		s := w.apply("a")
 		Eventually(reason(s)).Should(Equal("False/KubernetesError"))
-		Expect(message(s)).To(And(ContainSubstring("add its finalizer"), ContainSubstring("finalizers are not allowed here")))
+		Expect(messageOf(s)).To(And(ContainSubstring("add its finalizer"), ContainSubstring("finalizers are not allowed here")))
 		Expect(w.calls(plivosim.OpCreate)).To(BeZero())
 		policy.remove()
 		expectReady(s)
@@ -181,7 +181,7 @@ var _ = Describe("A policy of the cluster", func() {
 		policy = w.webhook("subaccounts", refuse)
 		Expect(k8s.Delete(ctx, s)).To(Succeed())
 		Eventually(reason(s)).Should(Equal("False/KubernetesError"))
-		Expect(message(s)).To(And(ContainSubstring("remove its finalizer"), ContainSubstring("finalizers are not allowed here")))
+		Expect(messageOf(s)).To(And(ContainSubstring("remove its finalizer"), ContainSubstring("finalizers are not allowed here")))
 		Expect(w.calls(plivosim.OpDelete)).To(Equal(1))
 		policy.remove()
 		Eventually(gone(s)).Should(BeTrue())

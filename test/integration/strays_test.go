@@ -11,6 +11,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/subaccount-operator/subaccount-operator/api/v1alpha1"
+	"github.com/subaccount-operator/subaccount-operator/internal/logging"
 	"github.com/subaccount-operator/subaccount-operator/internal/plivo/plivosim"
 )
 
@@ -36,6 +37,8 @@ var _ = Describe("Strays", func() {
 		for _, x := range []plivosim.Subaccount{stray, ofNobody} {
 			Eventually(func() bool { _, ok := sim.Subaccount(w.main, x.AuthID); return ok }, "90s").Should(BeFalse())
 			Expect(w.history(x.AuthID)).To(Equal("delete"))
+			Expect(logLines(map[string]any{"msg": "Removed a stray", "level": "info", logging.AuthID: x.AuthID})).
+				To(ConsistOf(HaveKeyWithValue("name", w.name)))
 		}
 		w.sweep(2)
 		Expect(w.names()).To(ConsistOf(persons))

@@ -1,0 +1,96 @@
+package plivo
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+)
+
+// object is a subaccount in an answer. Only auth_id, name and enabled must be
+// readable, each in the forms that occur; what nobody reads may hold anything.
+type object struct {
+	AuthID    json.RawMessage `json:"auth_id"`
+	AuthToken json.RawMessage `json:"auth_token"`
+	Name      json.RawMessage `json:"name"`
+	Enabled   json.RawMessage `json:"enabled"`
+	Created   json.RawMessage `json:"created"`
+	Modified  json.RawMessage `json:"modified"`
+}
+
+var errUnreadable = errors.New("auth_id, name or enabled is missing or of another type")
+
+// subaccount reads an object. If it fails, AuthID is still set where it could be read.
+func (o object) subaccount() (Subaccount, error) {
+	s := Subaccount{AuthID: optional(o.AuthID), Created: optional(o.Created), Modified: optional(o.Modified)}
+	if token := optional(o.AuthToken); usable(token) {
+		s.Token = NewToken(token)
+	}
+	var named, stated bool
+	s.Name, named = text(o.Name)
+	s.Enabled, stated = boolean(o.Enabled)
+	if s.AuthID == "" || !named || !stated {
+		return s, errUnreadable
+	}
+	return s, nil
+}
+
+// row reads the row of a list at a position, counted from 1. If it fails, the
+// error names the row.
+func row(raw json.RawMessage, position int) (Subaccount, error) {
+	var o object
+	err := json.Unmarshal(raw, &o)
+	s := Subaccount{}
+	if err == nil {
+		s, err = o.subaccount()
+	}
+	switch {
+	case err != nil && subaccountAuthID.MatchString(s.AuthID):
+		return s, errors.New(s.AuthID)
+	case err != nil:
+		return s, fmt.Errorf("row %d", position)
+	}
+	if len(s.Token.Reveal()) < shortestToken {
+		s.Token = Token{} // masked, and not another token
+	}
+	return s, nil
+}
+
+// shortestToken is below the length of every token (about 40): a list that shows
+// only the end of each token shows no token.
+const shortestToken = 20
+
+// usable says whether a token can be handed out. A masked one cannot.
+func usable(token string) bool {
+	return token != "" && printable(token) && !strings.Contains(token, "*")
+}
+
+// optional returns a string, and empty for anything else.
+func optional(raw json.RawMessage) string {
+	var s string
+	if json.Unmarshal(raw, &s) != nil {
+		return ""
+	}
+	return s
+}
+
+// text returns a string, empty for null, or the digits of a number.
+func text(raw json.RawMessage) (string, bool) {
+	var s string
+	if json.Unmarshal(raw, &s) == nil {
+		return s, true
+	}
+	isScalar := len(raw) > 0 && raw[0] != '{' && raw[0] != '['
+	return string(raw), isScalar
+}
+
+// boolean reads a bool, and the strings and numbers that circulate in its place;
+// null is false.
+func boolean(raw json.RawMessage) (value, ok bool) {
+	if string(raw) == "null" {
+		return false, true
+	}
+	value, err := strconv.ParseBool(strings.ToLower(strings.Trim(string(raw), `"`)))
+	return value, err == nil
+}
