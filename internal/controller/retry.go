@@ -11,6 +11,8 @@ import (
 	"k8s.io/client-go/util/workqueue"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/log"
+
+	"github.com/subaccount-operator/subaccount-operator/internal/logging"
 )
 
 // retries are the failures of a controller's resources. An error that Reconcile
@@ -46,7 +48,7 @@ func (r *retries) failed(ctx context.Context, key types.NamespacedName, message 
 	}
 	r.mu.Unlock()
 	if changed {
-		log.FromContext(ctx).Info("Reconcile failed; retrying with backoff", "error", message)
+		log.FromContext(ctx).Info("Reconcile failed; retrying with backoff", logging.Message, message)
 	}
 	return ctrl.Result{RequeueAfter: r.limiter.When(key)}
 }

@@ -14,7 +14,6 @@ import (
 	admissionv1 "k8s.io/api/admission/v1"
 	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
 	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/utils/ptr"
@@ -88,14 +87,6 @@ func (h *webhook) remove() {
 	Expect(k8s.Delete(ctx, h.config)).To(Succeed())
 }
 
-// messageOf is the message of Ready.
-func messageOf(s *v1alpha1.Subaccount) string {
-	if c := meta.FindStatusCondition(s.Status.Conditions, v1alpha1.ConditionReady); c != nil {
-		return c.Message
-	}
-	return ""
-}
-
 var _ = Describe("A policy of the cluster", func() {
 	It("that adds a key, a label and an annotation to the Secret is tolerated, and costs no call to Plivo", func() {
 		w := newWorld()
@@ -133,7 +124,7 @@ var _ = Describe("A policy of the cluster", func() {
 		})
 		s := w.apply("a")
 		Eventually(reason(s)).Should(Equal("False/Updating"))
-		Expect(messageOf(s)).To(ContainSubstring("changes the Secret a-plivo whenever the operator writes it"))
+		Expect(message(s.Status.Conditions)).To(ContainSubstring("changes the Secret a-plivo whenever the operator writes it"))
 		writes, calls := policy.asked.Load(), w.callsBesideLists()
 		Expect(writes).To(BeNumerically("<=", 3))
 		w.sweep(2)
@@ -158,7 +149,7 @@ var _ = Describe("A policy of the cluster", func() {
 		})
 		s := w.apply("a")
 		Eventually(reason(s)).Should(Equal("False/KubernetesError"))
-		Expect(messageOf(s)).To(And(ContainSubstring("write the Secret a-plivo"), ContainSubstring("Secrets need a cost center")))
+		Expect(message(s.Status.Conditions)).To(And(ContainSubstring("write the Secret a-plivo"), ContainSubstring("Secrets need a cost center")))
 		policy.remove()
 		expectReady(s)
 		w.expectExact(s)
@@ -173,7 +164,7 @@ var _ = Describe("A policy of the cluster", func() {
 		policy := w.webhook("subaccounts", refuse)
 		s := w.apply("a")
 		Eventually(reason(s)).Should(Equal("False/KubernetesError"))
-		Expect(messageOf(s)).To(And(ContainSubstring("add its finalizer"), ContainSubstring("finalizers are not allowed here")))
+		Expect(message(s.Status.Conditions)).To(And(ContainSubstring("add its finalizer"), ContainSubstring("finalizers are not allowed here")))
 		Expect(w.calls(plivosim.OpCreate)).To(BeZero())
 		policy.remove()
 		expectReady(s)
@@ -181,7 +172,7 @@ var _ = Describe("A policy of the cluster", func() {
 		policy = w.webhook("subaccounts", refuse)
 		Expect(k8s.Delete(ctx, s)).To(Succeed())
 		Eventually(reason(s)).Should(Equal("False/KubernetesError"))
-		Expect(messageOf(s)).To(And(ContainSubstring("remove its finalizer"), ContainSubstring("finalizers are not allowed here")))
+		Expect(message(s.Status.Conditions)).To(And(ContainSubstring("remove its finalizer"), ContainSubstring("finalizers are not allowed here")))
 		Expect(w.calls(plivosim.OpDelete)).To(Equal(1))
 		policy.remove()
 		Eventually(gone(s)).Should(BeTrue())
