@@ -14,8 +14,8 @@ import (
 	"github.com/subaccount-operator/subaccount-operator/internal/plivo/plivosim"
 )
 
-// message returns the message of Ready.
-func message(conditions []metav1.Condition) string {
+// readyMessage returns the message of Ready.
+func readyMessage(conditions []metav1.Condition) string {
 	if c := meta.FindStatusCondition(conditions, v1alpha1.ConditionReady); c != nil {
 		return c.Message
 	}
@@ -48,7 +48,7 @@ var _ = Describe("A careless answer of Plivo", func() {
 			Text: `{"api_id": "x", "error": "too many subaccounts"}`})
 		s := w.apply("a")
 		Eventually(reason(s)).Should(Equal("False/Rejected"))
-		Expect(message(s.Status.Conditions)).To(ContainSubstring("too many subaccounts"))
+		Expect(readyMessage(s.Status.Conditions)).To(ContainSubstring("too many subaccounts"))
 		Expect(meta.IsStatusConditionTrue(s.Status.Conditions, v1alpha1.ConditionStalled)).To(BeTrue())
 		Expect(s.Status.PendingCreation).To(BeNil())
 		w.sweep(2)
@@ -71,7 +71,7 @@ var _ = Describe("A careless answer of Plivo", func() {
 			Text: `{"api_id": "x", "error": "queue is full"}`})
 		s := w.apply("a")
 		Eventually(reason(s)).Should(Equal("False/Unavailable"))
-		Expect(message(s.Status.Conditions)).To(ContainSubstring("queue is full"))
+		Expect(readyMessage(s.Status.Conditions)).To(ContainSubstring("queue is full"))
 		w.sweep(1)
 		Expect(gone(secretOf(s))()).To(BeTrue())
 		Expect(w.markers()).To(Equal(1))
@@ -93,7 +93,7 @@ var _ = Describe("A careless answer of Plivo", func() {
 			}
 		}), Status: http.StatusOK})
 		a := accountOf(w)
-		Eventually(func() string { return reason(a)() + ": " + message(a.Status.Conditions) }, "60s").
+		Eventually(func() string { return reason(a)() + ": " + readyMessage(a.Status.Conditions) }, "60s").
 			Should(And(HavePrefix("False/Unavailable"), ContainSubstring("rows that cannot be read: 1 ("+odd.Status.AuthID+")")))
 		Eventually(w.names).Should(Equal([]string{"Name of drifted", "Name of odd"}))
 		w.sweep(2)
@@ -110,7 +110,7 @@ var _ = Describe("A careless answer of Plivo", func() {
 		sim.Inject(plivosim.Fault{Ops: list, Account: w.main, Total: 1})
 		sim.Edit(w.main, s.Status.AuthID, func(x *plivosim.Subaccount) { x.Name = "By hand" })
 		a := accountOf(w)
-		Eventually(func() string { return reason(a)() + ": " + message(a.Status.Conditions) }, "60s").
+		Eventually(func() string { return reason(a)() + ": " + readyMessage(a.Status.Conditions) }, "60s").
 			Should(And(HavePrefix("False/Unavailable"), ContainSubstring("it promised 2 subaccounts, showed 1, and repeated 0 rows")))
 		Eventually(w.names).Should(Equal([]string{"Name of a"}))
 		expectReady(s)
