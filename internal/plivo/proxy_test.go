@@ -1,24 +1,29 @@
 package plivo
 
 import (
+	"context"
 	"fmt"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"os/exec"
 	"strings"
 	"testing"
+	"time"
 )
 
 // net/http reads the proxy variables once in the life of a process, so the
 // client that honours them lives in one of its own.
 func TestTheProxyOfTheEnvironmentIsUsed(t *testing.T) {
-	if os.Getenv("PROXY_TEST_CLIENT") != "" {
+	if limit, err := time.ParseDuration(os.Getenv("PROXY_TEST_LIMIT")); err == nil {
+		ctx, cancel := context.WithTimeout(t.Context(), limit)
+		defer cancel()
 		base, err := ParseBaseURL("https://api.plivo.invalid")
 		if err != nil {
 			t.Fatal(err)
 		}
-		_, err = NewClient(base, NewHTTPClient(), Credentials{AuthID: mainID, Token: NewToken(mainToken)}, "test").List(t.Context(), 1, 0)
+		_, err = NewClient(base, NewHTTPClient(), Credentials{AuthID: mainID, Token: NewToken(mainToken)}, "test").List(ctx, 1, 0)
 		wantKind(t, err, OperationList, KindUnknown)
 		fmt.Println("error:", err)
 		return
@@ -29,8 +34,8 @@ func TestTheProxyOfTheEnvironmentIsUsed(t *testing.T) {
 		w.WriteHeader(http.StatusBadGateway)
 	}))
 	defer proxy.Close()
-	told := listThroughProxy(t, proxy.URL)
-	if want := "the proxy of HTTPS_PROXY refused the connection: HTTP 502 Bad Gateway"; !strings.Contains(told, want) {
+	told := listThroughProxy(t, proxy.URL, "1m")
+	if want := "the proxy of HTTPS_PROXY opened no connection: it refused with HTTP 502 Bad Gateway"; !strings.Contains(told, want) {
 		t.Errorf("got %q, want %q", told, want)
 	}
 	close(asked)
@@ -46,22 +51,43 @@ func TestTheProxyOfTheEnvironmentIsUsed(t *testing.T) {
 	}
 }
 
-func TestAProxyThatCannotBeReachedIsNamed(t *testing.T) {
-	for proxy, want := range map[string]string{
-		"http://somebody:hunter2@127.0.0.1:1": "the proxy of HTTPS_PROXY cannot be reached: no connection",
+func TestAProxyThatFailsIsNamed(t *testing.T) {
+	connections := func(handle func(net.Conn)) string {
+		listener, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = listener.Close() })
+		go func() {
+			for {
+				conn, err := listener.Accept()
+				if err != nil {
+					return
+				}
+				handle(conn)
+			}
+		}()
+		return listener.Addr().String()
+	}
+	for _, c := range []struct{ address, limit, want string }{
+		{"127.0.0.1:1", "1m", "it cannot be reached"},
+		{connections(func(conn net.Conn) { _ = conn.Close() }), "1m", "the connection broke before a complete answer came"},
+		{connections(func(conn net.Conn) { t.Cleanup(func() { _ = conn.Close() }) }), "100ms", "no answer in time"},
 	} {
-		told := listThroughProxy(t, proxy)
+		told := listThroughProxy(t, "http://somebody:hunter2@"+c.address, c.limit)
+		want := "the proxy of HTTPS_PROXY opened no connection: " + c.want
 		if !strings.Contains(told, want) || strings.Contains(told, "hunter2") || strings.Contains(told, "somebody") {
 			t.Errorf("got %q, want %q and no credentials", told, want)
 		}
 	}
 }
 
-// listThroughProxy returns what a process says that lists through a proxy.
-func listThroughProxy(t *testing.T, proxy string) string {
+// listThroughProxy returns what a process says that lists through a proxy, with a
+// time limit.
+func listThroughProxy(t *testing.T, proxy, limit string) string {
 	t.Helper()
 	child := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestTheProxyOfTheEnvironmentIsUsed$", "-test.count=1")
-	child.Env = append(os.Environ(), "PROXY_TEST_CLIENT=yes", "HTTPS_PROXY="+proxy, "NO_PROXY=", "no_proxy=")
+	child.Env = append(os.Environ(), "PROXY_TEST_LIMIT="+limit, "HTTPS_PROXY="+proxy, "NO_PROXY=", "no_proxy=")
 	out, err := child.CombinedOutput()
 	if err != nil {
 		t.Fatalf("%v\n%s", err, out)

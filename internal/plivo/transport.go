@@ -8,9 +8,11 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"net/http/httptrace"
 	"net/url"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	// A bare image has no system roots; these are used only where there are none.
@@ -92,9 +94,14 @@ func (t *renewing) RoundTrip(req *http.Request) (*http.Response, error) {
 	t.mu.Lock()
 	used := t.current
 	t.mu.Unlock()
-	resp, err := used.RoundTrip(req)
+	var connected atomic.Bool
+	trace := &httptrace.ClientTrace{GotConn: func(httptrace.GotConnInfo) { connected.Store(true) }}
+	resp, err := used.RoundTrip(req.WithContext(httptrace.WithClientTrace(req.Context(), trace)))
 	if isTimeout(err) {
 		t.renew(used)
+	}
+	if proxy, _ := used.Proxy(req); err != nil && proxy != nil && !connected.Load() {
+		err = &proxyError{err}
 	}
 	return resp, err
 }
@@ -117,6 +124,12 @@ func (t *renewing) CloseIdleConnections() {
 	t.current.CloseIdleConnections()
 }
 
+// proxyError is why there is no connection where the proxy has to open it.
+type proxyError struct{ error }
+
+// Unwrap is what errors.As calls.
+func (e *proxyError) Unwrap() error { return e.error }
+
 // proxyRefusal is the status with which a proxy refuses to connect to Plivo.
 type proxyRefusal int
 
@@ -129,7 +142,7 @@ func refusedByProxy(_ context.Context, _ *url.URL, _ *http.Request, resp *http.R
 
 // Error implements error.
 func (r proxyRefusal) Error() string {
-	return fmt.Sprintf("the proxy of HTTPS_PROXY refused the connection: HTTP %d %s", int(r), statusText(int(r)))
+	return fmt.Sprintf("it refused with HTTP %d %s", int(r), statusText(int(r)))
 }
 
 func isTimeout(err error) bool {
@@ -141,6 +154,7 @@ func isTimeout(err error) bool {
 // is shown only where its type tells that it holds nothing of the answer.
 func transportFailure(err error) string {
 	var (
+		proxy     *proxyError
 		refusal   proxyRefusal
 		dns       *net.DNSError
 		cert      *tls.CertificateVerificationError
@@ -149,10 +163,10 @@ func transportFailure(err error) string {
 		op        *net.OpError
 	)
 	switch {
+	case errors.As(err, &proxy):
+		return "the proxy of HTTPS_PROXY opened no connection: " + transportFailure(proxy.error)
 	case errors.As(err, &refusal):
 		return refusal.Error()
-	case errors.As(err, &op) && op.Op == "proxyconnect":
-		return "the proxy of HTTPS_PROXY cannot be reached: " + transportFailure(op.Err)
 	case isTimeout(err):
 		return "no answer in time"
 	case errors.As(err, &dns):
@@ -161,6 +175,8 @@ func transportFailure(err error) string {
 		return "TLS certificate not accepted: " + cert.Err.Error()
 	case errors.As(err, &hostname), errors.As(err, &authority):
 		return "TLS certificate not accepted"
+	case errors.As(err, &op) && op.Op == "proxyconnect":
+		return "it cannot be reached"
 	case errors.As(err, &op) && op.Op == "dial":
 		return "no connection"
 	default:
