@@ -90,6 +90,14 @@ defaultAccount: {create: true, credentialsSecretName: plivo, labels: {release: a
 		Expect(all.field("NetworkPolicy", "spec", "ingress")).To(ConsistOf(HaveKeyWithValue("ports", ConsistOf(HaveKeyWithValue("port", BeEquivalentTo(9443))))))
 	})
 
+	It("rolls out no replica in place of another before it is ready", func() {
+		d := render("").deployment()
+		unavailable, err := intstr.GetScaledValueFromIntOrPercent(d.Spec.Strategy.RollingUpdate.MaxUnavailable, int(*d.Spec.Replicas), false)
+		Expect(err).NotTo(HaveOccurred())
+		Expect(unavailable).To(BeZero())
+		Expect(d.Spec.Template.Spec.Containers[0].ReadinessProbe.HTTPGet.Path).To(Equal("/readyz"))
+	})
+
 	DescribeTable("refuses flags that the chart depends on", func(argument, value string) {
 		_, err := template("op", "ops", `extraArgs: ["`+argument+`"]`)
 		flag, _, _ := strings.Cut(argument, "=")

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"syscall"
 
@@ -76,6 +77,17 @@ var _ = Describe("The metrics endpoint in other people's networks", func() {
 		}
 		close(done)
 		flood.Wait()
+
+		By("without a review of the API server for each request")
+		before := tokenReviews()
+		for range 50 {
+			scrape(client, address, "")
+		}
+		Expect(tokenReviews()).To(Equal(before))
+		for range 50 {
+			Expect(scraped()).To(Equal(http.StatusOK))
+		}
+		Expect(tokenReviews()).To(BeNumerically("<", before+10))
 	})
 
 	It("serves the certificate of a folder, and the next one that is put there", func() {
@@ -107,3 +119,11 @@ var _ = Describe("The metrics endpoint in other people's networks", func() {
 		Expect(logs.String()).To(ContainSubstring("--metrics-cert-path: open "))
 	})
 })
+
+// tokenReviews counts those that the manager has asked for.
+func tokenReviews() int {
+	GinkgoHelper()
+	log, err := os.ReadFile(plane.AuditLog)
+	Expect(err).NotTo(HaveOccurred())
+	return strings.Count(string(log), `"resource":"tokenreviews"`)
+}
