@@ -121,10 +121,10 @@ func (b bodiless) Enabled(level zapcore.Level) bool {
 
 func run(ctx context.Context, o options) error {
 	mgr, err := setUp(ctx, o)
-	if err != nil && ctx.Err() != nil {
-		return nil // told to end before it had begun
-	}
-	if err != nil {
+	switch {
+	case ctx.Err() != nil:
+		return nil //nolint:nilerr // SIGTERM before the manager has started
+	case err != nil:
 		return err
 	}
 	return mgr.Start(ctx)

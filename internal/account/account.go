@@ -161,8 +161,8 @@ type NoSlotError struct {
 	// PausedUntil is not zero if the main account pauses for longer than a call
 	// may take, which is worth a report.
 	PausedUntil time.Time
-	// Again: the resource waited already.
-	Again bool
+	// Long: the resource has waited for so long that its status should say so.
+	Long bool
 }
 
 // Error implements error.

@@ -1,6 +1,7 @@
 package controller
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"strings"
@@ -70,7 +71,7 @@ func TestCache_WhatOthersMakeLarge_IsNotKept(t *testing.T) {
 				t.Fatal(err)
 			}
 			text, err := json.Marshal(kept)
-			if err != nil || len(text) > 2048 || before != nil && string(before) != string(text) {
+			if err != nil || len(text) > 2048 || before != nil && !bytes.Equal(before, text) {
 				t.Errorf("%T: %d bytes, %v; before %d", c.obj, len(text), err, len(before))
 			}
 			before = text

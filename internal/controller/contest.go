@@ -63,7 +63,7 @@ func otherManagers(secret *corev1.Secret, keys v1alpha1.SecretKeys) string {
 	var managers []string
 	for _, m := range secret.ManagedFields {
 		wrote := m.FieldsV1 != nil && slices.ContainsFunc([]string{keys.AuthID, keys.AuthToken}, func(key string) bool {
-			return bytes.Contains(m.FieldsV1.Raw, []byte(`"f:`+key+`"`))
+			return bytes.Contains(m.FieldsV1.GetRawBytes(), []byte(`"f:`+key+`"`))
 		})
 		if wrote && m.Manager != fieldManager {
 			managers = append(managers, m.Manager)

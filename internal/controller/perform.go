@@ -222,7 +222,7 @@ func (p *pass) failure(step subaccount.Step, err error) *subaccount.Failure {
 	case errors.As(err, &often):
 		f.Kind, f.After = subaccount.FailureTooOften, often.wait
 	case errors.As(err, &noSlot):
-		f.Kind, f.Message, f.Again = subaccount.FailureNoSlot, "", noSlot.Again
+		f.Kind, f.Message, f.Long = subaccount.FailureNoSlot, "", noSlot.Long
 		if until := noSlot.PausedUntil; !until.IsZero() {
 			f.Message = "Plivo's rate limit is reached. The operator sends nothing for this main account until " +
 				until.UTC().Format(time.RFC3339) + " and then goes on by itself."

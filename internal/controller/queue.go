@@ -5,6 +5,7 @@ import (
 	"errors"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/util/workqueue"
@@ -46,9 +47,19 @@ type slotQueue struct {
 	queue
 
 	mu sync.Mutex
-	// waiting are the resources that wait for a slot or have a turn, and where.
-	waiting map[types.NamespacedName]*account.Account
+	// waiting are the resources that wait for a slot or have a turn.
+	waiting map[types.NamespacedName]waiter
 }
+
+// waiter is where a resource waits or has its turn, and since when.
+type waiter struct {
+	account *account.Account
+	since   time.Time
+}
+
+// reportWaitAfter is how long a new resource waits for a slot before its status
+// says so, at the next reconcile.
+const reportWaitAfter = 10 * time.Second
 
 // newQueue is for controller.Options.
 func (q *slotQueue) newQueue(name string, limiter workqueue.TypedRateLimiter[reconcile.Request]) workqueue.TypedRateLimitingInterface[reconcile.Request] {
@@ -82,18 +93,21 @@ func (q *slotQueue) wake(key plivo.Key) {
 // NoSlotError the resource waits for one.
 func (q *slotQueue) ask(ctx context.Context, acct *account.Account, key types.NamespacedName) (*plivo.Slot, error) {
 	q.mu.Lock()
-	before := q.waiting[key]
-	if q.waiting == nil {
-		q.waiting = map[types.NamespacedName]*account.Account{}
+	before, now := q.waiting[key], waiter{acct, time.Now()}
+	if before.account == acct {
+		now.since = before.since
 	}
-	q.waiting[key] = acct
+	if q.waiting == nil {
+		q.waiting = map[types.NamespacedName]waiter{}
+	}
+	q.waiting[key] = now
 	q.mu.Unlock()
-	if before != nil && before != acct {
-		before.Leave(slotKey(key))
+	if before.account != nil && before.account != acct {
+		before.account.Leave(slotKey(key))
 	}
 	slot, err := acct.Ask(ctx, slotKey(key))
 	if noSlot := (*account.NoSlotError)(nil); errors.As(err, &noSlot) {
-		noSlot.Again = before == acct
+		noSlot.Long = time.Since(now.since) >= reportWaitAfter
 	}
 	return slot, err
 }
@@ -102,11 +116,11 @@ func (q *slotQueue) ask(ctx context.Context, acct *account.Account, key types.Na
 // anything else than to wait for a slot.
 func (q *slotQueue) leave(key types.NamespacedName) {
 	q.mu.Lock()
-	acct := q.waiting[key]
+	left := q.waiting[key]
 	delete(q.waiting, key)
 	q.mu.Unlock()
-	if acct != nil {
-		acct.Leave(slotKey(key))
+	if left.account != nil {
+		left.account.Leave(slotKey(key))
 	}
 }
 

@@ -154,11 +154,12 @@ func TestReconcile_PlivoPausesWhileWaitingForSlot_ReportsRateLimited(t *testing.
 		g := newRig(t, 1)
 		slot := g.spend(1)
 		s := g.apply("a")
-		// The first reconcile writes nothing; the next, which a sweep causes, reports.
+		// The first reconcile writes nothing; a later one, which a sweep causes, reports.
 		for _, want := range []string{"", v1alpha1.ReasonCreating} {
 			if g.reconcile(s); g.reason(s) != want {
 				t.Fatalf("the reason is %q while it waits, not %q", g.reason(s), want)
 			}
+			time.Sleep(reportWaitAfter)
 		}
 		g.sim.Inject(plivosim.Fault{Status: 429, RetryAfter: 3600, Times: 1})
 		if _, err := g.account.Get(t.Context(), slot, mainID, "SAZZZZZZZZZZZZZZZZZZ"); !plivo.IsKind(err, plivo.KindRateLimited) {

@@ -19,7 +19,7 @@ func failedStep(o *Observation) *Decision {
 		return step(StepClearIntent)
 	}
 	switch kind := f.Kind; {
-	case kind == FailureNoSlot && f.Message == "" && f.Again && o.neverSeen():
+	case kind == FailureNoSlot && f.Message == "" && f.Long && o.neverSeen():
 		return wait(v1alpha1.ReasonCreating, "The resource waits for a slot of its Account's request budget.")
 	case kind == FailureNoSlot && f.Message == "":
 		return quiet()

@@ -194,7 +194,7 @@ type Failure struct {
 	Kind    FailureKind
 	Message string        // of Plivo or the API server, safe to show
 	After   time.Duration // of FailureTooOften
-	Again   bool          // of FailureNoSlot: not for the first time
+	Long    bool          // of FailureNoSlot: it waits for long enough to report it
 	// Persistent is of FailureKubernetes: another try is likely to fail too.
 	Persistent bool
 }

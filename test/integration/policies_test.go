@@ -158,7 +158,7 @@ var _ = Describe("A policy of the cluster", func() {
 
 	It("that refuses to add or to remove the finalizer is reported in its words", func() {
 		w := newWorld()
-		refuse := func(r *admissionv1.AdmissionRequest) (string, string) {
+		refuse := func(*admissionv1.AdmissionRequest) (string, string) {
 			return "", "finalizers are not allowed here"
 		}
 		policy := w.webhook("subaccounts", refuse)
@@ -183,7 +183,9 @@ var _ = Describe("A policy of the cluster", func() {
 		w := newWorld()
 		s := w.apply("a")
 		expectReady(s)
-		policy := w.webhook("subaccounts/status", func(*admissionv1.AdmissionRequest) (string, string) { return "", "the status of " + w.name + " is frozen" })
+		policy := w.webhook("subaccounts/status", func(*admissionv1.AdmissionRequest) (string, string) {
+			return "", "the status of " + w.name + " is frozen"
+		})
 		edit(s, func(s *v1alpha1.Subaccount) { s.Spec.Enabled = ptr.To(false) })
 		Eventually(policy.asked.Load).Should(BeNumerically(">=", 3))
 		lines := 0
