@@ -11,47 +11,50 @@ import (
 	"github.com/subaccount-operator/subaccount-operator/api/v1alpha1"
 )
 
-// A Secret that did not stay as written for contestAfter writes, each
-// within contestWindow of the last, is contested: a policy, a webhook or another
-// controller changes it. It is then left for a minute, and for twice as long
-// after each further write, up to contestMax.
+// A Secret is contested if a policy, a webhook or another controller changes it
+// whenever the operator writes it: after contestAfter writes that followed each
+// other closely. A write that does not even come back as it was sent counts as
+// half of them. A contested Secret is left for a minute, and for twice as long
+// each further time.
 const (
-	contestAfter  = 3
-	contestWindow = time.Minute
-	contestMax    = 32 * time.Minute
+	contestAfter = 10
+	contestClose = 10 * time.Second // from one write to the next
+	contestMax   = 32 * time.Minute
 )
 
-// contestedUntil is when the Secret may be written again, zero if it is not
-// contested.
-func (e *entry) contestedUntil() time.Time {
-	if e.secretWrites < contestAfter {
-		return time.Time{}
-	}
-	return e.secretAt.Add(min(time.Minute<<min(e.secretWrites-contestAfter, 10), contestMax))
+// contest is what is known of the writes of one Secret.
+type contest struct {
+	writes int // that followed each other closely
+	at     time.Time
+	times  int // that it was contested
+	until  time.Time
+	by     string // field managers whose changes were undone
 }
 
-// contestEnds is when a write of the Secret begins a new count.
-func (e *entry) contestEnds() time.Time {
-	last := e.secretAt
-	if until := e.contestedUntil(); until.After(last) {
-		last = until
+// wrote counts a write over what the given field managers had made of the Secret.
+func (c *contest) wrote(by string, changed bool, now time.Time) {
+	if now.After(c.ends()) {
+		*c = contest{}
 	}
-	return last.Add(contestWindow)
+	c.at = now
+	if c.writes++; changed {
+		c.writes += contestAfter/2 - 1
+	}
+	if by != "" {
+		c.by = by
+	}
+	if c.writes >= contestAfter {
+		c.until = now.Add(min(time.Minute<<min(c.times, 10), contestMax))
+		c.writes, c.times = contestAfter-1, c.times+1
+	}
 }
 
-// wroteSecret counts a write of a Secret.
-func (m *memory) wroteSecret(s *v1alpha1.Subaccount, by string, now time.Time) (contestedUntil time.Time, contestedBy string) {
-	m.with(s, func(e *entry) {
-		if now.After(e.contestEnds()) {
-			e.secretWrites, e.contestedBy = 0, ""
-		}
-		e.secretWrites, e.secretAt = e.secretWrites+1, now
-		if by != "" {
-			e.contestedBy = by
-		}
-		contestedUntil, contestedBy = e.contestedUntil(), e.contestedBy
-	})
-	return contestedUntil, contestedBy
+// ends is when the next write begins a new count.
+func (c *contest) ends() time.Time {
+	if c.until.After(c.at) {
+		return c.until.Add(time.Minute)
+	}
+	return c.at.Add(contestClose)
 }
 
 // fieldManager is the operator's own, which client-go takes from the user agent.

@@ -35,12 +35,8 @@ type entry struct {
 	firstSight time.Time
 	// judged is the authID whose claim was judged ours on a live list.
 	judged string
-	// secretWrites counts the writes of the Secret that followed each other
-	// closely, and secretAt is the time of the last one. contestedBy are the field
-	// managers whose changes they undid.
-	secretWrites int
-	secretAt     time.Time
-	contestedBy  string
+	// contest tells whether something else changes the Secret all the time.
+	contest contest
 	// calls are the times of the last gets and updates.
 	calls []time.Time
 	// written is the resourceVersion of our last write, and writtenAt its time.
@@ -111,7 +107,7 @@ func (m *memory) get(s *v1alpha1.Subaccount, now time.Time) entry {
 // rests says whether the entry of a resource without a pending creation has
 // nothing to say.
 func (e *entry) rests(now time.Time) bool {
-	return e.held == nil && e.judged == "" && now.After(e.contestEnds()) &&
+	return e.held == nil && e.judged == "" && now.After(e.contest.ends()) &&
 		now.Sub(e.writtenAt) > staleFor && (len(e.calls) == 0 || now.Sub(e.calls[len(e.calls)-1]) > callWindow)
 }
 

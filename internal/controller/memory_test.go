@@ -33,7 +33,7 @@ func TestWhatSaysNothingAnyMoreIsForgottenAndNothingElse(t *testing.T) {
 		}, false},
 		"a judgement": {func(m *memory, s *v1alpha1.Subaccount) { m.with(s, func(e *entry) { e.judged = "SA1" }) }, true},
 		"a fight over the Secret": {func(m *memory, s *v1alpha1.Subaccount) {
-			m.with(s, func(e *entry) { e.secretWrites, e.secretAt = contestAfter, later })
+			m.with(s, func(e *entry) { e.contest.wrote("", false, later) })
 		}, true},
 	} {
 		t.Run(name, func(t *testing.T) {

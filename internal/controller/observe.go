@@ -38,7 +38,7 @@ func (r *SubaccountReconciler) observe(ctx context.Context, s *v1alpha1.Subaccou
 	if known.held != nil {
 		o.Held, o.TokenInHand = &known.held.Held, true
 	}
-	o.ContestedUntil, o.ContestedBy = known.contestedUntil(), known.contestedBy
+	o.ContestedUntil, o.ContestedBy = known.contest.until, known.contest.by
 	ns := r.namespace(ctx, s.Namespace)
 	if ns != nil {
 		o.Namespace = subaccount.Known(subaccount.Namespace{Terminating: ns.DeletionTimestamp != nil})

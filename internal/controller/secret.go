@@ -185,7 +185,7 @@ func (p *pass) writeSecret(ctx context.Context) error {
 		}
 		return p.createSecret(ctx, name)
 	}
-	p.o.ContestedUntil, p.o.ContestedBy = p.r.memory.wroteSecret(s, otherManagers(secret, s.Spec.Secret.Keys), time.Now())
+	by := otherManagers(secret, s.Spec.Secret.Keys)
 	for _, key := range staleKeys(s, secret) {
 		delete(secret.Data, key)
 	}
@@ -197,8 +197,20 @@ func (p *pass) writeSecret(ctx context.Context) error {
 	if err := p.r.Client.Update(ctx, secret); err != nil {
 		return err
 	}
-	p.foldSecret(secret)
+	p.wroteSecret(secret, by)
 	return nil
+}
+
+// wroteSecret folds in what the API server has made of a write.
+func (p *pass) wroteSecret(secret *corev1.Secret, by string) {
+	p.foldSecret(secret)
+	facts, _ := p.o.Secret.Get()
+	asSent := facts.Sound && facts.Labelled && facts.AuthID == p.o.Object.Status.AuthID &&
+		facts.TokenDigest == p.r.Digester.Digest([]byte(p.token.Reveal()))
+	p.r.memory.with(p.o.Object, func(e *entry) {
+		e.contest.wrote(by, !asSent, time.Now())
+		p.o.ContestedUntil, p.o.ContestedBy = e.contest.until, e.contest.by
+	})
 }
 
 // tokenOf takes the token from the Secret itself, if it is the one that the
@@ -217,12 +229,11 @@ func (p *pass) createSecret(ctx context.Context, name string) error {
 		Data:       p.secretData(),
 	}
 	setSecretMetadata(p.o.Object, secret)
-	p.r.memory.wroteSecret(p.o.Object, "", time.Now())
 	if err := p.r.Client.Create(ctx, secret); err != nil {
 		p.o.Secret = subaccount.Unknown[subaccount.Secret]()
 		return err
 	}
-	p.foldSecret(secret)
+	p.wroteSecret(secret, "")
 	return nil
 }
 

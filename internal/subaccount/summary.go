@@ -44,12 +44,11 @@ func Summarize(o *Observation, d Decision) Summary {
 			s.News = append(s.News, Event{corev1.EventTypeWarning, d.Reason, "Reconcile", d.Message})
 		}
 	}
-	if o.terminating() && meta.IsStatusConditionTrue(s.Status.Conditions, v1alpha1.ConditionReady) {
-		message := "The resource is being deleted."
-		if d.Message != "" {
-			message += " " + d.Message
+	if ready := meta.FindStatusCondition(s.Status.Conditions, v1alpha1.ConditionReady); o.terminating() && ready != nil && ready.Status == metav1.ConditionTrue {
+		if d.Reason == "" {
+			SetConditions(&s.Status.Conditions, v1alpha1.ReasonDeleting, "The resource is being deleted.", o.Object.Generation, metav1.NewTime(o.Now))
 		}
-		SetConditions(&s.Status.Conditions, v1alpha1.ReasonDeleting, message, o.Object.Generation, metav1.NewTime(o.Now))
+		ready.Status, ready.LastTransitionTime = metav1.ConditionFalse, metav1.NewTime(o.Now) // whatever the reason keeps
 	}
 	claim, judged := o.Claim.Get()
 	anothers := judged && !claim.Ours // whose state is not ours to show

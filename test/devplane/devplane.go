@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -136,7 +137,11 @@ func (p *Plane) stopAll() error {
 		errs = append(errs, p.stopManager())
 	}
 	if p.Env != nil {
-		errs = append(errs, p.Env.Stop())
+		err := p.Env.Stop()
+		if errors.Is(err, syscall.ESRCH) || errors.Is(err, os.ErrProcessDone) {
+			err = nil // a server that Kill ended a moment ago
+		}
+		errs = append(errs, err)
 	}
 	if p.logFile != nil {
 		errs = append(errs, p.logFile.Close())

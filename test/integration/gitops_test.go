@@ -181,7 +181,7 @@ var _ = Describe("GitOps", func() {
 
 		By("a Secret that Argo CD cannot take for one of its own, and prune")
 		Expect(w.secret(s).Labels).To(Equal(map[string]string{v1alpha1.ManagedByLabel: v1alpha1.ManagedByValue}))
-		Expect(w.secret(s).Annotations).To(BeEmpty())
+		Expect(w.secret(s).Annotations).To(And(HaveLen(1), HaveKey(v1alpha1.Group+"/applied")))
 	})
 
 	It("by kubectl apply from the client's side has nothing to apply again, either", func() {

@@ -98,7 +98,7 @@ var _ = Describe("The life of a Subaccount", func() {
 		secret := w.secret(s)
 		broken := map[string]func(*corev1.Secret){
 			"data":        func(x *corev1.Secret) { x.Data["auth_token"] = []byte("other") },
-			"another key": func(x *corev1.Secret) { x.Data["more"] = []byte("more") },
+			"type of key": func(x *corev1.Secret) { delete(x.Data, "auth_id") },
 			"our label":   func(x *corev1.Secret) { delete(x.Labels, v1alpha1.ManagedByLabel) },
 			"its label":   func(x *corev1.Secret) { x.Labels["team"] = "b" },
 			"immutable":   func(x *corev1.Secret) { x.Data["auth_token"], x.Immutable = []byte("other"), ptr.To(true) },
