@@ -126,10 +126,21 @@ func addIndexes(ctx context.Context, indexer client.FieldIndexer) error {
 	}); err != nil {
 		return err
 	}
-	return indexer.IndexField(ctx, &v1alpha1.Subaccount{}, indexAuthID, func(o client.Object) []string {
+	if err := indexer.IndexField(ctx, &v1alpha1.Subaccount{}, indexAuthID, func(o client.Object) []string {
 		if id := subaccount.Claimed(o.(*v1alpha1.Subaccount)); id != "" {
 			return []string{id}
 		}
 		return nil
+	}); err != nil {
+		return err
+	}
+	return indexer.IndexField(ctx, &corev1.Secret{}, indexOwner, func(o client.Object) []string {
+		secret, uids := o.(*corev1.Secret), []string(nil)
+		for _, owner := range secret.OwnerReferences {
+			if appliedTo(secret).Name != "" && !isCopy(owner.Name, secret) {
+				uids = append(uids, string(owner.UID))
+			}
+		}
+		return uids
 	})
 }

@@ -22,6 +22,7 @@ const (
 	indexAccount = "spec.accountRef.name"      // of Subaccounts
 	indexAuthID  = "status.authID,spec.authID" // of Subaccounts: the one that they claim
 	selectAuthID = "status.authID"             // of Subaccounts, at the API server: a selectable field of the CRD
+	indexOwner   = "renamed"                   // of Secrets that the operator wrote under another name than the default one: the UIDs of their owners
 )
 
 // observe gathers what the caches and this process's memory tell of a
@@ -124,11 +125,20 @@ func (r *SubaccountReconciler) observeSecrets(ctx context.Context, o *subaccount
 	if err := r.Client.Get(ctx, types.NamespacedName{Namespace: s.Namespace, Name: wanted}, secret, client.UnsafeDisableDeepCopy); err == nil {
 		o.Secret = subaccount.Known(r.secretFacts(s, secret))
 	}
-	// Only the one that the status names was written by the operator: anybody may
-	// copy a Secret with its labels and owners.
-	if b := s.Status.Binding; b != nil && b.Name != wanted &&
-		r.Client.Get(ctx, types.NamespacedName{Namespace: s.Namespace, Name: b.Name}, secret, client.UnsafeDisableDeepCopy) == nil && owns(s, secret) {
-		o.OldSecret = b.Name
+	usual := subaccount.DefaultSecretName(s.Name)
+	if wanted != usual && r.Client.Get(ctx, types.NamespacedName{Namespace: s.Namespace, Name: usual}, secret, client.UnsafeDisableDeepCopy) == nil &&
+		owns(s, secret) && !isCopy(s.Name, secret) {
+		o.OldSecret = usual
+		return
+	}
+	var renamed corev1.SecretList
+	if err := r.Client.List(ctx, &renamed, client.InNamespace(s.Namespace), client.MatchingFields{indexOwner: string(s.UID)}, client.UnsafeDisableDeepCopy); err != nil {
+		return
+	}
+	for i := range renamed.Items {
+		if old := &renamed.Items[i]; old.Name != wanted && owns(s, old) {
+			o.OldSecret = old.Name
+		}
 	}
 }
 

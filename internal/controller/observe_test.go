@@ -8,8 +8,6 @@ import (
 	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
-
-	"github.com/subaccount-operator/subaccount-operator/api/v1alpha1"
 )
 
 // Every sweep observes every Subaccount. A copy of an Account with thousands of
@@ -19,7 +17,6 @@ func TestObserve_Reads_CopyNothing(t *testing.T) {
 		g := newRig(t, 10)
 		s := g.apply("a")
 		s.Spec.Secret.Name, s.Status.AuthID = "new", "SAAAAAAAAAAAAAAAAAAA"
-		s.Status.Binding = &v1alpha1.SecretBinding{Name: "old"}
 		reads := 0
 		g.reconciler.Client = interceptor.NewClient(g.k8s.(client.WithWatch), interceptor.Funcs{
 			Get: func(ctx context.Context, c client.WithWatch, key client.ObjectKey, obj client.Object, opts ...client.GetOption) error {
@@ -35,8 +32,8 @@ func TestObserve_Reads_CopyNothing(t *testing.T) {
 				return c.List(ctx, list, opts...)
 			},
 		})
-		if g.reconciler.observe(t.Context(), s); reads != 5 {
-			t.Errorf("%d reads: the namespace, the Account, two Secrets and the claimants are 5", reads)
+		if g.reconciler.observe(t.Context(), s); reads != 6 {
+			t.Errorf("%d reads: the namespace, the Account, two Secrets by name, others by owner, and the claimants are 6", reads)
 		}
 	})
 }

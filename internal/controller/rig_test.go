@@ -81,6 +81,7 @@ func withAccounts(t *testing.T, f func(*testing.T, *accountRig)) {
 			WithIndex(&v1alpha1.Account{}, "metadata.name", func(o client.Object) []string { return []string{o.GetName()} }).
 			WithIndex(&v1alpha1.Subaccount{}, indexAccount, index(func(s *v1alpha1.Subaccount) string { return s.Spec.AccountRef.Name })).
 			WithIndex(&v1alpha1.Subaccount{}, indexAuthID, index(subaccount.Claimed)).
+			WithIndex(&corev1.Secret{}, indexOwner, func(client.Object) []string { return nil }).
 			WithIndex(&v1alpha1.Subaccount{}, selectAuthID, index(func(s *v1alpha1.Subaccount) string { return s.Status.AuthID })).
 			WithInterceptorFuncs(interceptor.Funcs{
 				SubResourcePatch: func(ctx context.Context, c client.Client, sub string, obj client.Object, patch client.Patch, opts ...client.SubResourcePatchOption) error {

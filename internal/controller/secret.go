@@ -1,6 +1,7 @@
 package controller
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"maps"
@@ -13,8 +14,10 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/log"
 
 	"github.com/subaccount-operator/subaccount-operator/api/v1alpha1"
+	"github.com/subaccount-operator/subaccount-operator/internal/logging"
 	"github.com/subaccount-operator/subaccount-operator/internal/plivo"
 	"github.com/subaccount-operator/subaccount-operator/internal/subaccount"
 )
@@ -24,6 +27,9 @@ import (
 const appliedAnnotation = v1alpha1.Group + "/applied"
 
 type applied struct {
+	// Name of the Secret, if it is another than the default one. A copy of the
+	// Secret has another name.
+	Name        string   `json:"name,omitempty"`
 	Labels      []string `json:"labels,omitempty"`
 	Annotations []string `json:"annotations,omitempty"`
 	// Keys of the data, if they are others than the default ones.
@@ -41,6 +47,12 @@ func appliedTo(secret *corev1.Secret) applied {
 		a.Keys = defaultKeys
 	}
 	return a
+}
+
+// isCopy says whether somebody else has made a Secret, with its labels, annotations
+// and owners, from the one that the operator wrote for a Subaccount.
+func isCopy(subaccountName string, secret *corev1.Secret) bool {
+	return cmp.Or(appliedTo(secret).Name, subaccount.DefaultSecretName(subaccountName)) != secret.Name
 }
 
 // staleKeys are the keys of the data that an earlier spec wanted.
@@ -145,7 +157,10 @@ func setSecretMetadata(s *v1alpha1.Subaccount, secret *corev1.Secret) {
 	if keys := []string{s.Spec.Secret.Keys.AuthID, s.Spec.Secret.Keys.AuthToken}; !slices.Equal(keys, defaultKeys) {
 		now.Keys = keys
 	}
-	if len(now.Labels)+len(now.Annotations)+len(now.Keys) > 0 {
+	if secret.Name != subaccount.DefaultSecretName(s.Name) {
+		now.Name = secret.Name
+	}
+	if now.Name != "" || len(now.Labels)+len(now.Annotations)+len(now.Keys) > 0 {
 		text, _ := json.Marshal(now) // lists of strings cannot fail
 		secret.Annotations[appliedAnnotation] = string(text)
 	}
@@ -197,12 +212,13 @@ func (p *pass) writeSecret(ctx context.Context) error {
 	if err := p.r.Client.Update(ctx, secret); err != nil {
 		return err
 	}
-	p.wroteSecret(secret, by)
+	p.wroteSecret(ctx, secret, by)
 	return nil
 }
 
 // wroteSecret folds in what the API server has made of a write.
-func (p *pass) wroteSecret(secret *corev1.Secret, by string) {
+func (p *pass) wroteSecret(ctx context.Context, secret *corev1.Secret, by string) {
+	log.FromContext(ctx).Info("Wrote the Secret", logging.Secret, secret.Name, logging.AuthID, p.o.Object.Status.AuthID)
 	p.foldSecret(secret)
 	facts, _ := p.o.Secret.Get()
 	asSent := facts.Sound && facts.Labelled && facts.AuthID == p.o.Object.Status.AuthID &&
@@ -233,7 +249,7 @@ func (p *pass) createSecret(ctx context.Context, name string) error {
 		p.o.Secret = subaccount.Unknown[subaccount.Secret]()
 		return err
 	}
-	p.wroteSecret(secret, "")
+	p.wroteSecret(ctx, secret, "")
 	return nil
 }
 
@@ -254,7 +270,7 @@ func (p *pass) removeSecret(ctx context.Context, name string) error {
 	s := p.o.Object
 	secret := &corev1.Secret{}
 	err := p.r.Live.Get(ctx, types.NamespacedName{Namespace: s.Namespace, Name: name}, secret)
-	if err == nil && owns(s, secret) {
+	if err == nil && owns(s, secret) && !isCopy(s.Name, secret) {
 		err = p.r.Client.Delete(ctx, secret, exactly(secret))
 	}
 	if client.IgnoreNotFound(err) != nil {

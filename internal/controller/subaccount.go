@@ -193,8 +193,7 @@ func (r *SubaccountReconciler) SetupWithManager(ctx context.Context, mgr ctrl.Ma
 	return ctrl.NewControllerManagedBy(mgr).
 		Named("subaccount").
 		For(&v1alpha1.Subaccount{}, builder.WithPredicates(predicate.Funcs{UpdateFunc: r.isForeign})).
-		// Only the operator creates these Secrets.
-		Owns(&corev1.Secret{}, builder.WithPredicates(predicate.Funcs{CreateFunc: func(event.CreateEvent) bool { return false }})).
+		Owns(&corev1.Secret{}, builder.WithPredicates(predicate.Funcs{CreateFunc: isRenamed})).
 		// Who else names an authID has to know when another's status names it, or does no more.
 		Watches(&v1alpha1.Subaccount{}, handler.EnqueueRequestsFromMapFunc(r.rivals), builder.WithPredicates(predicate.Funcs{UpdateFunc: claimsAnother})).
 		Watches(&corev1.Namespace{}, handler.EnqueueRequestsFromMapFunc(r.ofNamespace), builder.WithPredicates(
@@ -212,6 +211,13 @@ func (r *SubaccountReconciler) SetupWithManager(ctx context.Context, mgr ctrl.Ma
 // seen. The reconcile that wrote a version, or a later one, goes on from it.
 func (r *SubaccountReconciler) isForeign(e event.UpdateEvent) bool {
 	return !r.memory.hasWritten(e.ObjectNew.(*v1alpha1.Subaccount))
+}
+
+// isRenamed says whether a new Secret may be the old one of a Subaccount whose
+// spec.secret.name has changed since. The operator knows of all others, which it
+// has just created.
+func isRenamed(e event.CreateEvent) bool {
+	return appliedTo(e.Object.(*corev1.Secret)).Name != ""
 }
 
 func claimsAnother(e event.UpdateEvent) bool {

@@ -28,6 +28,8 @@ const (
 	AuthID = "authID"
 	// PreviousAuthID is that of the subaccount that another one replaces.
 	PreviousAuthID = "previousAuthID"
+	// Secret is the name of the Secret, in the namespace of the Subaccount.
+	Secret = "secret"
 	// Attempt is the status.pendingCreation.attempt that a create call belongs to.
 	Attempt = "attempt"
 	// Outcome is success, or the kind of the error, as in the metrics.

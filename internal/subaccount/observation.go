@@ -36,8 +36,8 @@ type Observation struct {
 	Claim Fact[Claim]
 	// Secret under the wanted name.
 	Secret Fact[Secret]
-	// OldSecret is the Secret in status.binding if it exists, is this resource's,
-	// and has another name than the wanted one; empty if there is none.
+	// OldSecret is the name of a Secret that the operator has written for this
+	// resource under another name than the wanted one; empty if there is none.
 	OldSecret string
 
 	// Held is the answer of a create call that is not recorded yet.

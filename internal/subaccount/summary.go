@@ -62,8 +62,7 @@ func Summarize(o *Observation, d Decision) Summary {
 	if anothers {
 		s.Status.Binding = nil
 	}
-	// The old Secret stays in the status until it is removed.
-	if secret, ok := o.Secret.Get(); ok && secret.Owned && secret.Sound && o.OldSecret == "" && !o.terminating() {
+	if secret, ok := o.Secret.Get(); ok && secret.Owned && secret.Sound && !o.terminating() {
 		s.Status.Binding = &v1alpha1.SecretBinding{Name: SecretName(o.Object)}
 	}
 	if o.asked() && (o.Looked || o.Failure != nil && d.Reason == v1alpha1.ReasonRejected) {

@@ -59,7 +59,7 @@ func (w *world) webhook(resource string, judge judge) *webhook {
 	}))
 	DeferCleanup(server.Close)
 	group, version := "", "v1"
-	if strings.HasPrefix(resource, "subaccounts") {
+	if resource != "secrets" {
 		group, version = v1alpha1.Group, "v1alpha1"
 	}
 	h.config = &admissionregistrationv1.MutatingWebhookConfiguration{
@@ -177,6 +177,26 @@ var _ = Describe("A policy of the cluster", func() {
 		policy.remove()
 		Eventually(gone(s)).Should(BeTrue())
 		Expect(w.calls(plivosim.OpDelete)).To(Equal(1))
+	})
+
+	It("that refuses the finalizer of an Account is reported in its words", func() {
+		w := newWorld()
+		a := &v1alpha1.Account{ObjectMeta: metav1.ObjectMeta{Name: w.name}}
+		Eventually(reason(a)).Should(Equal("True/Ready"))
+		policy := w.webhook("accounts", func(r *admissionv1.AdmissionRequest) (string, string) {
+			if r.Name != w.name {
+				return "", ""
+			}
+			return "", "finalizers are not allowed here"
+		})
+		edit(a, func(a *v1alpha1.Account) { a.Finalizers = nil })
+		Eventually(reason(a)).Should(Equal("False/KubernetesError"))
+		Expect(readyMessage(a.Status.Conditions)).To(ContainSubstring("finalizers are not allowed here"))
+		s := w.apply("a")
+		expectReady(s) // the Account works all the same
+		policy.remove()
+		Eventually(reason(a)).Should(Equal("True/Ready"))
+		Expect(a.Finalizers).To(ContainElement(v1alpha1.Finalizer))
 	})
 
 	It("that refuses the status is logged once, not at each retry", func() {
