@@ -57,7 +57,7 @@ func (w *witness) start() {
 			w.see(watch.Event{Type: watch.Added, Object: &all.Items[i]})
 		}
 		// The API server ends a watch that falls behind. This one goes on from the last version.
-		versions, err := watchtools.NewRetryWatcherWithContext(ctx, all.GetResourceVersion(), &cache.ListWatch{
+		versions, err := watchtools.NewRetryWatcherWithContext(watching, all.GetResourceVersion(), &cache.ListWatch{
 			WatchFuncWithContext: resource.Watch,
 		})
 		Expect(err).NotTo(HaveOccurred())

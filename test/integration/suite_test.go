@@ -153,6 +153,7 @@ func manifests(folder string, do ...string) {
 // Whatever the specs have done: no token of the run stands where people read,
 // and the manager has no right that it did not use.
 var _ = SynchronizedAfterSuite(func() {
+	stopWatching()
 	if op == nil {
 		return
 	}
@@ -183,6 +184,9 @@ var _ = SynchronizedAfterSuite(func() {
 		expectRightsUsed()
 	}
 })
+
+// watching ends with the last spec: a watch that is tried again would outlive the API server.
+var watching, stopWatching = context.WithCancel(context.Background())
 
 var (
 	logs   = &process.Log{} // of every manager of the run
