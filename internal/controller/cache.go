@@ -81,7 +81,7 @@ func stripAccount(obj any) (any, error) {
 }
 
 // longestRequest is the length from which the value of an annotation is kept as
-// its digest: it only has to be told from the last one.
+// its digest: it is only compared with the last one.
 const longestRequest = 256
 
 func stripAnnotations(obj client.Object, kept ...string) {

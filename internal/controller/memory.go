@@ -35,7 +35,7 @@ type entry struct {
 	firstSight time.Time
 	// judged is the authID whose claim was judged ours on a live list.
 	judged string
-	// contest tells whether something else changes the Secret all the time.
+	// contest counts how often something else undoes the writes of the Secret.
 	contest contest
 	// calls are the times of the last gets and updates.
 	calls []time.Time

@@ -5,9 +5,11 @@ import (
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"github.com/subaccount-operator/subaccount-operator/api/v1alpha1"
 	"github.com/subaccount-operator/subaccount-operator/internal/subaccount"
 )
 
@@ -23,7 +25,7 @@ func (p *pass) report(ctx context.Context, d subaccount.Decision) ctrl.Result {
 		p.account.RequestSweep(d.Wait.Sweep)
 	}
 	summary := subaccount.Summarize(p.o, d)
-	p.tell(summary.Events)
+	p.emit(summary.Events, p.o.Object.ResourceVersion)
 	if released := p.o.Did(subaccount.StepRelease); summary.Changed && !released {
 		s := p.o.Object.DeepCopy()
 		s.Status = summary.Status
@@ -32,7 +34,7 @@ func (p *pass) report(ctx context.Context, d subaccount.Decision) ctrl.Result {
 		} else if err != nil {
 			return retries.failed(ctx, key, "The status cannot be written: "+p.redacted(err))
 		}
-		p.tell(summary.News)
+		p.emit(summary.News, "") // a tenant can cause as many as there are changes of the spec
 	}
 	switch {
 	case d.Wait.Backoff && d.Reason == "":
@@ -45,8 +47,14 @@ func (p *pass) report(ctx context.Context, d subaccount.Decision) ctrl.Result {
 	return ctrl.Result{RequeueAfter: d.Wait.After}
 }
 
-func (p *pass) tell(events []subaccount.Event) {
+// emit emits events about the resource. client-go makes a series of those that
+// differ in nothing but their message, and so keeps few of them; those that are
+// about one version of the resource always differ.
+func (p *pass) emit(events []subaccount.Event, version string) {
+	regarding := &v1alpha1.Subaccount{ObjectMeta: metav1.ObjectMeta{
+		Namespace: p.o.Object.Namespace, Name: p.o.Object.Name, UID: p.o.Object.UID, ResourceVersion: version,
+	}}
 	for _, e := range events {
-		p.r.Events.Eventf(p.o.Object, nil, e.Type, e.Reason, e.Action, "%s", e.Message)
+		p.r.Events.Eventf(regarding, nil, e.Type, e.Reason, e.Action, "%s", e.Message)
 	}
 }
