@@ -189,7 +189,7 @@ func (p *pass) writeSecret(ctx context.Context) error {
 	if !owns(s, secret) {
 		return conflict("the Secret " + name + " is another one by now")
 	}
-	p.inSecret = secret.Data
+	p.inSecret = maps.Clone(secret.Data) // as it was read: below, it changes
 	if !p.o.TokenInHand && !p.tokenOf(secret) {
 		return conflict("the Secret " + name + " has another token by now")
 	}

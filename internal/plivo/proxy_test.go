@@ -34,9 +34,9 @@ func TestTheProxyOfTheEnvironmentIsUsed(t *testing.T) {
 		w.WriteHeader(http.StatusBadGateway)
 	}))
 	defer proxy.Close()
-	told := listThroughProxy(t, proxy.URL, "1m")
-	if want := "the proxy of HTTPS_PROXY opened no connection: it refused with HTTP 502 Bad Gateway"; !strings.Contains(told, want) {
-		t.Errorf("got %q, want %q", told, want)
+	got := listThroughProxy(t, proxy.URL, "1m")
+	if want := "the proxy of HTTPS_PROXY opened no connection: it refused with HTTP 502 Bad Gateway"; !strings.Contains(got, want) {
+		t.Errorf("got %q, want %q", got, want)
 	}
 	close(asked)
 	r := <-asked
@@ -74,10 +74,10 @@ func TestAProxyThatFailsIsNamed(t *testing.T) {
 		{connections(func(conn net.Conn) { _ = conn.Close() }), "1m", "the connection broke before a complete answer came"},
 		{connections(func(conn net.Conn) { t.Cleanup(func() { _ = conn.Close() }) }), "100ms", "no answer in time"},
 	} {
-		told := listThroughProxy(t, "http://somebody:hunter2@"+c.address, c.limit)
+		got := listThroughProxy(t, "http://somebody:hunter2@"+c.address, c.limit)
 		want := "the proxy of HTTPS_PROXY opened no connection: " + c.want
-		if !strings.Contains(told, want) || strings.Contains(told, "hunter2") || strings.Contains(told, "somebody") {
-			t.Errorf("got %q, want %q and no credentials", told, want)
+		if !strings.Contains(got, want) || strings.Contains(got, "hunter2") || strings.Contains(got, "somebody") {
+			t.Errorf("got %q, want %q and no credentials", got, want)
 		}
 	}
 }

@@ -125,9 +125,9 @@ func suspended(o *Observation) *Decision {
 	return wait(v1alpha1.ReasonSuspended, "Suspended: nothing is read or changed until spec.suspend is removed.")
 }
 
-// lostStatus: the finalizer is added only after observedGeneration was
-// written with the intent, so one without the other tells of a status that was lost. What was
-// made for the resource is then Unknown.
+// lostStatus: the finalizer is added only after observedGeneration was written
+// with the intent, so the finalizer alone shows that the status was lost. What
+// was created for the resource is then Unknown.
 func lostStatus(o *Observation) *Decision {
 	if !o.lost() {
 		return nil
