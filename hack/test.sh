@@ -45,16 +45,16 @@ if [ -n "$WHAT" ]; then
 	exit $failed
 fi
 
-table=$(mktemp)
-trap 'rm -f "$table"' EXIT
+logs=$(mktemp -d)
+trap 'rm -rf "$logs"' EXIT
 
 suite() { # suite NAME COMMAND...: runs a suite in the background; its lines begin with its name
 	local name=$1
 	shift
 	{
 		local started=$SECONDS result=passed
-		"$@" 2>&1 | sed -u "s|^|[$name] |" || result=FAILED
-		printf '  %-12s %6d s  %s\n' "$name" $((SECONDS - started)) "$result" >>"$table"
+		"$@" 2>&1 | sed -u "s|^|[$name] |" | tee "$logs/$name" || result=FAILED
+		printf '  %-12s %6d s  %s\n' "$name" $((SECONDS - started)) "$result" >>"$logs/durations"
 		[ $result = passed ]
 	} &
 }
@@ -68,5 +68,10 @@ for job in $(jobs -p); do
 	wait "$job" || failed=1
 done
 printf '\nDurations, side by side:\n'
-cat "$table"
+cat "$logs/durations"
+if [ $failed != 0 ]; then
+	# At the end of the output, because a CI system may show only that.
+	printf '\nFailures:\n'
+	grep -h -A 14 -E '\[FAILED\]|--- FAIL|panic:|^\[[a-z]+\] FAIL' "$logs"/* | head -n 200
+fi
 exit $failed
