@@ -22,7 +22,7 @@ func TestMutants_EachAppliesOnce(t *testing.T) {
 
 func TestMutate_OldTextMissing_ReturnsError(t *testing.T) {
 	for _, old := range []string{"no such text", "return"} {
-		_, err := here.mutate(mutant{name: "x", file: "internal/subaccount/stray.go", old: old})
+		_, err := here.mutate(mutant{name: "x", file: "internal/plan/stray.go", old: old})
 		if err == nil || !strings.Contains(err.Error(), "no longer applies") {
 			t.Errorf("%q: %v; want an error", old, err)
 		}

@@ -20,7 +20,7 @@ type suite struct {
 func (s suite) String() string { return s.pkg + " " + strings.Join(s.args, " ") }
 
 var (
-	core = suite{"internal/subaccount", []string{"-test.failfast"}}
+	core = suite{"internal/plan", []string{"-test.failfast"}}
 	// record are the tests of the write that records a create response.
 	record = suite{"internal/controller", []string{"-test.run=^TestRecord_"}}
 	// stray is the test of the time between two sweeps that show a stray.
@@ -32,70 +32,70 @@ var (
 var mutants = []mutant{
 	{
 		name:  "declares another attempt before the settle time",
-		file:  "internal/subaccount/creation.go",
+		file:  "internal/plan/creation.go",
 		old:   "case !sweep.Started.After(settled):",
 		new:   "case !sweep.Started.After(o.FirstSight):",
 		tests: core,
 	},
 	{
 		name:  "creates although the sweep found the marker",
-		file:  "internal/subaccount/creation.go",
+		file:  "internal/plan/creation.go",
 		old:   "if len(o.Found) > 0 {",
 		new:   "if false {",
 		tests: core,
 	},
 	{
 		name:  "writes the Secret before the update",
-		file:  "internal/subaccount/decide.go",
+		file:  "internal/plan/decide.go",
 		old:   "\tdrift,\n\tcredentials,\n",
 		new:   "\tcredentials,\n\tdrift,\n",
 		tests: core,
 	},
 	{
 		name:  "records a create response only after every other check",
-		file:  "internal/subaccount/decide.go",
+		file:  "internal/plan/decide.go",
 		old:   "\theldAnswer,\n\tfailedStep,\n\tnotOurs,\n\torphan,\n\tuninstall,\n\tsuspended,\n",
 		new:   "\tfailedStep,\n\tnotOurs,\n\torphan,\n\tuninstall,\n\tsuspended,\n\theldAnswer,\n",
 		tests: core,
 	},
 	{
 		name:  "manages a subaccount that another Subaccount claims",
-		file:  "internal/subaccount/decide.go",
+		file:  "internal/plan/decide.go",
 		old:   "case !claim.Ours:",
 		new:   "case !claim.Ours && false:",
 		tests: core,
 	},
 	{
 		name:  "takes a lost status for a new resource",
-		file:  "internal/subaccount/decide.go",
+		file:  "internal/plan/decide.go",
 		old:   "if !o.lost() {",
 		new:   "if true {",
 		tests: core,
 	},
 	{
 		name:  "removes the finalizer after a 404 without a sweep",
-		file:  "internal/subaccount/deletion.go",
+		file:  "internal/plan/deletion.go",
 		old:   "return o.deletionNotFound()",
 		new:   "return o.deleted()",
 		tests: core,
 	},
 	{
 		name:  "recreates after one 404",
-		file:  "internal/subaccount/maintenance.go",
+		file:  "internal/plan/maintenance.go",
 		old:   "o.NotFound.First.Add(o.Settle)",
 		new:   "o.NotFound.First",
 		tests: core,
 	},
 	{
 		name:  "recreates despite the mass-deletion guard",
-		file:  "internal/subaccount/creation.go",
+		file:  "internal/plan/creation.go",
 		old:   "return account.Implausible",
 		new:   "return account.Implausible && false",
 		tests: core,
 	},
 	{
 		name:  "takes a subaccount whose creation is pending for a stray",
-		file:  "internal/subaccount/stray.go",
+		file:  "internal/plan/stray.go",
 		old:   "&& !creating &&",
 		new:   "&& (!creating || true) &&",
 		tests: core,

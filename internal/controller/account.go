@@ -25,9 +25,9 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/source"
 
 	"github.com/subaccount-operator/subaccount-operator/api/v1alpha1"
-	"github.com/subaccount-operator/subaccount-operator/internal/account"
+	"github.com/subaccount-operator/subaccount-operator/internal/mainaccount"
+	"github.com/subaccount-operator/subaccount-operator/internal/plan"
 	"github.com/subaccount-operator/subaccount-operator/internal/plivo"
-	"github.com/subaccount-operator/subaccount-operator/internal/subaccount"
 )
 
 // AccountReconciler gives a main account its credentials, and takes what its
@@ -40,7 +40,7 @@ type AccountReconciler struct {
 	// OperatorNamespace is where they are.
 	OperatorNamespace string
 	Events            events.EventRecorder
-	Accounts          *account.Registry
+	Accounts          *mainaccount.Registry
 	// Subaccounts is told after each sweep.
 	Subaccounts *SubaccountReconciler
 	// Selector of the Accounts that this instance serves.
@@ -71,7 +71,7 @@ func (r *AccountReconciler) look(ctx context.Context, name string) {
 
 // needsAttention says whether a pass over an Account whose spec and credentials
 // have not changed would do or tell anything.
-func (r *AccountReconciler) needsAttention(a *v1alpha1.Account, acct *account.Account, users []v1alpha1.Subaccount) bool {
+func (r *AccountReconciler) needsAttention(a *v1alpha1.Account, acct *mainaccount.Account, users []v1alpha1.Subaccount) bool {
 	// While the guard is on, a confirmation may wait for the sweep that has ended.
 	if a.DeletionTimestamp != nil || acct.Usable().Reason != "" || acct.Implausible() || len(r.marked(a, acct)) > 0 {
 		return true
@@ -283,8 +283,8 @@ func finalizersChange(e event.UpdateEvent) bool {
 }
 
 func leavesItsMainAccount(e event.UpdateEvent) bool {
-	before := subaccount.RecordedAccount(e.ObjectOld.(*v1alpha1.Subaccount))
-	return before != "" && subaccount.RecordedAccount(e.ObjectNew.(*v1alpha1.Subaccount)) != before
+	before := plan.RecordedAccount(e.ObjectOld.(*v1alpha1.Subaccount))
+	return before != "" && plan.RecordedAccount(e.ObjectNew.(*v1alpha1.Subaccount)) != before
 }
 
 // waitingFor returns a Subaccount's Account if that waits for it to go.

@@ -12,8 +12,8 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/subaccount-operator/subaccount-operator/api/v1alpha1"
-	"github.com/subaccount-operator/subaccount-operator/internal/account"
-	"github.com/subaccount-operator/subaccount-operator/internal/subaccount"
+	"github.com/subaccount-operator/subaccount-operator/internal/mainaccount"
+	"github.com/subaccount-operator/subaccount-operator/internal/plan"
 )
 
 // changingReportedFrom so many sweeps in a row the list cannot just have changed
@@ -21,7 +21,7 @@ import (
 const changingReportedFrom = 3
 
 // tells reads how the sweeps fare.
-func tells(a *v1alpha1.Account, acct *account.Account) (reason, message string) {
+func tells(a *v1alpha1.Account, acct *mainaccount.Account) (reason, message string) {
 	status := acct.Status()
 	if acct.Implausible() {
 		return v1alpha1.ReasonInventoryImplausible, "Plivo's list lacks more than half of the subaccounts recorded under this Account. The operator " +
@@ -32,19 +32,19 @@ func tells(a *v1alpha1.Account, acct *account.Account) (reason, message string) 
 			a.Spec.CredentialsSecretRef.Name + ". The operator tries them again at least once a minute, and at once when the Secret changes."
 	}
 	switch status.Outcome {
-	case account.OutcomeNone:
+	case mainaccount.OutcomeNone:
 		return v1alpha1.ReasonConnecting, "The credentials are being tried."
-	case account.OutcomeChanging:
+	case mainaccount.OutcomeChanging:
 		if status.Failures < changingReportedFrom {
 			return v1alpha1.ReasonReady, "Plivo accepts the credentials."
 		}
 		return v1alpha1.ReasonUnavailable, "Plivo's list does not add up: " + status.Message + ". Until it does, the operator repairs the drift " +
 			"that it sees, and treats no subaccount as missing. It retries. If this stays, show the numbers to Plivo's support."
-	case account.OutcomeComplete:
+	case mainaccount.OutcomeComplete:
 		return v1alpha1.ReasonReady, "Plivo accepts the credentials."
-	case account.OutcomeRefused:
+	case mainaccount.OutcomeRefused:
 		return v1alpha1.ReasonCredentialsRejected, "Plivo refuses the credentials: " + status.Message
-	case account.OutcomeRateLimited:
+	case mainaccount.OutcomeRateLimited:
 		return v1alpha1.ReasonRateLimited, "Plivo's rate limit is reached, by the operator or by the account's other traffic. It goes on by itself."
 	default:
 		return v1alpha1.ReasonUnavailable, "Plivo's list cannot be read: " + status.Message + ". This is tried again by itself."
@@ -81,7 +81,7 @@ func (r *AccountReconciler) report(ctx context.Context, a *v1alpha1.Account, use
 func (r *AccountReconciler) status(a *v1alpha1.Account, users []v1alpha1.Subaccount, reason, message string) (status v1alpha1.AccountStatus, changed bool) {
 	status = *a.Status.DeepCopy()
 	status.ObservedGeneration = a.Generation
-	changed = subaccount.SetConditions(&status.Conditions, reason, message, a.Generation, metav1.NewTime(time.Now()))
+	changed = plan.SetConditions(&status.Conditions, reason, message, a.Generation, metav1.NewTime(time.Now()))
 	if acct, ok := r.Accounts.Get(a.Name); ok {
 		if id := acct.Usable().ID; id != "" && id != status.AuthID {
 			status.AuthID, status.Subaccounts, status.MassDisappearance = id, nil, nil
@@ -124,7 +124,7 @@ func confirmsDisappearance(a *v1alpha1.Account) bool {
 }
 
 // count what the last sweep saw.
-func count(acct *account.Account, users []v1alpha1.Subaccount, total int) *v1alpha1.SubaccountCounts {
+func count(acct *mainaccount.Account, users []v1alpha1.Subaccount, total int) *v1alpha1.SubaccountCounts {
 	managed := map[string]struct{}{}
 	for i := range users {
 		remote, _, _ := acct.Remote(users[i].Status.AuthID)

@@ -14,8 +14,8 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/subaccount-operator/subaccount-operator/api/v1alpha1"
+	"github.com/subaccount-operator/subaccount-operator/internal/plan"
 	"github.com/subaccount-operator/subaccount-operator/internal/plivo"
-	"github.com/subaccount-operator/subaccount-operator/internal/subaccount"
 )
 
 // CacheOptions restrict the manager's cache to what is ours: Subaccounts in the
@@ -127,7 +127,7 @@ func addIndexes(ctx context.Context, indexer client.FieldIndexer) error {
 		return err
 	}
 	if err := indexer.IndexField(ctx, &v1alpha1.Subaccount{}, indexAuthID, func(o client.Object) []string {
-		if id := subaccount.Claimed(o.(*v1alpha1.Subaccount)); id != "" {
+		if id := plan.Claimed(o.(*v1alpha1.Subaccount)); id != "" {
 			return []string{id}
 		}
 		return nil

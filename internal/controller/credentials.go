@@ -10,8 +10,8 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/subaccount-operator/subaccount-operator/api/v1alpha1"
+	"github.com/subaccount-operator/subaccount-operator/internal/plan"
 	"github.com/subaccount-operator/subaccount-operator/internal/plivo"
-	"github.com/subaccount-operator/subaccount-operator/internal/subaccount"
 )
 
 // credentials reads the credentials Secret.
@@ -38,7 +38,7 @@ func (r *AccountReconciler) credentials(ctx context.Context, a *v1alpha1.Account
 // Subaccounts is recorded or pending under: each would look deleted.
 func accountChanged(authID string, users []v1alpha1.Subaccount) (reason, message string) {
 	for i := range users {
-		if recorded := subaccount.RecordedAccount(&users[i]); recorded != "" && recorded != authID {
+		if recorded := plan.RecordedAccount(&users[i]); recorded != "" && recorded != authID {
 			return v1alpha1.ReasonAccountChanged, "The credentials are those of the main account " + authID + ", and there are Subaccounts under " +
 				recorded + ": give the credentials of " + recorded + ", or make another Account."
 		}

@@ -11,8 +11,8 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/subaccount-operator/subaccount-operator/api/v1alpha1"
+	"github.com/subaccount-operator/subaccount-operator/internal/plan"
 	"github.com/subaccount-operator/subaccount-operator/internal/plivo"
-	"github.com/subaccount-operator/subaccount-operator/internal/subaccount"
 )
 
 // memory is what this process knows of Subaccounts and the cluster does not.
@@ -45,7 +45,7 @@ type entry struct {
 }
 
 type held struct {
-	subaccount.Held
+	plan.Held
 	token plivo.Token
 }
 

@@ -7,7 +7,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/subaccount-operator/subaccount-operator/api/v1alpha1"
-	"github.com/subaccount-operator/subaccount-operator/internal/subaccount"
+	"github.com/subaccount-operator/subaccount-operator/internal/plan"
 )
 
 func TestWhatSaysNothingAnyMoreIsForgottenAndNothingElse(t *testing.T) {
@@ -25,10 +25,10 @@ func TestWhatSaysNothingAnyMoreIsForgottenAndNothingElse(t *testing.T) {
 			s.Status.PendingCreation = &v1alpha1.PendingCreation{Attempt: "x"}
 		}, true},
 		"an answer that is not recorded": {func(m *memory, s *v1alpha1.Subaccount) {
-			m.with(s, func(e *entry) { e.held = &held{Held: subaccount.Held{AuthID: "SA1"}} })
+			m.with(s, func(e *entry) { e.held = &held{Held: plan.Held{AuthID: "SA1"}} })
 		}, true},
 		"an answer that is recorded": {func(m *memory, s *v1alpha1.Subaccount) {
-			m.with(s, func(e *entry) { e.held = &held{Held: subaccount.Held{AuthID: "SA1"}} })
+			m.with(s, func(e *entry) { e.held = &held{Held: plan.Held{AuthID: "SA1"}} })
 			s.Status.AuthID = "SA1"
 		}, false},
 		"a judgement": {func(m *memory, s *v1alpha1.Subaccount) { m.with(s, func(e *entry) { e.judged = "SA1" }) }, true},

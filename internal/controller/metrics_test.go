@@ -10,13 +10,13 @@ import (
 	"k8s.io/apimachinery/pkg/labels"
 
 	"github.com/subaccount-operator/subaccount-operator/api/v1alpha1"
-	"github.com/subaccount-operator/subaccount-operator/internal/subaccount"
+	"github.com/subaccount-operator/subaccount-operator/internal/plan"
 )
 
 // telling is a Subaccount whose conditions tell a reason, and then changed.
 func telling(account, reason string, change func(*v1alpha1.Subaccount)) v1alpha1.Subaccount {
 	s := v1alpha1.Subaccount{ObjectMeta: metav1.ObjectMeta{Generation: 2}, Spec: v1alpha1.SubaccountSpec{AccountRef: v1alpha1.AccountReference{Name: account}}}
-	subaccount.SetConditions(&s.Status.Conditions, reason, "", 2, metav1.Now())
+	plan.SetConditions(&s.Status.Conditions, reason, "", 2, metav1.Now())
 	change(&s)
 	return s
 }

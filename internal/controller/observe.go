@@ -13,8 +13,8 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/subaccount-operator/subaccount-operator/api/v1alpha1"
-	"github.com/subaccount-operator/subaccount-operator/internal/account"
-	"github.com/subaccount-operator/subaccount-operator/internal/subaccount"
+	"github.com/subaccount-operator/subaccount-operator/internal/mainaccount"
+	"github.com/subaccount-operator/subaccount-operator/internal/plan"
 )
 
 // Indexes of the caches, and a field selector.
@@ -29,11 +29,11 @@ const (
 // Subaccount. It reads nothing live, and the cache's own objects, which nobody may
 // change: it is cheap enough to be made for every Subaccount after every sweep,
 // however many of them claim one authID and however long an Account's grants are.
-func (r *SubaccountReconciler) observe(ctx context.Context, s *v1alpha1.Subaccount) (*subaccount.Observation, *account.Account) {
+func (r *SubaccountReconciler) observe(ctx context.Context, s *v1alpha1.Subaccount) (*plan.Observation, *mainaccount.Account) {
 	now := time.Now()
 	known := r.memory.get(s, now)
-	o := &subaccount.Observation{
-		Now: now, Settle: r.Settle, Object: s, Marker: subaccount.Marker(r.ClusterUID, s.UID),
+	o := &plan.Observation{
+		Now: now, Settle: r.Settle, Object: s, Marker: plan.Marker(r.ClusterUID, s.UID),
 		Refused: known.refused, FirstSight: known.firstSight,
 	}
 	if known.held != nil {
@@ -42,7 +42,7 @@ func (r *SubaccountReconciler) observe(ctx context.Context, s *v1alpha1.Subaccou
 	o.ContestedUntil, o.ContestedBy = known.contest.until, known.contest.by
 	ns := r.namespace(ctx, s.Namespace)
 	if ns != nil {
-		o.Namespace = subaccount.Known(subaccount.Namespace{Terminating: ns.DeletionTimestamp != nil})
+		o.Namespace = plan.Known(plan.Namespace{Terminating: ns.DeletionTimestamp != nil})
 	}
 	acct := r.observeAccount(ctx, o, ns)
 	r.observeSecrets(ctx, o)
@@ -66,17 +66,17 @@ func (r *SubaccountReconciler) namespace(ctx context.Context, name string) *core
 
 // observeAccount folds in the Account that the resource refers to, and returns
 // it as this process knows it, nil if it does not yet.
-func (r *SubaccountReconciler) observeAccount(ctx context.Context, o *subaccount.Observation, ns *corev1.Namespace) *account.Account {
+func (r *SubaccountReconciler) observeAccount(ctx context.Context, o *plan.Observation, ns *corev1.Namespace) *mainaccount.Account {
 	s, resource := o.Object, &v1alpha1.Account{}
 	err := r.Client.Get(ctx, types.NamespacedName{Name: s.Spec.AccountRef.Name}, resource, client.UnsafeDisableDeepCopy)
 	if apierrors.IsNotFound(err) {
-		o.Account, o.Allowed = subaccount.Absent[subaccount.Account](), subaccount.Absent[subaccount.Allowed]()
+		o.Account, o.Allowed = plan.Absent[plan.Account](), plan.Absent[plan.Allowed]()
 		return nil
 	}
 	if err != nil {
 		return nil
 	}
-	o.Allowed = subaccount.Known(subaccount.Allowed{
+	o.Allowed = plan.Known(plan.Allowed{
 		Deletion: resource.Spec.AllowedDeletionPolicies, Cascade: resource.Spec.AllowedCascadePolicies,
 	})
 	acct, ok := r.Accounts.Get(resource.Name)
@@ -84,7 +84,7 @@ func (r *SubaccountReconciler) observeAccount(ctx context.Context, o *subaccount
 		return nil
 	}
 	usable := acct.Usable()
-	facts := subaccount.Account{
+	facts := plan.Account{
 		ID: usable.ID, Terminating: resource.DeletionTimestamp != nil,
 		Allows: allows(resource, ns), Grants: grants(resource, s),
 		Implausible: acct.Implausible(), SweepInterval: resource.Spec.SweepInterval.Duration,
@@ -97,17 +97,17 @@ func (r *SubaccountReconciler) observeAccount(ctx context.Context, o *subaccount
 		facts.Blocked = v1alpha1.ReasonCredentialsRejected
 		facts.BlockedMessage = "Plivo refuses the credentials of the Account " + resource.Name + ": see its conditions."
 	}
-	o.Account = subaccount.Known(facts)
+	o.Account = plan.Known(facts)
 	return acct
 }
 
 // allows says whether an Account's namespaceSelector selects a namespace.
-func allows(a *v1alpha1.Account, ns *corev1.Namespace) subaccount.Fact[bool] {
+func allows(a *v1alpha1.Account, ns *corev1.Namespace) plan.Fact[bool] {
 	selector, err := metav1.LabelSelectorAsSelector(a.Spec.NamespaceSelector)
 	if err != nil || ns == nil {
-		return subaccount.Unknown[bool]()
+		return plan.Unknown[bool]()
 	}
-	return subaccount.Known(selector.Matches(labels.Set(ns.Labels)))
+	return plan.Known(selector.Matches(labels.Set(ns.Labels)))
 }
 
 // grants says whether an Account lets a Subaccount adopt its spec.authID.
@@ -120,12 +120,12 @@ func grants(a *v1alpha1.Account, s *v1alpha1.Subaccount) bool {
 
 // observeSecrets folds in what the cache shows. A Secret that it does not show
 // may exist without our label, and so is Unknown.
-func (r *SubaccountReconciler) observeSecrets(ctx context.Context, o *subaccount.Observation) {
-	s, wanted, secret := o.Object, subaccount.SecretName(o.Object), &corev1.Secret{}
+func (r *SubaccountReconciler) observeSecrets(ctx context.Context, o *plan.Observation) {
+	s, wanted, secret := o.Object, plan.SecretName(o.Object), &corev1.Secret{}
 	if err := r.Client.Get(ctx, types.NamespacedName{Namespace: s.Namespace, Name: wanted}, secret, client.UnsafeDisableDeepCopy); err == nil {
-		o.Secret = subaccount.Known(r.secretFacts(s, secret))
+		o.Secret = plan.Known(r.secretFacts(s, secret))
 	}
-	usual := subaccount.DefaultSecretName(s.Name)
+	usual := plan.DefaultSecretName(s.Name)
 	if wanted != usual && r.Client.Get(ctx, types.NamespacedName{Namespace: s.Namespace, Name: usual}, secret, client.UnsafeDisableDeepCopy) == nil &&
 		owns(s, secret) && !isCopy(s.Name, secret) {
 		o.OldSecret = usual
@@ -143,20 +143,20 @@ func (r *SubaccountReconciler) observeSecrets(ctx context.Context, o *subaccount
 }
 
 // observeClaim says who holds the authID, as far as the cache can tell.
-func (r *SubaccountReconciler) observeClaim(ctx context.Context, s *v1alpha1.Subaccount, judged string) subaccount.Fact[subaccount.Claim] {
-	authID := subaccount.Claimed(s)
+func (r *SubaccountReconciler) observeClaim(ctx context.Context, s *v1alpha1.Subaccount, judged string) plan.Fact[plan.Claim] {
+	authID := plan.Claimed(s)
 	var holders v1alpha1.SubaccountList
 	if authID == "" || r.Client.List(ctx, &holders, client.MatchingFields{indexAuthID: authID}, client.UnsafeDisableDeepCopy) != nil {
-		return subaccount.Unknown[subaccount.Claim]()
+		return plan.Unknown[plan.Claim]()
 	}
-	return subaccount.ClaimSeen(s, holders.Items, judged == authID)
+	return plan.ClaimSeen(s, holders.Items, judged == authID)
 }
 
 // observeRemote folds in what is known of the subaccount that the resource
 // holds or wants to adopt.
-func observeRemote(o *subaccount.Observation, acct *account.Account) {
-	o.Remote, o.NotFound, o.Deleted = subaccount.Unknown[subaccount.Remote](), subaccount.NotFound{}, false
-	if authID := subaccount.Claimed(o.Object); authID != "" && acct != nil {
+func observeRemote(o *plan.Observation, acct *mainaccount.Account) {
+	o.Remote, o.NotFound, o.Deleted = plan.Unknown[plan.Remote](), plan.NotFound{}, false
+	if authID := plan.Claimed(o.Object); authID != "" && acct != nil {
 		o.Remote, o.NotFound, o.Deleted = acct.Remote(authID)
 	}
 }

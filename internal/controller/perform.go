@@ -15,17 +15,17 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
 
 	"github.com/subaccount-operator/subaccount-operator/api/v1alpha1"
-	"github.com/subaccount-operator/subaccount-operator/internal/account"
+	"github.com/subaccount-operator/subaccount-operator/internal/mainaccount"
+	"github.com/subaccount-operator/subaccount-operator/internal/plan"
 	"github.com/subaccount-operator/subaccount-operator/internal/plivo"
-	"github.com/subaccount-operator/subaccount-operator/internal/subaccount"
 )
 
 // pass is one pass over one Subaccount: the observation, into which each
 // step's answer is folded, and what cannot stand in an observation.
 type pass struct {
 	r       *SubaccountReconciler
-	o       *subaccount.Observation
-	account *account.Account
+	o       *plan.Observation
+	account *mainaccount.Account
 
 	token    plivo.Token       // o.TokenInHand
 	inSecret map[string][]byte // what was read of the Secret, to keep it out of messages
@@ -55,7 +55,7 @@ func (p *pass) end() {
 }
 
 // perform does one step and folds its answer in.
-func (p *pass) perform(ctx context.Context, d subaccount.Decision) {
+func (p *pass) perform(ctx context.Context, d plan.Decision) {
 	err := p.step(ctx, d)
 	if err == nil {
 		p.o.Done = append(p.o.Done, d.Step)
@@ -64,39 +64,39 @@ func (p *pass) perform(ctx context.Context, d subaccount.Decision) {
 	p.o.Failure = p.failure(d.Step, err)
 }
 
-func (p *pass) step(ctx context.Context, d subaccount.Decision) error {
+func (p *pass) step(ctx context.Context, d plan.Decision) error {
 	switch d.Step {
-	case subaccount.StepReadCRD:
+	case plan.StepReadCRD:
 		return p.readCRD(ctx)
-	case subaccount.StepJudgeClaim:
+	case plan.StepJudgeClaim:
 		return p.judgeClaim(ctx)
-	case subaccount.StepReadSecret:
+	case plan.StepReadSecret:
 		return p.readSecret(ctx)
-	case subaccount.StepGet:
+	case plan.StepGet:
 		return p.get(ctx, d.AuthID)
-	case subaccount.StepAddFinalizer:
+	case plan.StepAddFinalizer:
 		return p.finalizer(ctx, controllerutil.AddFinalizer)
-	case subaccount.StepDeclareIntent:
+	case plan.StepDeclareIntent:
 		return p.declareIntent(ctx)
-	case subaccount.StepCreate:
+	case plan.StepCreate:
 		return p.create(ctx)
-	case subaccount.StepClearIntent:
+	case plan.StepClearIntent:
 		return p.clearIntent(ctx)
-	case subaccount.StepRecord:
+	case plan.StepRecord:
 		return p.record(ctx, d.AuthID)
-	case subaccount.StepAdopt:
+	case plan.StepAdopt:
 		return p.adopt(ctx, d.AuthID)
-	case subaccount.StepUpdate:
+	case plan.StepUpdate:
 		return p.update(ctx, d)
-	case subaccount.StepDelete:
+	case plan.StepDelete:
 		return p.delete(ctx, d)
-	case subaccount.StepWriteSecret:
+	case plan.StepWriteSecret:
 		return p.writeSecret(ctx)
-	case subaccount.StepRemoveSecret:
+	case plan.StepRemoveSecret:
 		return p.removeSecret(ctx, d.Secret)
-	case subaccount.StepNoteOrphan:
+	case plan.StepNoteOrphan:
 		return p.r.noteOrphan(ctx, p.o.Object.Spec.AccountRef.Name, d.AuthID)
-	case subaccount.StepRelease:
+	case plan.StepRelease:
 		return p.finalizer(ctx, controllerutil.RemoveFinalizer)
 	default:
 		return fmt.Errorf("no such step: %s", d.Step)
@@ -108,7 +108,7 @@ func (p *pass) readCRD(ctx context.Context) error {
 	if err := p.r.Live.Get(ctx, types.NamespacedName{Name: "subaccounts." + v1alpha1.Group}, crd); err != nil {
 		return err
 	}
-	p.o.CRDTerminating = subaccount.Known(crd.DeletionTimestamp != nil)
+	p.o.CRDTerminating = plan.Known(crd.DeletionTimestamp != nil)
 	return nil
 }
 
@@ -116,7 +116,7 @@ func (p *pass) readCRD(ctx context.Context) error {
 // for one, a single pass at a time may go on to write its claim: the next one
 // then finds it on the list.
 func (p *pass) judgeClaim(ctx context.Context) error {
-	s, authID := p.o.Object, subaccount.Claimed(p.o.Object)
+	s, authID := p.o.Object, plan.Claimed(p.o.Object)
 	if s.Status.AuthID == "" && !p.r.memory.ask(authID, s.UID) {
 		return conflict("another Subaccount asks for " + authID + " at this moment")
 	}
@@ -124,11 +124,11 @@ func (p *pass) judgeClaim(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	ours := subaccount.Holds(s, holders)
+	ours := plan.Holds(s, holders)
 	if ours && s.Status.AuthID != "" {
 		p.r.memory.with(s, func(e *entry) { e.judged = authID })
 	}
-	p.o.Claim = subaccount.Known(subaccount.Claim{Ours: ours})
+	p.o.Claim = plan.Known(plan.Claim{Ours: ours})
 	return nil
 }
 
@@ -137,10 +137,10 @@ func (p *pass) readSecret(ctx context.Context) error {
 		return err
 	}
 	secret := &corev1.Secret{}
-	err := p.r.Live.Get(ctx, types.NamespacedName{Namespace: p.o.Object.Namespace, Name: subaccount.SecretName(p.o.Object)}, secret)
+	err := p.r.Live.Get(ctx, types.NamespacedName{Namespace: p.o.Object.Namespace, Name: plan.SecretName(p.o.Object)}, secret)
 	switch {
 	case apierrors.IsNotFound(err):
-		p.o.Secret = subaccount.Absent[subaccount.Secret]()
+		p.o.Secret = plan.Absent[plan.Secret]()
 		return nil
 	case err != nil:
 		return err
@@ -168,14 +168,14 @@ func (p *pass) get(ctx context.Context, authID string) error {
 	return err
 }
 
-func (p *pass) update(ctx context.Context, d subaccount.Decision) error {
+func (p *pass) update(ctx context.Context, d plan.Decision) error {
 	slot, err := p.reserveSparingly(ctx)
 	if err != nil {
 		return err
 	}
 	err = p.account.Update(ctx, slot, p.o.Object.Status.AccountID, d.AuthID, d.Name, d.Enabled)
 	if err == nil && p.wasReady() {
-		p.account.Count(account.EventDriftRepaired)
+		p.account.Count(mainaccount.EventDriftRepaired)
 	}
 	return p.forgive404(err)
 }
@@ -188,7 +188,7 @@ func (p *pass) wasReady() bool {
 	return ready != nil && ready.Status == metav1.ConditionTrue && ready.ObservedGeneration == s.Generation
 }
 
-func (p *pass) delete(ctx context.Context, d subaccount.Decision) error {
+func (p *pass) delete(ctx context.Context, d plan.Decision) error {
 	slot, err := p.reserve(ctx)
 	if err != nil {
 		return err
@@ -213,24 +213,24 @@ func (p *pass) finalizer(ctx context.Context, change func(client.Object, string)
 }
 
 // failure says what a failed step means, in words that are safe to show.
-func (p *pass) failure(step subaccount.Step, err error) *subaccount.Failure {
-	f := &subaccount.Failure{Step: step, Kind: subaccount.FailureKubernetes}
+func (p *pass) failure(step plan.Step, err error) *plan.Failure {
+	f := &plan.Failure{Step: step, Kind: plan.FailureKubernetes}
 	var e *plivo.Error
 	var often tooOften
-	var noSlot *account.NoSlotError
+	var noSlot *mainaccount.NoSlotError
 	switch {
 	case errors.As(err, &often):
-		f.Kind, f.After = subaccount.FailureTooOften, often.wait
+		f.Kind, f.After = plan.FailureTooOften, often.wait
 	case errors.As(err, &noSlot):
-		f.Kind, f.Message, f.Long = subaccount.FailureNoSlot, "", noSlot.Long
+		f.Kind, f.Message, f.Long = plan.FailureNoSlot, "", noSlot.Long
 		if until := noSlot.PausedUntil; !until.IsZero() {
 			f.Message = "Plivo's rate limit is reached. The operator sends nothing for this main account until " +
 				until.UTC().Format(time.RFC3339) + " and then goes on by itself."
 		}
 	case errors.As(err, &e):
 		f.Kind, f.Message = plivoFailures[e.Kind], err.Error()
-	case apierrors.IsForbidden(err) && step == subaccount.StepReadSecret:
-		f.Kind = subaccount.FailureForbidden
+	case apierrors.IsForbidden(err) && step == plan.StepReadSecret:
+		f.Kind = plan.FailureForbidden
 	default:
 		f.Message = p.redacted(err)
 		f.Persistent = isPersistent(err, p.r.retries.count(client.ObjectKeyFromObject(p.o.Object)))
@@ -249,14 +249,14 @@ func (p *pass) redacted(err error) string {
 }
 
 // plivoFailures maps what Plivo answered to what it means for a step. What that
-// means for the conditions is decided in internal/subaccount/failure.go.
-var plivoFailures = map[plivo.Kind]subaccount.FailureKind{
-	plivo.KindUnknown:          subaccount.FailureUnknown,
-	plivo.KindNotSent:          subaccount.FailureNotSent,
-	plivo.KindInvalid:          subaccount.FailureRefused,
-	plivo.KindForbidden:        subaccount.FailureRefused,
-	plivo.KindUnauthorized:     subaccount.FailureBesideTheSpec,
-	plivo.KindRateLimited:      subaccount.FailureRateLimited,
-	plivo.KindNotFound:         subaccount.FailureBesideTheSpec,
-	plivo.KindMethodNotAllowed: subaccount.FailureBesideTheSpec,
+// means for the conditions is decided in internal/plan/failure.go.
+var plivoFailures = map[plivo.Kind]plan.FailureKind{
+	plivo.KindUnknown:          plan.FailureUnknown,
+	plivo.KindNotSent:          plan.FailureNotSent,
+	plivo.KindInvalid:          plan.FailureRefused,
+	plivo.KindForbidden:        plan.FailureRefused,
+	plivo.KindUnauthorized:     plan.FailureBesideTheSpec,
+	plivo.KindRateLimited:      plan.FailureRateLimited,
+	plivo.KindNotFound:         plan.FailureBesideTheSpec,
+	plivo.KindMethodNotAllowed: plan.FailureBesideTheSpec,
 }

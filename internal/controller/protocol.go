@@ -13,10 +13,10 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/log"
 
 	"github.com/subaccount-operator/subaccount-operator/api/v1alpha1"
-	"github.com/subaccount-operator/subaccount-operator/internal/account"
 	"github.com/subaccount-operator/subaccount-operator/internal/logging"
+	"github.com/subaccount-operator/subaccount-operator/internal/mainaccount"
+	"github.com/subaccount-operator/subaccount-operator/internal/plan"
 	"github.com/subaccount-operator/subaccount-operator/internal/plivo"
-	"github.com/subaccount-operator/subaccount-operator/internal/subaccount"
 )
 
 // declareIntent takes a slot of the request budget and then writes the intent: who
@@ -46,7 +46,7 @@ func (p *pass) declareIntent(ctx context.Context) error {
 	if givenUp != "" {
 		log.FromContext(ctx).Info("Recreating a subaccount that is gone at Plivo",
 			logging.PreviousAuthID, givenUp, logging.Attempt, s.Status.PendingCreation.Attempt)
-		p.account.Count(account.EventRecreated)
+		p.account.Count(mainaccount.EventRecreated)
 		p.o.GivenUp = givenUp
 	}
 	p.slot, p.deadline = slot, deadline
@@ -69,7 +69,7 @@ func (p *pass) create(ctx context.Context) error {
 	main := s.Status.PendingCreation.AccountID
 	created, err := p.account.Create(ctx, slot, main, p.o.Marker)
 	if err == nil {
-		answer := subaccount.Held{Attempt: attempt, AuthID: created.AuthID, AccountID: main}
+		answer := plan.Held{Attempt: attempt, AuthID: created.AuthID, AccountID: main}
 		p.r.memory.with(s, func(e *entry) { e.held = &held{Held: answer, token: created.Token} })
 		p.o.Held, p.token, p.o.TokenInHand, p.o.Looked = &answer, created.Token, true, true
 		return nil
@@ -88,11 +88,11 @@ const RecordTimeout = 10 * time.Second
 // record writes what the pending attempt has made.
 func (p *pass) record(ctx context.Context, authID string) error {
 	s := p.o.Object
-	var answer subaccount.Held
+	var answer plan.Held
 	if p.o.Held != nil {
 		answer = *p.o.Held
 	} else {
-		answer = subaccount.Held{Attempt: s.Status.PendingCreation.Attempt, AccountID: s.Status.PendingCreation.AccountID, AuthID: authID}
+		answer = plan.Held{Attempt: s.Status.PendingCreation.Attempt, AccountID: s.Status.PendingCreation.AccountID, AuthID: authID}
 	}
 	// The process may be ending; what was made must be recorded all the same.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), RecordTimeout)
@@ -108,7 +108,7 @@ func (p *pass) record(ctx context.Context, authID string) error {
 	}
 	p.r.memory.with(s, func(e *entry) { e.held = nil })
 	p.o.Held, p.o.Found = nil, nil
-	p.o.Claim = subaccount.Known(subaccount.Claim{Ours: true})
+	p.o.Claim = plan.Known(plan.Claim{Ours: true})
 	observeRemote(p.o, p.account)
 	return nil
 }
@@ -124,7 +124,7 @@ func refusedPatch(err error) bool {
 // recordRefused looks at what stands there in place of the attempt. If it is
 // not recorded and never will be, the subaccount just made is a stray: it is
 // let go of here, and sweeps remove it.
-func (p *pass) recordRefused(ctx context.Context, answer subaccount.Held, refused error) error {
+func (p *pass) recordRefused(ctx context.Context, answer plan.Held, refused error) error {
 	s, live := p.o.Object, &v1alpha1.Subaccount{}
 	err := p.r.Live.Get(ctx, client.ObjectKeyFromObject(s), live)
 	switch {
@@ -158,7 +158,7 @@ func (p *pass) markSeen(s *v1alpha1.Subaccount) bool {
 		return false
 	}
 	s.Status.ObservedGeneration = s.Generation
-	subaccount.SetConditions(&s.Status.Conditions, v1alpha1.ReasonCreating, "The operator creates or adopts the subaccount.", s.Generation, metav1.NewTime(p.o.Now))
+	plan.SetConditions(&s.Status.Conditions, v1alpha1.ReasonCreating, "The operator creates or adopts the subaccount.", s.Generation, metav1.NewTime(p.o.Now))
 	return true
 }
 
@@ -174,7 +174,7 @@ func (p *pass) adopt(ctx context.Context, authID string) error {
 	}
 	err := p.patchJSON(ctx, patch)
 	if err == nil {
-		p.o.Claim = subaccount.Unknown[subaccount.Claim]()
+		p.o.Claim = plan.Unknown[plan.Claim]()
 	}
 	return err
 }

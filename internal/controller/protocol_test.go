@@ -13,12 +13,12 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
 
 	"github.com/subaccount-operator/subaccount-operator/api/v1alpha1"
-	"github.com/subaccount-operator/subaccount-operator/internal/subaccount"
+	"github.com/subaccount-operator/subaccount-operator/internal/plan"
 )
 
 // newRecordingPass returns a pass that holds the create response of one attempt, while
 // the API server stores the given status.
-func newRecordingPass(t *testing.T, held subaccount.Held, stored v1alpha1.SubaccountStatus) (*pass, client.Client) {
+func newRecordingPass(t *testing.T, held plan.Held, stored v1alpha1.SubaccountStatus) (*pass, client.Client) {
 	t.Helper()
 	scheme := runtime.NewScheme()
 	if err := v1alpha1.AddToScheme(scheme); err != nil {
@@ -37,12 +37,12 @@ func newRecordingPass(t *testing.T, held subaccount.Held, stored v1alpha1.Subacc
 		},
 	}).Build()
 	r := &SubaccountReconciler{Client: c, Live: c, memory: newMemory()}
-	return &pass{r: r, o: &subaccount.Observation{Object: s.DeepCopy(), Held: &held}}, c
+	return &pass{r: r, o: &plan.Observation{Object: s.DeepCopy(), Held: &held}}, c
 }
 
 func TestRecord_AnotherAttemptPending_ReturnsConflict(t *testing.T) {
 	stored := v1alpha1.SubaccountStatus{PendingCreation: &v1alpha1.PendingCreation{Attempt: "second", AccountID: "MA"}}
-	p, c := newRecordingPass(t, subaccount.Held{Attempt: "first", AuthID: "SA1", AccountID: "MA"}, stored)
+	p, c := newRecordingPass(t, plan.Held{Attempt: "first", AuthID: "SA1", AccountID: "MA"}, stored)
 	if err := p.record(t.Context(), "SA1"); !apierrors.IsConflict(err) {
 		t.Errorf("%v; want a conflict", err)
 	}
@@ -59,7 +59,7 @@ func TestRecord_AnotherAttemptPending_ReturnsConflict(t *testing.T) {
 }
 
 func TestRecord_AnotherAuthIDRecorded_ReturnsConflict(t *testing.T) {
-	p, c := newRecordingPass(t, subaccount.Held{Attempt: "first", AuthID: "SA1", AccountID: "MA"}, v1alpha1.SubaccountStatus{AuthID: "SA2", AccountID: "MA"})
+	p, c := newRecordingPass(t, plan.Held{Attempt: "first", AuthID: "SA1", AccountID: "MA"}, v1alpha1.SubaccountStatus{AuthID: "SA2", AccountID: "MA"})
 	if err := p.record(t.Context(), "SA1"); !apierrors.IsConflict(err) {
 		t.Errorf("%v; want a conflict", err)
 	}

@@ -13,7 +13,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/controller/priorityqueue"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
-	"github.com/subaccount-operator/subaccount-operator/internal/account"
+	"github.com/subaccount-operator/subaccount-operator/internal/mainaccount"
 	"github.com/subaccount-operator/subaccount-operator/internal/plivo"
 )
 
@@ -53,7 +53,7 @@ type slotQueue struct {
 
 // waiter is where a resource waits or has its turn, and since when.
 type waiter struct {
-	account *account.Account
+	account *mainaccount.Account
 	since   time.Time
 }
 
@@ -91,7 +91,7 @@ func (q *slotQueue) wake(key plivo.Key) {
 
 // ask returns a slot for the first call of a resource's reconcile. With a
 // NoSlotError the resource waits for one.
-func (q *slotQueue) ask(ctx context.Context, acct *account.Account, key types.NamespacedName) (*plivo.Slot, error) {
+func (q *slotQueue) ask(ctx context.Context, acct *mainaccount.Account, key types.NamespacedName) (*plivo.Slot, error) {
 	q.mu.Lock()
 	before, now := q.waiting[key], waiter{acct, time.Now()}
 	if before.account == acct {
@@ -106,7 +106,7 @@ func (q *slotQueue) ask(ctx context.Context, acct *account.Account, key types.Na
 		before.account.Leave(slotKey(key))
 	}
 	slot, err := acct.Ask(ctx, slotKey(key))
-	if noSlot := (*account.NoSlotError)(nil); errors.As(err, &noSlot) {
+	if noSlot := (*mainaccount.NoSlotError)(nil); errors.As(err, &noSlot) {
 		noSlot.Long = time.Since(now.since) >= reportWaitAfter
 	}
 	return slot, err
@@ -130,6 +130,6 @@ func slotKey(key types.NamespacedName) plivo.Key {
 }
 
 func isNoSlot(err error) bool {
-	var noSlot *account.NoSlotError
+	var noSlot *mainaccount.NoSlotError
 	return errors.As(err, &noSlot)
 }

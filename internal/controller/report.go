@@ -10,7 +10,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/subaccount-operator/subaccount-operator/api/v1alpha1"
-	"github.com/subaccount-operator/subaccount-operator/internal/subaccount"
+	"github.com/subaccount-operator/subaccount-operator/internal/plan"
 )
 
 // retryStale is how soon a reconcile looks again whether the cache shows our own
@@ -19,14 +19,14 @@ const retryStale = 100 * time.Millisecond
 
 // report tells what a pass has found: events of what happened, and the status
 // where it changed. It never writes the protocol's own fields.
-func (p *pass) report(ctx context.Context, d subaccount.Decision) ctrl.Result {
+func (p *pass) report(ctx context.Context, d plan.Decision) ctrl.Result {
 	key, retries := client.ObjectKeyFromObject(p.o.Object), p.r.retries
 	if !d.Wait.Sweep.IsZero() && p.account != nil {
 		p.account.RequestSweep(d.Wait.Sweep)
 	}
-	summary := subaccount.Summarize(p.o, d)
+	summary := plan.Summarize(p.o, d)
 	p.emit(summary.Events, p.o.Object.ResourceVersion)
-	if released := p.o.Did(subaccount.StepRelease); summary.Changed && !released {
+	if released := p.o.Did(plan.StepRelease); summary.Changed && !released {
 		s := p.o.Object.DeepCopy()
 		s.Status = summary.Status
 		if err := p.patchStatus(ctx, s); apierrors.IsConflict(err) {
@@ -50,7 +50,7 @@ func (p *pass) report(ctx context.Context, d subaccount.Decision) ctrl.Result {
 // emit emits events about the resource. client-go makes a series of those that
 // differ in nothing but their message, and so keeps few of them; those that are
 // about one version of the resource always differ.
-func (p *pass) emit(events []subaccount.Event, version string) {
+func (p *pass) emit(events []plan.Event, version string) {
 	regarding := &v1alpha1.Subaccount{ObjectMeta: metav1.ObjectMeta{
 		Namespace: p.o.Object.Namespace, Name: p.o.Object.Name, UID: p.o.Object.UID, ResourceVersion: version,
 	}}

@@ -26,10 +26,10 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"github.com/subaccount-operator/subaccount-operator/api/v1alpha1"
-	"github.com/subaccount-operator/subaccount-operator/internal/account"
+	"github.com/subaccount-operator/subaccount-operator/internal/mainaccount"
+	"github.com/subaccount-operator/subaccount-operator/internal/plan"
 	"github.com/subaccount-operator/subaccount-operator/internal/plivo"
 	"github.com/subaccount-operator/subaccount-operator/internal/plivo/plivosim"
-	"github.com/subaccount-operator/subaccount-operator/internal/subaccount"
 	"github.com/subaccount-operator/subaccount-operator/test/inprocess"
 )
 
@@ -80,7 +80,7 @@ func withAccounts(t *testing.T, f func(*testing.T, *accountRig)) {
 			WithStatusSubresource(&v1alpha1.Account{}, &v1alpha1.Subaccount{}).
 			WithIndex(&v1alpha1.Account{}, "metadata.name", func(o client.Object) []string { return []string{o.GetName()} }).
 			WithIndex(&v1alpha1.Subaccount{}, indexAccount, index(func(s *v1alpha1.Subaccount) string { return s.Spec.AccountRef.Name })).
-			WithIndex(&v1alpha1.Subaccount{}, indexAuthID, index(subaccount.Claimed)).
+			WithIndex(&v1alpha1.Subaccount{}, indexAuthID, index(plan.Claimed)).
 			WithIndex(&corev1.Secret{}, indexOwner, func(client.Object) []string { return nil }).
 			WithIndex(&v1alpha1.Subaccount{}, selectAuthID, index(func(s *v1alpha1.Subaccount) string { return s.Status.AuthID })).
 			WithInterceptorFuncs(interceptor.Funcs{
@@ -114,7 +114,7 @@ func (r *accountRig) start() {
 	a := &AccountReconciler{
 		Client: r.k8s, Credentials: secretsOf{reader: r.k8s}, OperatorNamespace: testNamespace, Events: recorder, Selector: labels.Everything(), retries: newRetries(),
 	}
-	a.Accounts = account.NewRegistry(ctx, account.Options{
+	a.Accounts = mainaccount.NewRegistry(ctx, mainaccount.Options{
 		NewClient: func(c plivo.Credentials) *plivo.Client {
 			return plivo.NewClient(base, &http.Client{Transport: inprocess.Transport{Handler: r}}, c, "test")
 		},

@@ -18,8 +18,8 @@ import (
 
 	"github.com/subaccount-operator/subaccount-operator/api/v1alpha1"
 	"github.com/subaccount-operator/subaccount-operator/internal/logging"
+	"github.com/subaccount-operator/subaccount-operator/internal/plan"
 	"github.com/subaccount-operator/subaccount-operator/internal/plivo"
-	"github.com/subaccount-operator/subaccount-operator/internal/subaccount"
 )
 
 // appliedAnnotation lists what the operator has put on a Secret, so that what
@@ -52,7 +52,7 @@ func appliedTo(secret *corev1.Secret) applied {
 // isCopy says whether somebody else has made a Secret, with its labels, annotations
 // and owners, from the one that the operator wrote for a Subaccount.
 func isCopy(subaccountName string, secret *corev1.Secret) bool {
-	return cmp.Or(appliedTo(secret).Name, subaccount.DefaultSecretName(subaccountName)) != secret.Name
+	return cmp.Or(appliedTo(secret).Name, plan.DefaultSecretName(subaccountName)) != secret.Name
 }
 
 // staleKeys are the keys of the data that an earlier spec wanted.
@@ -102,13 +102,13 @@ func keep(m map[string]string, keys []string) {
 }
 
 // secretFacts says what matters of a Secret to the Subaccount s.
-func (r *SubaccountReconciler) secretFacts(s *v1alpha1.Subaccount, secret *corev1.Secret) subaccount.Secret {
+func (r *SubaccountReconciler) secretFacts(s *v1alpha1.Subaccount, secret *corev1.Secret) plan.Secret {
 	digest := r.Digester.Digest
 	if secret.StringData != nil {
 		digest = func(value []byte) (d plivo.Digest) { copy(d[:], value); return d }
 	}
 	keys := s.Spec.Secret.Keys
-	facts := subaccount.Secret{
+	facts := plan.Secret{
 		Owned:       owns(s, secret),
 		TokenDigest: digest(secret.Data[keys.AuthToken]),
 		Sound: secret.Type == corev1.SecretTypeOpaque && !ptr.Deref(secret.Immutable, false) &&
@@ -157,7 +157,7 @@ func setSecretMetadata(s *v1alpha1.Subaccount, secret *corev1.Secret) {
 	if keys := []string{s.Spec.Secret.Keys.AuthID, s.Spec.Secret.Keys.AuthToken}; !slices.Equal(keys, defaultKeys) {
 		now.Keys = keys
 	}
-	if secret.Name != subaccount.DefaultSecretName(s.Name) {
+	if secret.Name != plan.DefaultSecretName(s.Name) {
 		now.Name = secret.Name
 	}
 	if now.Name != "" || len(now.Labels)+len(now.Annotations)+len(now.Keys) > 0 {
@@ -178,7 +178,7 @@ func setSecretMetadata(s *v1alpha1.Subaccount, secret *corev1.Secret) {
 // be, and its metadata. It creates, or updates what it has just read; it never
 // takes over what appears in between.
 func (p *pass) writeSecret(ctx context.Context) error {
-	s, name := p.o.Object, subaccount.SecretName(p.o.Object)
+	s, name := p.o.Object, plan.SecretName(p.o.Object)
 	if p.o.Secret.IsAbsent() {
 		return p.createSecret(ctx, name)
 	}
@@ -246,7 +246,7 @@ func (p *pass) createSecret(ctx context.Context, name string) error {
 	}
 	setSecretMetadata(p.o.Object, secret)
 	if err := p.r.Client.Create(ctx, secret); err != nil {
-		p.o.Secret = subaccount.Unknown[subaccount.Secret]()
+		p.o.Secret = plan.Unknown[plan.Secret]()
 		return err
 	}
 	p.wroteSecret(ctx, secret, "")
@@ -262,7 +262,7 @@ func (p *pass) secretData() map[string][]byte {
 }
 
 func (p *pass) foldSecret(secret *corev1.Secret) {
-	p.o.Secret = subaccount.Known(p.r.secretFacts(p.o.Object, secret))
+	p.o.Secret = plan.Known(p.r.secretFacts(p.o.Object, secret))
 }
 
 // removeSecret deletes a Secret that this resource owns.
@@ -276,8 +276,8 @@ func (p *pass) removeSecret(ctx context.Context, name string) error {
 	if client.IgnoreNotFound(err) != nil {
 		return err
 	}
-	if name == subaccount.SecretName(s) {
-		p.o.Secret = subaccount.Absent[subaccount.Secret]()
+	if name == plan.SecretName(s) {
+		p.o.Secret = plan.Absent[plan.Secret]()
 	} else {
 		p.o.OldSecret = ""
 	}

@@ -10,7 +10,7 @@ import (
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 
-	"github.com/subaccount-operator/subaccount-operator/internal/account"
+	"github.com/subaccount-operator/subaccount-operator/internal/mainaccount"
 	"github.com/subaccount-operator/subaccount-operator/internal/plivo"
 )
 
@@ -55,7 +55,7 @@ func Add(ctx context.Context, mgr ctrl.Manager, o Options) error {
 		Client: mgr.GetClient(), Credentials: o.Credentials, OperatorNamespace: o.OperatorNamespace,
 		Events: events, Selector: o.Selector,
 	}
-	accounts.Accounts = account.NewRegistry(ctx, account.Options{
+	accounts.Accounts = mainaccount.NewRegistry(ctx, mainaccount.Options{
 		NewClient: o.NewClient, Timeout: o.Timeout, Digester: o.Digester, Log: mgr.GetLogger(),
 		Recorded: accounts.Recorded, Notify: accounts.Notify,
 		Wake:  func(key plivo.Key) { accounts.Subaccounts.queue.wake(key) },

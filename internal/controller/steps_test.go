@@ -14,7 +14,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/subaccount-operator/subaccount-operator/api/v1alpha1"
-	"github.com/subaccount-operator/subaccount-operator/internal/account"
+	"github.com/subaccount-operator/subaccount-operator/internal/mainaccount"
 )
 
 // clusterWithoutFinalizers answers reads of one Subaccount, and accepts every
@@ -64,7 +64,7 @@ func TestReconcile_StepWithoutEffect_RetriesAndReports(t *testing.T) {
 	cluster := &clusterWithoutFinalizers{s: s}
 	r := &SubaccountReconciler{
 		Client: cluster, Events: events.NewFakeRecorder(10), Selector: labels.Everything(), memory: newMemory(), retries: newRetries(),
-		Accounts: account.NewRegistry(t.Context(), account.Options{}), Timeout: time.Second, Settle: time.Second,
+		Accounts: mainaccount.NewRegistry(t.Context(), mainaccount.Options{}), Timeout: time.Second, Settle: time.Second,
 	}
 	result, _ := r.Reconcile(t.Context(), ctrl.Request{NamespacedName: client.ObjectKeyFromObject(s)})
 	if cluster.patches != maxSteps {

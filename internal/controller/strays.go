@@ -14,10 +14,10 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/log"
 
 	"github.com/subaccount-operator/subaccount-operator/api/v1alpha1"
-	"github.com/subaccount-operator/subaccount-operator/internal/account"
 	"github.com/subaccount-operator/subaccount-operator/internal/logging"
+	"github.com/subaccount-operator/subaccount-operator/internal/mainaccount"
+	"github.com/subaccount-operator/subaccount-operator/internal/plan"
 	"github.com/subaccount-operator/subaccount-operator/internal/plivo"
-	"github.com/subaccount-operator/subaccount-operator/internal/subaccount"
 )
 
 // strays remembers since when each stray has been seen, by Account.
@@ -28,12 +28,12 @@ type strays struct {
 
 // seenStrays are those of one Account, whose reconciles never overlap.
 type seenStrays struct {
-	acct  *account.Account
+	acct  *mainaccount.Account
 	sweep int                  // that was judged last
 	since map[string]time.Time // by authID: first sight, or the last failed deletion
 }
 
-func (s *strays) seen(name string, acct *account.Account) *seenStrays {
+func (s *strays) seen(name string, acct *mainaccount.Account) *seenStrays {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.of == nil {
@@ -59,7 +59,7 @@ const straysAtOnce = 20
 // Subaccount in a live list, and was created for none that is still creating,
 // once two sweeps a settle time apart have shown it. Nothing else is ever
 // deleted without its resource.
-func (r *AccountReconciler) removeStrays(ctx context.Context, a *v1alpha1.Account, acct *account.Account) {
+func (r *AccountReconciler) removeStrays(ctx context.Context, a *v1alpha1.Account, acct *mainaccount.Account) {
 	seen, sweep := r.strays.seen(a.Name, acct), acct.Status().Complete
 	swept, ok := acct.Swept().Get()
 	if !ok || seen.sweep == sweep || acct.Implausible() {
@@ -81,7 +81,7 @@ func (r *AccountReconciler) removeStrays(ctx context.Context, a *v1alpha1.Accoun
 	marked = withoutOrphans(marked, noted)
 	since := map[string]time.Time{}
 	var due []string
-	for _, authID := range subaccount.Strays(marked, live, len(r.Subaccounts.Namespaces) > 0) {
+	for _, authID := range plan.Strays(marked, live, len(r.Subaccounts.Namespaces) > 0) {
 		first, ok := seen.since[authID]
 		if !ok {
 			first = swept.Started
@@ -107,12 +107,12 @@ func (r *AccountReconciler) removeStrays(ctx context.Context, a *v1alpha1.Accoun
 
 // removeStray deletes one subaccount that was a stray when the Subaccounts were
 // listed, unless somebody has claimed it since.
-func (r *AccountReconciler) removeStray(ctx context.Context, a *v1alpha1.Account, acct *account.Account, authID, marker string, listed []v1alpha1.Subaccount) error {
+func (r *AccountReconciler) removeStray(ctx context.Context, a *v1alpha1.Account, acct *mainaccount.Account, authID, marker string, listed []v1alpha1.Subaccount) error {
 	now, err := r.Subaccounts.live(ctx, client.MatchingFields{selectAuthID: authID})
 	if err != nil {
 		return err
 	}
-	_, uid, _ := subaccount.ParseMarker(marker)
+	_, uid, _ := plan.ParseMarker(marker)
 	if i := slices.IndexFunc(listed, func(s v1alpha1.Subaccount) bool { return s.UID == uid }); i >= 0 {
 		owner := v1alpha1.Subaccount{}
 		switch err := r.Subaccounts.Live.Get(ctx, client.ObjectKeyFromObject(&listed[i]), &owner); {
@@ -126,7 +126,7 @@ func (r *AccountReconciler) removeStray(ctx context.Context, a *v1alpha1.Account
 	if err != nil || noted == nil || slices.Contains(noted.Status.Orphaned, authID) {
 		return err
 	}
-	if len(subaccount.Strays(map[string]string{authID: marker}, now, len(r.Subaccounts.Namespaces) > 0)) == 0 {
+	if len(plan.Strays(map[string]string{authID: marker}, now, len(r.Subaccounts.Namespaces) > 0)) == 0 {
 		return nil
 	}
 	slot, err := acct.Reserve(ctx)
@@ -137,7 +137,7 @@ func (r *AccountReconciler) removeStray(ctx context.Context, a *v1alpha1.Account
 		return err
 	}
 	log.FromContext(ctx).Info("Removed a stray", logging.AuthID, authID)
-	acct.Count(account.EventStrayRemoved)
+	acct.Count(mainaccount.EventStrayRemoved)
 	r.Events.Eventf(a, nil, corev1.EventTypeWarning, "StrayRemoved", "Sweep",
 		"Deleted the subaccount %s: an unfinished creation of this cluster that no Subaccount claims.", authID)
 	return nil
@@ -145,8 +145,8 @@ func (r *AccountReconciler) removeStray(ctx context.Context, a *v1alpha1.Account
 
 // marked are the subaccounts that bear a marker of this cluster and were not
 // left at Plivo.
-func (r *AccountReconciler) marked(a *v1alpha1.Account, acct *account.Account) map[string]string {
+func (r *AccountReconciler) marked(a *v1alpha1.Account, acct *mainaccount.Account) map[string]string {
 	marked := withoutOrphans(acct.Marked(), a)
-	maps.DeleteFunc(marked, func(_, marker string) bool { return !subaccount.OwnMarker(marker, r.Subaccounts.ClusterUID) })
+	maps.DeleteFunc(marked, func(_, marker string) bool { return !plan.OwnMarker(marker, r.Subaccounts.ClusterUID) })
 	return marked
 }

@@ -12,14 +12,14 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/subaccount-operator/subaccount-operator/api/v1alpha1"
+	"github.com/subaccount-operator/subaccount-operator/internal/plan"
 	"github.com/subaccount-operator/subaccount-operator/internal/plivo/plivosim"
-	"github.com/subaccount-operator/subaccount-operator/internal/subaccount"
 )
 
 // stray adds a subaccount whose name is the marker of a Subaccount that does not
 // exist.
 func (r *accountRig) stray(i int) string {
-	return r.sim.Add(testMain, subaccount.Marker(testCluster, types.UID(fmt.Sprintf("ffffffff-0000-0000-0000-%012d", i))), false).AuthID
+	return r.sim.Add(testMain, plan.Marker(testCluster, types.UID(fmt.Sprintf("ffffffff-0000-0000-0000-%012d", i))), false).AuthID
 }
 
 func (r *accountRig) left(authIDs []string) (n int) {
@@ -73,7 +73,7 @@ func TestRemoveStrays_ClaimedAfterTheyWereJudged_DeletesNone(t *testing.T) {
 		for i := range 2 {
 			strays = append(strays, r.stray(i))
 		}
-		ofOwner := r.sim.Add(testMain, subaccount.Marker(testCluster, owner.UID), false).AuthID
+		ofOwner := r.sim.Add(testMain, plan.Marker(testCluster, owner.UID), false).AuthID
 		strays = append(strays, ofOwner)
 		slices.Sort(strays)
 		deleted := 0

@@ -21,9 +21,9 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"github.com/subaccount-operator/subaccount-operator/api/v1alpha1"
-	"github.com/subaccount-operator/subaccount-operator/internal/account"
+	"github.com/subaccount-operator/subaccount-operator/internal/mainaccount"
+	"github.com/subaccount-operator/subaccount-operator/internal/plan"
 	"github.com/subaccount-operator/subaccount-operator/internal/plivo"
-	"github.com/subaccount-operator/subaccount-operator/internal/subaccount"
 )
 
 // maxSteps bounds a reconcile. The longest one, a recreation that renames the
@@ -39,7 +39,7 @@ type SubaccountReconciler struct {
 	Live   client.Reader
 	Events events.EventRecorder
 	// Accounts are the main accounts as this process knows them.
-	Accounts *account.Registry
+	Accounts *mainaccount.Registry
 	// Digester of tokens, the same as the Accounts'.
 	Digester *plivo.Digester
 	// ClusterUID is the UID of the namespace kube-system.
@@ -107,15 +107,15 @@ func (r *SubaccountReconciler) Reconcile(ctx context.Context, req ctrl.Request) 
 
 // run performs steps until none is left, and returns the decision that the
 // reconcile ends with.
-func (p *pass) run(ctx context.Context) subaccount.Decision {
+func (p *pass) run(ctx context.Context) plan.Decision {
 	for n := 0; ; n++ {
-		decision := subaccount.Decide(p.o)
-		released := decision.Step == subaccount.StepRelease && p.o.Did(subaccount.StepRelease)
+		decision := plan.Decide(p.o)
+		released := decision.Step == plan.StepRelease && p.o.Did(plan.StepRelease)
 		switch {
-		case decision.Step == subaccount.StepNone, released:
+		case decision.Step == plan.StepNone, released:
 			return decision
 		case n == maxSteps:
-			return subaccount.StepHasNoEffect(p.o, decision.Step)
+			return plan.StepHasNoEffect(p.o, decision.Step)
 		}
 		p.perform(ctx, decision)
 		p.o.Now = time.Now()
@@ -142,7 +142,7 @@ func (r *SubaccountReconciler) EnqueueChanged(ctx context.Context, accountName s
 	}
 	for i := range all {
 		s := &all[i]
-		if o, _ := r.observe(ctx, s); subaccount.NeedsAttention(o) {
+		if o, _ := r.observe(ctx, s); plan.NeedsAttention(o) {
 			r.queue.add(client.ObjectKeyFromObject(s))
 		}
 	}

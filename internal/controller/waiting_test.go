@@ -24,7 +24,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client/fake"
 
 	"github.com/subaccount-operator/subaccount-operator/api/v1alpha1"
-	"github.com/subaccount-operator/subaccount-operator/internal/account"
+	"github.com/subaccount-operator/subaccount-operator/internal/mainaccount"
 	"github.com/subaccount-operator/subaccount-operator/internal/plivo"
 	"github.com/subaccount-operator/subaccount-operator/internal/plivo/plivosim"
 	"github.com/subaccount-operator/subaccount-operator/test/inprocess"
@@ -38,7 +38,7 @@ type rig struct {
 	sim        *plivosim.Server
 	k8s        client.Client
 	reconciler *SubaccountReconciler
-	account    *account.Account
+	account    *mainaccount.Account
 	woken      []string
 }
 
@@ -69,7 +69,7 @@ func newRig(t *testing.T, budget int) *rig {
 		Client: g.k8s, Live: g.k8s, Events: events.NewFakeRecorder(1000), Digester: digester, Selector: labels.Everything(),
 		Timeout: 10 * time.Second, Settle: 40 * time.Second, MaxConcurrent: 64, memory: newMemory(), retries: newRetries(),
 	}
-	g.reconciler.Accounts = account.NewRegistry(ctx, account.Options{
+	g.reconciler.Accounts = mainaccount.NewRegistry(ctx, mainaccount.Options{
 		NewClient: func(c plivo.Credentials) *plivo.Client {
 			return plivo.NewClient(&url.URL{Scheme: "https", Host: "plivo.test"}, &http.Client{Transport: inprocess.Transport{Handler: g.sim}}, c, "test")
 		},

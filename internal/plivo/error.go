@@ -20,7 +20,7 @@ const (
 	// KindInvalid: 400 or any other 4xx that has no kind of its own, with a JSON
 	// object as body; not 408, 425 and 499.
 	KindInvalid
-	// KindUnauthorized: 401, likewise; internal/account also makes it of a 403
+	// KindUnauthorized: 401, likewise; internal/mainaccount also makes it of a 403
 	// that may refuse the credentials and not the call.
 	KindUnauthorized
 	// KindForbidden: 403, likewise.

@@ -13,7 +13,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/subaccount-operator/subaccount-operator/api/v1alpha1"
-	"github.com/subaccount-operator/subaccount-operator/internal/subaccount"
+	"github.com/subaccount-operator/subaccount-operator/internal/plan"
 )
 
 const uid = types.UID("01234567-89ab-cdef-0123-456789abcdef")
@@ -27,7 +27,7 @@ func resource(name string, change func(*v1alpha1.Subaccount)) v1alpha1.Subaccoun
 }
 
 func TestFindManagers(t *testing.T) {
-	marker := subaccount.Marker("cafecafe", uid)
+	marker := plan.Marker("cafecafe", uid)
 	released := metav1.Now()
 	for name, test := range map[string]struct {
 		remote Remote

@@ -10,7 +10,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/subaccount-operator/subaccount-operator/api/v1alpha1"
-	"github.com/subaccount-operator/subaccount-operator/internal/subaccount"
+	"github.com/subaccount-operator/subaccount-operator/internal/plan"
 )
 
 // Remote is one subaccount at Plivo, as list shows it.
@@ -87,11 +87,11 @@ func FindManagers(remotes []Remote, all []v1alpha1.Subaccount) {
 		r := &remotes[i]
 		claimants := recorded[r.AuthID]
 		for j := range claimants {
-			if subaccount.Holds(&claimants[j], claimants) {
+			if plan.Holds(&claimants[j], claimants) {
 				r.ManagedBy = manager(&claimants[j])
 			}
 		}
-		_, uid, unfinished := subaccount.ParseMarker(r.Name)
+		_, uid, unfinished := plan.ParseMarker(r.Name)
 		if r.Unfinished = unfinished; unfinished && r.ManagedBy == nil && creating[uid] != nil {
 			r.ManagedBy = manager(creating[uid])
 		}

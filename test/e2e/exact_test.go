@@ -16,8 +16,8 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/subaccount-operator/subaccount-operator/api/v1alpha1"
+	"github.com/subaccount-operator/subaccount-operator/internal/plan"
 	"github.com/subaccount-operator/subaccount-operator/internal/plivo/plivosim"
-	"github.com/subaccount-operator/subaccount-operator/internal/subaccount"
 )
 
 // expectExact waits until the exact rule holds: one subaccount and one Secret
@@ -122,7 +122,7 @@ func (c *comparison) compare(s *v1alpha1.Subaccount, want look, account string) 
 	if ptr.Deref(s.Status.Name, "") != remote.Name || ptr.Deref(s.Status.Enabled, !remote.Enabled) != remote.Enabled {
 		c.differ(s, "the status tells another look")
 	}
-	key := types.NamespacedName{Namespace: s.Namespace, Name: subaccount.SecretName(s)}
+	key := types.NamespacedName{Namespace: s.Namespace, Name: plan.SecretName(s)}
 	data := c.secrets[key].Data
 	delete(c.secrets, key)
 	if len(data) != 2 || string(data["auth_id"]) != remote.AuthID || string(data["auth_token"]) != remote.AuthToken {

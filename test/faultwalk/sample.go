@@ -17,10 +17,14 @@ const (
 	envSeed  = "FAULT_SEED"  // a number; defaults to today's date in UTC, such as 20261125
 
 	allPairs     = "all"
-	defaultPairs = 1000 // about 20 s on two free cores
+	defaultPairs = 500 // about 10 s on two free cores
+
+	// onRealServer is how many schedules of one fault run on a real API server too,
+	// unless all pairs do: each takes 0.2 s.
+	onRealServer = 80
 )
 
-// sample is the part of all pairs of faults that one test run walks.
+// sample is the part of all schedules that one test run walks.
 type sample struct {
 	all  bool
 	size int
@@ -45,31 +49,23 @@ func newSample(getenv func(string) string, now time.Time) (sample, error) {
 	return s, nil
 }
 
-// of returns the pairs of the sample, in an order that depends on the seed. Each
-// pair gets its rank from the seed and its own text alone, so that a seed selects
-// the same pairs if the walk finds a few pairs more or fewer, or finds them in
+// of returns n of the schedules, or all of them, in an order that depends on the
+// seed. Each schedule gets its rank from the seed and its own text alone, so that a
+// seed selects the same ones if the walk finds a few more or fewer, or finds them in
 // another order (docs/decisions/004-the-fault-walk.md).
-func (s sample) of(pairs []schedule) []schedule {
-	type ranked struct {
-		rank uint64
-		pair schedule
-	}
-	order := make([]ranked, len(pairs))
-	for i, p := range pairs {
+func (s sample) of(schedules []schedule, n int) []schedule {
+	rank := make(map[string]uint64, len(schedules))
+	for _, x := range schedules {
 		h := fnv.New64a()
-		_, _ = io.WriteString(h, p.String())
-		order[i] = ranked{rand.NewPCG(s.seed, h.Sum64()).Uint64(), p}
+		_, _ = io.WriteString(h, x.String())
+		rank[x.String()] = rand.NewPCG(s.seed, h.Sum64()).Uint64()
 	}
-	slices.SortFunc(order, func(a, b ranked) int { return cmp.Compare(a.rank, b.rank) })
-	n := len(order)
-	if !s.all {
-		n = min(n, s.size)
+	chosen := slices.Clone(schedules)
+	slices.SortFunc(chosen, func(a, b schedule) int { return cmp.Compare(rank[a.String()], rank[b.String()]) })
+	if s.all {
+		return chosen
 	}
-	chosen := make([]schedule, n)
-	for i := range chosen {
-		chosen[i] = order[i].pair
-	}
-	return chosen
+	return chosen[:min(n, len(chosen))]
 }
 
 // String returns the environment that repeats the sample.

@@ -57,23 +57,23 @@ func TestNewSample_Environment_SetsSizeAndSeed(t *testing.T) {
 func TestSample_SameSeed_ReturnsSamePairs(t *testing.T) {
 	pairs := somePairs()
 	s := sample{size: 50, seed: 1}
-	want := texts(s.of(pairs))
+	want := texts(s.of(pairs, s.size))
 	slices.Reverse(pairs)
-	if got := texts(s.of(pairs)); !slices.Equal(got, want) {
+	if got := texts(s.of(pairs, s.size)); !slices.Equal(got, want) {
 		t.Errorf("in another order: %v; want %v", got, want)
 	}
 	pairs = slices.DeleteFunc(pairs, func(p schedule) bool { return p.String() == want[20] })
-	if got := texts(s.of(pairs)); !slices.Equal(got[:49], slices.Delete(want, 20, 21)) {
+	if got := texts(s.of(pairs, s.size)); !slices.Equal(got[:49], slices.Delete(want, 20, 21)) {
 		t.Errorf("with one pair fewer: %v; want the other 49", got)
 	}
 }
 
 func TestSample_OtherSeed_ReturnsOtherPairs(t *testing.T) {
 	pairs := somePairs()
-	if slices.Equal(texts(sample{size: 50, seed: 1}.of(pairs)), texts(sample{size: 50, seed: 2}.of(pairs))) {
+	if slices.Equal(texts(sample{size: 50, seed: 1}.of(pairs, 50)), texts(sample{size: 50, seed: 2}.of(pairs, 50))) {
 		t.Error("two seeds select the same pairs")
 	}
-	if n := len(sample{all: true}.of(pairs)); n != len(pairs) {
+	if n := len(sample{all: true}.of(pairs, 50)); n != len(pairs) {
 		t.Errorf("all: %d of %d", n, len(pairs))
 	}
 }

@@ -132,7 +132,7 @@ func TestFaults(t *testing.T) {
 	if testing.Short() {
 		return
 	}
-	pairs := chosen.of(all)
+	pairs := chosen.of(all, chosen.size)
 	fmt.Printf("    walking %d of %d pairs of faults: %s\n", len(pairs), len(all), chosen)
 	began = time.Now()
 	var both atomic.Int64
@@ -187,10 +187,15 @@ func checkOnce(t *testing.T, s schedule) (trace []*entry, met int) {
 	return l.trace, l.met
 }
 
-// TestConformance runs the schedules of one fault against a real API server,
-// and compares what each process did there with what it did in memory.
+// TestConformance runs schedules of one fault on a real API server, and compares what
+// each process did there with what it did in memory. It takes a sample of them, and
+// all of them with FAULT_PAIRS=all.
 func TestConformance(t *testing.T) {
 	t.Parallel()
+	chosen, err := newSample(os.Getenv, time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
 	plane, err := devplane.Start(devplane.Options{})
 	if err != nil {
 		t.Fatal(err)
@@ -206,10 +211,11 @@ func TestConformance(t *testing.T) {
 	}
 	trace, _ := check(t, nil)
 	singles := further(nil, trace)
-	for _, s := range append([]schedule{nil}, singles...) {
+	onServer := chosen.of(singles, onRealServer)
+	for _, s := range append([]schedule{nil}, onServer...) {
 		conforms(t, server, s)
 	}
-	fmt.Printf("    schedules: %d of one fault, on a real API server, step by step as in memory\n", len(singles))
+	fmt.Printf("    schedules: %d of %d of one fault, on a real API server, step by step as in memory: %s\n", len(onServer), len(singles), chosen)
 }
 
 // conforms looks for a run in memory that goes as one on the real server does.

@@ -26,8 +26,9 @@ import (
 // webhook stands for the policies of other people's clusters. It is asked about
 // the operator's requests in one namespace.
 type webhook struct {
-	asked  atomic.Int32
-	config client.Object
+	asked   atomic.Int32
+	inForce atomic.Bool
+	config  client.Object
 }
 
 // judge returns a JSON patch, or why the request is refused.
@@ -42,6 +43,7 @@ func (w *world) webhook(resource string, judge judge) *webhook {
 			panic(err)
 		}
 		review.Response = &admissionv1.AdmissionResponse{UID: review.Request.UID, Allowed: true}
+		h.inForce.Store(true)
 		if review.Request.UserInfo.Username == serviceAccountUser {
 			patch, refusal := judge(review.Request)
 			if patch != "" {
@@ -74,11 +76,19 @@ func (w *world) webhook(resource string, judge judge) *webhook {
 			Rules: []admissionregistrationv1.RuleWithOperations{{
 				Operations: []admissionregistrationv1.OperationType{"CREATE", "UPDATE"},
 				Rule:       admissionregistrationv1.Rule{APIGroups: []string{group}, APIVersions: []string{version}, Resources: []string{resource}},
+			}, {
+				Operations: []admissionregistrationv1.OperationType{"CREATE"}, // the probe below
+				Rule:       admissionregistrationv1.Rule{APIGroups: []string{""}, APIVersions: []string{"v1"}, Resources: []string{"configmaps"}},
 			}},
 		}},
 	}
 	Expect(k8s.Create(ctx, h.config)).To(Succeed())
 	DeferCleanup(func() { _ = k8s.Delete(ctx, h.config) })
+	Eventually(func() bool { // the API server takes a moment to ask a new webhook
+		probe := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: w.name, Name: "probe"}}
+		Expect(k8s.Create(ctx, probe, client.DryRunAll)).To(Succeed())
+		return h.inForce.Load()
+	}).Should(BeTrue())
 	return h
 }
 
@@ -241,8 +251,7 @@ var _ = Describe("A copy of a Secret", func() {
 
 var _ = Describe("A namespace that was removed by force", func() {
 	It("leaves Subaccounts that are drained", func() {
-		install("config/adoption-policy")
-		DeferCleanup(func() { uninstall("config/adoption-policy") })
+		installAdoptionPolicy()
 		w := newWorld()
 		s := w.apply("a")
 		expectReady(s)

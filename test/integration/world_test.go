@@ -16,8 +16,8 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/subaccount-operator/subaccount-operator/api/v1alpha1"
+	"github.com/subaccount-operator/subaccount-operator/internal/plan"
 	"github.com/subaccount-operator/subaccount-operator/internal/plivo/plivosim"
-	"github.com/subaccount-operator/subaccount-operator/internal/subaccount"
 )
 
 // world is what a spec has to itself: a main account at Plivo, an Account and
@@ -176,7 +176,7 @@ func (w *world) expectExact(s *v1alpha1.Subaccount) plivosim.Subaccount {
 	Expect(s.Status.PendingCreation).To(BeNil())
 	Expect(s.Status.Name).To(HaveValue(Equal(remote.Name)))
 	Expect(s.Status.Enabled).To(HaveValue(Equal(remote.Enabled)))
-	Expect(s.Status.Binding).To(HaveValue(Equal(v1alpha1.SecretBinding{Name: subaccount.SecretName(s)})))
+	Expect(s.Status.Binding).To(HaveValue(Equal(v1alpha1.SecretBinding{Name: plan.SecretName(s)})))
 	secret := w.secret(s)
 	Expect(secret.Type).To(Equal(corev1.SecretTypeOpaque))
 	Expect(secret.Labels).To(HaveKeyWithValue(v1alpha1.ManagedByLabel, v1alpha1.ManagedByValue))
@@ -191,7 +191,7 @@ func (w *world) expectExact(s *v1alpha1.Subaccount) plivosim.Subaccount {
 func (w *world) secret(s *v1alpha1.Subaccount) *corev1.Secret {
 	GinkgoHelper()
 	secret := &corev1.Secret{}
-	Expect(k8s.Get(ctx, types.NamespacedName{Namespace: s.Namespace, Name: subaccount.SecretName(s)}, secret)).To(Succeed())
+	Expect(k8s.Get(ctx, types.NamespacedName{Namespace: s.Namespace, Name: plan.SecretName(s)}, secret)).To(Succeed())
 	return secret
 }
 

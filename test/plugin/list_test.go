@@ -13,9 +13,9 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/subaccount-operator/subaccount-operator/api/v1alpha1"
+	"github.com/subaccount-operator/subaccount-operator/internal/plan"
 	"github.com/subaccount-operator/subaccount-operator/internal/plivo/plivosim"
 	"github.com/subaccount-operator/subaccount-operator/internal/plugin"
-	"github.com/subaccount-operator/subaccount-operator/internal/subaccount"
 	"github.com/subaccount-operator/subaccount-operator/test/process"
 )
 
@@ -40,7 +40,7 @@ func TestListTellsWhoManagesEach(t *testing.T) {
 	creating := w.apply("creating", func(s *v1alpha1.Subaccount) {
 		s.Status.PendingCreation = &v1alpha1.PendingCreation{Attempt: "a", AccountID: w.main, Since: metav1.Now()}
 	})
-	marked := sim.Add(w.main, subaccount.Marker("cafecafe", creating.UID), false)
+	marked := sim.Add(w.main, plan.Marker("cafecafe", creating.UID), false)
 	g.Expect(sim.Edit(w.main, all[2].AuthID, func(s *plivosim.Subaccount) { s.Created, s.Modified = "2020-01-02", "2021-03-04" })).To(BeTrue())
 	sim.ResetCalls()
 

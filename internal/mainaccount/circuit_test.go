@@ -1,0 +1,293 @@
+package mainaccount
+
+import (
+	"context"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/subaccount-operator/subaccount-operator/internal/plivo"
+	"github.com/subaccount-operator/subaccount-operator/internal/plivo/plivosim"
+)
+
+func TestRefusedCredentialsOpenTheCircuitForAllButOneProbe(t *testing.T) {
+	bubble(t, func(t *testing.T, r *rig) {
+		one := r.add(1)[0]
+		a := r.swept()
+		r.sim.SetToken(mainID, "rotated")
+		_, err := get(t, a, mainID, one)
+		wantKind(t, err, plivo.KindUnauthorized)
+		time.Sleep(time.Second)
+		if u := a.Usable(); !u.Refused || u.Message == "" || u.ID != mainID {
+			t.Errorf("%+v", u)
+		}
+		time.Sleep(probeInterval)
+		if a.Status().Outcome != OutcomeRefused {
+			t.Errorf("%+v", a.Status())
+		}
+		r.sim.ResetCalls()
+		for range 50 {
+			_, err := get(t, a, mainID, one)
+			wantKind(t, err, plivo.KindNotSent)
+			wantKind(t, update(t, a, mainID, one, "n", true), plivo.KindNotSent)
+			wantKind(t, remove(t, a, mainID, one, false), plivo.KindNotSent)
+			a.RequestSweep(time.Now())
+			time.Sleep(probeInterval / 10)
+		}
+		r.wantCalls(plivosim.OpList, 5)
+		if n := len(r.sim.Calls()); n != 5 {
+			t.Errorf("%d requests in five probe intervals", n)
+		}
+
+		r.sim.SetToken(mainID, mainToken) // good again: the next probe finds out
+		time.Sleep(probeInterval)
+		if _, err := get(t, a, mainID, one); err != nil || a.Usable().Refused {
+			t.Errorf("still closed to calls: %v", err)
+		}
+	})
+}
+
+func TestNewCredentialsCloseTheCircuitAtOnce(t *testing.T) {
+	bubble(t, func(t *testing.T, r *rig) {
+		one := r.add(1)[0]
+		a := r.swept()
+		r.sim.SetToken(mainID, "rotated")
+		_, err := get(t, a, mainID, one)
+		wantKind(t, err, plivo.KindUnauthorized)
+		time.Sleep(time.Second)
+		r.configure() // the same credentials change nothing
+		if !a.Usable().Refused {
+			t.Error("the same credentials closed the circuit")
+		}
+		r.sim.ResetCalls()
+		if b := r.registry.Configure("a", credentials(mainID, "rotated"), 100, interval); b != a {
+			t.Error("a rotated token began a new inventory")
+		}
+		if _, err := get(t, a, mainID, one); err != nil {
+			t.Error(err)
+		}
+		time.Sleep(time.Second)
+		r.wantCalls(plivosim.OpList, 1) // and a sweep tries them
+	})
+}
+
+func TestNewCredentialsAreTriedAtOnceWhereNoneHaveWorkedYet(t *testing.T) {
+	bubble(t, func(t *testing.T, r *rig) {
+		r.sim.SetToken(mainID, "good")
+		r.registry.Configure("a", credentials(mainID, "bad"), 100, interval)
+		time.Sleep(time.Second)
+		r.wantCalls(plivosim.OpList, 1)
+		a := r.registry.Configure("a", credentials(mainID, "good"), 100, interval)
+		time.Sleep(time.Second)
+		if s := a.Status(); s.Complete != 1 {
+			t.Errorf("%+v", s)
+		}
+	})
+}
+
+func TestALateAnswerToOldCredentialsTellsNothingOfTheNew(t *testing.T) {
+	bubble(t, func(t *testing.T, r *rig) {
+		one := r.add(1)[0]
+		a := r.swept()
+		r.sim.Inject(plivosim.Fault{Ops: []plivosim.Op{plivosim.OpGet}, Status: 401, Delay: 3 * time.Second})
+		var all sync.WaitGroup
+		all.Go(func() {
+			_, err := get(t, a, mainID, one)
+			wantKind(t, err, plivo.KindUnauthorized)
+		})
+		time.Sleep(time.Second)
+		r.sim.SetToken(mainID, "rotated")
+		r.registry.Configure("a", credentials(mainID, "rotated"), 100, interval)
+		all.Wait()
+		if a.Usable().Refused {
+			t.Error("the circuit of the new credentials is open")
+		}
+	})
+}
+
+func TestALimitPausesTheWholeMainAccount(t *testing.T) {
+	cases := []struct {
+		name  string
+		fault plivosim.Fault
+		want  time.Duration
+	}{
+		{"429 waits the window out", plivosim.Fault{Status: 429}, plivo.Window},
+		{"429 with no JSON too", plivosim.Fault{Status: 429, Body: plivosim.BodyHTML}, plivo.Window},
+		{"Retry-After is honoured", plivosim.Fault{Status: 429, RetryAfter: 40}, 40 * time.Second},
+		{"also of a 503", plivosim.Fault{Status: 503, RetryAfter: 40}, 40 * time.Second},
+		{"a 500 pauses nothing", plivosim.Fault{Status: 500}, 0},
+	}
+	for _, c := range cases {
+		bubble(t, func(t *testing.T, r *rig) {
+			one := r.add(1)[0]
+			a := r.swept()
+			c.fault.Times = 1
+			r.sim.Inject(c.fault)
+			if _, err := get(t, a, mainID, one); err == nil {
+				t.Error("no error")
+			}
+			start := time.Now()
+			_, err := get(t, a, mainID, one)
+			for plivo.IsKind(err, plivo.KindRateLimited) { // told at once in place of a long wait
+				time.Sleep(time.Second)
+				_, err = get(t, a, mainID, one)
+			}
+			if err != nil {
+				t.Error(err)
+			}
+			if got := time.Since(start); got != c.want {
+				t.Errorf("%s: the next call waited %v, want %v", c.name, got, c.want)
+			}
+		})
+	}
+}
+
+func TestNothingIsSentAboutAnotherMainAccount(t *testing.T) {
+	bubble(t, func(t *testing.T, r *rig) {
+		one := r.add(1)[0]
+		a := r.swept()
+		for range 200 { // twice the budget: what is not sent costs no slot
+			slot, err := a.Reserve(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			_, err = a.Create(t.Context(), slot, otherID, "n")
+			wantKind(t, err, plivo.KindNotSent)
+		}
+		_, err := get(t, a, otherID, one)
+		wantKind(t, err, plivo.KindNotSent)
+		wantKind(t, update(t, a, otherID, one, "n", true), plivo.KindNotSent)
+		wantKind(t, remove(t, a, otherID, one, false), plivo.KindNotSent)
+		if n := len(r.sim.Calls()); n != 0 {
+			t.Errorf("%d requests were sent", n)
+		}
+	})
+}
+
+func TestACreateAfterItsDeadlineIsNotSentAndCostsNoSlot(t *testing.T) {
+	bubble(t, func(t *testing.T, r *rig) {
+		a := r.swept()
+		start := time.Now()
+		for range 200 {
+			slot, err := a.Reserve(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			ctx, cancel := context.WithDeadline(t.Context(), time.Now())
+			_, err = a.Create(ctx, slot, mainID, "n")
+			cancel()
+			wantKind(t, err, plivo.KindNotSent)
+		}
+		r.wantCalls(plivosim.OpCreate, 0)
+		if !time.Now().Equal(start) {
+			t.Error("slots were spent")
+		}
+	})
+}
+
+func TestCalls_UnknownAnswersToCreates_StayConcurrent(t *testing.T) {
+	bubble(t, func(t *testing.T, r *rig) {
+		a := r.swept()
+		r.sim.Inject(plivosim.Fault{Ops: []plivosim.Op{plivosim.OpCreate}, Status: 500})
+		for range 10 {
+			slot, err := a.Reserve(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			_, err = a.Create(t.Context(), slot, mainID, "n")
+			wantKind(t, err, plivo.KindUnknown)
+		}
+		r.sim.SetToken(mainID, "rotated")
+		r.registry.Configure("a", credentials(mainID, "rotated"), 100, interval)
+		for range 2 { // slots at the same time
+			if _, err := a.Reserve(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+		}
+	})
+}
+
+func TestSend_OneStray401Or403_CausesAListAndStopsNothing(t *testing.T) {
+	cases := map[string]plivosim.Fault{
+		"401":                   {Status: 401},
+		"401 of a proxy":        {Status: 401, Body: plivosim.BodyHTML},
+		"401 without any body":  {Status: 401, Body: plivosim.BodyEmpty},
+		"403":                   {Status: 403},
+		"403 of a proxy's page": {Status: 403, Body: plivosim.BodyHTML},
+	}
+	for name, fault := range cases {
+		bubble(t, func(t *testing.T, r *rig) {
+			one := r.add(45)[0]
+			a := r.swept()
+			fault.Times = 1
+			r.sim.Inject(fault)
+			if err := update(t, a, mainID, one, "new", true); err == nil {
+				t.Errorf("%s: no error", name)
+			}
+			time.Sleep(time.Second)
+			r.wantCalls(plivosim.OpList, 1)
+			if err := update(t, a, mainID, one, "new", true); err != nil || a.Usable().Refused {
+				t.Errorf("%s: the next update: %v; refused %v", name, err, a.Usable().Refused)
+			}
+		})
+	}
+}
+
+func TestSend_CredentialsRefused_OpensTheCircuitWithinASecond(t *testing.T) {
+	bubble(t, func(t *testing.T, r *rig) {
+		one := r.add(1)[0]
+		a := r.swept()
+		r.sim.SetToken(mainID, "rotated")
+		_, err := get(t, a, mainID, one)
+		wantKind(t, err, plivo.KindUnauthorized)
+		time.Sleep(time.Second)
+		if u := a.Usable(); !u.Refused || u.Message == "" || u.ID != mainID {
+			t.Errorf("%+v", u)
+		}
+		r.sim.SetToken(mainID, mainToken)
+		time.Sleep(time.Minute)
+		if a.Usable().Refused {
+			t.Error("credentials that work again are still refused after a minute")
+		}
+	})
+}
+
+func TestSweep_401OfAProxy_DoesNotOpenTheCircuit(t *testing.T) {
+	bubble(t, func(t *testing.T, r *rig) {
+		one := r.add(1)[0]
+		a := r.swept()
+		r.sim.Inject(plivosim.Fault{Ops: []plivosim.Op{plivosim.OpList}, Status: 401, Body: plivosim.BodyHTML})
+		a.RequestSweep(time.Now())
+		time.Sleep(time.Second)
+		if _, err := get(t, a, mainID, one); err != nil || a.Status().Outcome != OutcomeFailed {
+			t.Errorf("a get: %v; the sweep: %s", err, a.Status().Outcome)
+		}
+	})
+}
+
+func TestSend_Repeated403WhileListsWork_IsForbiddenAtTheSecondTry(t *testing.T) {
+	bubble(t, func(t *testing.T, r *rig) {
+		one := r.add(1)[0]
+		a := r.swept()
+		r.sim.Inject(plivosim.Fault{Ops: []plivosim.Op{plivosim.OpUpdate}, Status: 403})
+		wantKind(t, update(t, a, mainID, one, "n", true), plivo.KindUnauthorized)
+		time.Sleep(time.Second)
+		wantKind(t, update(t, a, mainID, one, "n", true), plivo.KindForbidden)
+		time.Sleep(time.Hour) // a list answered long ago vouches for nothing
+		wantKind(t, update(t, a, mainID, one, "n", true), plivo.KindUnauthorized)
+	})
+}
+
+func TestSend_403WhileListsFail_StaysUndecided(t *testing.T) {
+	bubble(t, func(t *testing.T, r *rig) {
+		one := r.add(1)[0]
+		a := r.swept()
+		r.sim.Inject(plivosim.Fault{Ops: []plivosim.Op{plivosim.OpUpdate}, Status: 403})
+		r.sim.Inject(plivosim.Fault{Ops: []plivosim.Op{plivosim.OpList}, Status: 500})
+		for range 3 {
+			wantKind(t, update(t, a, mainID, one, "n", true), plivo.KindUnauthorized)
+			time.Sleep(10 * time.Second)
+		}
+		r.wantCalls(plivosim.OpList, 3)
+	})
+}

@@ -1,0 +1,109 @@
+package mainaccount
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/subaccount-operator/subaccount-operator/internal/plivo/plivosim"
+)
+
+func TestImplausibleIsMoreThanHalfAndAtLeastTen(t *testing.T) {
+	cases := []struct {
+		recorded, lacking int
+		want              bool
+	}{
+		{0, 0, false}, {1, 1, false}, {9, 9, false}, {10, 9, false}, {10, 10, true}, {19, 10, true}, {20, 10, false},
+		{20, 11, true}, {1000, 500, false}, {1000, 501, true},
+	}
+	for _, c := range cases {
+		if got := implausible(c.recorded, c.lacking); got != c.want {
+			t.Errorf("%d of %d lacking: %v", c.lacking, c.recorded, got)
+		}
+	}
+}
+
+func TestGuard(t *testing.T) {
+	type step struct {
+		do      string // "lack" and "show" are sweeps, "confirm" a confirmation
+		changed bool
+		on      bool
+	}
+	cases := []struct {
+		name  string
+		steps []step
+	}{
+		{"on by a sweep that lacks, off by one that shows", []step{{"lack", true, true}, {"lack", false, true}, {"show", true, false}}},
+		{"off by a confirmation, until the list shows enough again", []step{
+			{"lack", true, true}, {"confirm", true, false}, {"lack", false, false}, {"show", false, false}, {"lack", true, true},
+		}},
+		{"a confirmation while it is off has no effect", []step{{"confirm", false, false}, {"lack", true, true}}},
+	}
+	recorded := make([]string, 10)
+	for _, c := range cases {
+		a := newAccount("a", &Options{})
+		for i, s := range c.steps {
+			var changed bool
+			if s.do == "confirm" {
+				changed = a.ConfirmDisappearance()
+			} else {
+				changed = a.guard.judge(func(string) bool { return s.do == "lack" }, recorded)
+			}
+			if changed != s.changed || a.Implausible() != s.on {
+				t.Errorf("%s, step %d (%q): changed %v, on %v", c.name, i, s.do, changed, a.Implausible())
+			}
+		}
+	}
+}
+
+func TestAListThatLacksMostOfWhatIsRecordedSwitchesTheGuardOn(t *testing.T) {
+	bubble(t, func(t *testing.T, r *rig) {
+		r.recorded = r.add(20)
+		a := r.swept()
+		sweep := func() {
+			a.RequestSweep(time.Now())
+			time.Sleep(time.Second)
+		}
+		id := r.sim.Inject(plivosim.Fault{Ops: []plivosim.Op{plivosim.OpList}, Rows: plivosim.None})
+		gets := r.sim.Inject(plivosim.Fault{Ops: []plivosim.Op{plivosim.OpGet}, Status: 404})
+		if _, err := get(t, a, mainID, r.recorded[0]); err == nil {
+			t.Error("no 404")
+		}
+		sweep()
+		if _, missing, _ := a.Remote(r.recorded[0]); !a.Implausible() || !missing.First.IsZero() {
+			t.Errorf("on: %v; a 404 that came before counts: %+v", a.Implausible(), missing)
+		}
+		_, _ = get(t, a, mainID, r.recorded[0])
+		r.sim.RemoveFault(id)
+		r.sim.RemoveFault(gets)
+		sweep()
+		if _, missing, _ := a.Remote(r.recorded[0]); a.Implausible() || !missing.First.IsZero() {
+			t.Errorf("on: %v; a 404 told meanwhile counts: %+v", a.Implausible(), missing)
+		}
+		for _, authID := range r.recorded[:11] {
+			r.sim.Remove(mainID, authID)
+		}
+		sweep()
+		_, _ = get(t, a, mainID, r.recorded[0])
+		if !a.Implausible() || !a.ConfirmDisappearance() || a.Implausible() {
+			t.Error("a confirmation does not switch it off")
+		}
+		if _, missing, _ := a.Remote(r.recorded[0]); !missing.First.IsZero() {
+			t.Error("a 404 told while the list was doubted counts")
+		}
+		sweep()
+		if a.Implausible() {
+			t.Error("it came on again by the same lack")
+		}
+	})
+}
+
+func TestOutcomesHaveNames(t *testing.T) {
+	seen := map[string]bool{}
+	for o := OutcomeNone; o <= OutcomeFailed; o++ {
+		seen[fmt.Sprint(o)] = true
+	}
+	if len(seen) != 6 {
+		t.Error(seen)
+	}
+}

@@ -1,0 +1,147 @@
+package mainaccount
+
+import (
+	"context"
+	"net/http"
+	"net/url"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/subaccount-operator/subaccount-operator/internal/plivo"
+	"github.com/subaccount-operator/subaccount-operator/internal/plivo/plivosim"
+	"github.com/subaccount-operator/subaccount-operator/test/inprocess"
+)
+
+const (
+	mainID    = "MAAAAAAAAAAAAAAAAAAA"
+	mainToken = "main-token"
+	otherID   = "MABBBBBBBBBBBBBBBBBB"
+	absentID  = "SAZZZZZZZZZZZZZZZZZZ"
+	interval  = 5 * time.Minute
+)
+
+func credentials(id, token string) plivo.Credentials {
+	return plivo.Credentials{AuthID: id, Token: plivo.NewToken(token)}
+}
+
+// rig is a registry whose clients call a simulator in process, so that inside
+// of a synctest bubble time is fake.
+type rig struct {
+	t        *testing.T
+	sim      *plivosim.Server
+	registry *Registry
+	recorded []string
+	notified atomic.Int32
+	// before is called with the number, from 1, of each request before it is
+	// served.
+	before   func(n int)
+	requests atomic.Int32
+	// rewrite changes the body of each answer.
+	rewrite func(body string) string
+}
+
+// bubble runs a test with fake time; the sweeps end with it.
+func bubble(t *testing.T, f func(*testing.T, *rig)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		r := &rig{t: t, before: func(int) {}, rewrite: func(body string) string { return body }}
+		r.sim = plivosim.New(plivosim.Options{Accounts: map[string]string{mainID: mainToken, otherID: mainToken}, Seed: 1})
+		base := &url.URL{Scheme: "https", Host: "plivo.test"}
+		ctx, cancel := context.WithCancel(context.Background())
+		defer cancel()
+		r.registry = NewRegistry(ctx, Options{
+			NewClient: func(c plivo.Credentials) *plivo.Client {
+				return plivo.NewClient(base, &http.Client{Transport: inprocess.Transport{Handler: r}}, c, "test")
+			},
+			Timeout:  10 * time.Second,
+			Digester: plivo.NewDigester([]byte("key")),
+			Recorded: func(string) ([]string, bool) { return r.recorded, true },
+			Notify:   func(string) { r.notified.Add(1) },
+		})
+		f(t, r)
+	})
+}
+
+func (r *rig) configure() *Account {
+	return r.registry.Configure("a", credentials(mainID, mainToken), 100, interval)
+}
+
+// swept is an account after its first complete sweep, with calls forgotten.
+func (r *rig) swept() *Account {
+	r.t.Helper()
+	a := r.configure()
+	time.Sleep(plivo.Window)
+	if s := a.Status(); s.Outcome != OutcomeComplete {
+		r.t.Fatalf("the first sweep ended %s: %s", s.Outcome, s.Message)
+	}
+	r.sim.ResetCalls()
+	return a
+}
+
+func (r *rig) add(n int) (ids []string) {
+	for range n {
+		ids = append(ids, r.sim.Add(mainID, "name", true).AuthID)
+	}
+	return ids
+}
+
+func (r *rig) wantCalls(op plivosim.Op, want int) {
+	r.t.Helper()
+	n := 0
+	for _, c := range r.sim.Calls() {
+		if c.Op == op {
+			n++
+		}
+	}
+	if n != want {
+		r.t.Errorf("%d calls of %s reached the server, want %d", n, op, want)
+	}
+}
+
+// ServeHTTP implements http.Handler.
+func (r *rig) ServeHTTP(w http.ResponseWriter, req *http.Request) {
+	r.before(int(r.requests.Add(1)))
+	inprocess.ServeRewritten(r.sim, w, req, r.rewrite)
+}
+
+// sweep has the list read once more.
+func (r *rig) sweep(a *Account) {
+	r.t.Helper()
+	a.RequestSweep(time.Now())
+	time.Sleep(900 * time.Millisecond) // less than the first repetition takes
+}
+
+func wantKind(t *testing.T, err error, kind plivo.Kind) {
+	t.Helper()
+	if !plivo.IsKind(err, kind) {
+		t.Errorf("got %v, want an error of kind %s", err, kind)
+	}
+}
+
+// The calls, each through a slot of its own.
+
+func get(t *testing.T, a *Account, accountID, authID string) (plivo.Subaccount, error) {
+	slot, err := a.Reserve(t.Context())
+	if err != nil {
+		return plivo.Subaccount{}, err
+	}
+	return a.Get(t.Context(), slot, accountID, authID)
+}
+
+func update(t *testing.T, a *Account, accountID, authID, name string, enabled bool) error {
+	slot, err := a.Reserve(t.Context())
+	if err != nil {
+		return err
+	}
+	return a.Update(t.Context(), slot, accountID, authID, name, enabled)
+}
+
+func remove(t *testing.T, a *Account, accountID, authID string, cascade bool) error {
+	slot, err := a.Reserve(t.Context())
+	if err != nil {
+		return err
+	}
+	return a.Delete(t.Context(), slot, accountID, authID, cascade)
+}

@@ -1,0 +1,71 @@
+package plan
+
+import (
+	"slices"
+
+	"github.com/subaccount-operator/subaccount-operator/api/v1alpha1"
+)
+
+// Allowed are the policies that the Account allows its Subaccounts. An empty
+// list allows all.
+type Allowed struct {
+	Deletion []v1alpha1.DeletionPolicy
+	Cascade  []v1alpha1.CascadePolicy
+}
+
+// refusedPolicy returns what the Account does not allow of the spec, and what
+// to do about it; empty: it allows all of it.
+func (o *Observation) refusedPolicy() string {
+	allowed, _ := o.Allowed.Get()
+	deletion, cascade := o.Object.Spec.DeletionPolicy, o.Object.Spec.CascadePolicy
+	if deletion == "" {
+		deletion = v1alpha1.DeletionPolicyDelete
+	}
+	if cascade == "" {
+		cascade = v1alpha1.CascadePolicyReassign
+	}
+	if refuses(allowed.Deletion, deletion) {
+		return o.refusal("deletionPolicy: "+string(deletion), "allowedDeletionPolicies")
+	}
+	if refuses(allowed.Cascade, cascade) {
+		return o.refusal("cascadePolicy: "+string(cascade), "allowedCascadePolicies")
+	}
+	return ""
+}
+
+func refuses[P comparable](allowed []P, policy P) bool {
+	return len(allowed) > 0 && !slices.Contains(allowed, policy)
+}
+
+func (o *Observation) refusal(policy, field string) string {
+	effect := "Until then the operator changes nothing at Plivo."
+	if o.terminating() {
+		effect = "Until then the finalizer stays and nothing is deleted at Plivo."
+	}
+	return "The Account " + o.Object.Spec.AccountRef.Name + " does not allow " + policy + ": change it in the spec, or ask the " +
+		"platform team to add it to spec." + field + " of the Account. " + effect
+}
+
+// policyGate: a spec with a policy that the Account does not allow is not acted
+// upon. What exists stays.
+func policyGate(o *Observation) *Decision {
+	switch {
+	case o.Allowed.IsUnknown():
+		return quiet()
+	case o.refusedPolicy() != "":
+		return wait(v1alpha1.ReasonPolicyNotAllowed, o.refusedPolicy())
+	default:
+		return nil
+	}
+}
+
+// deletionPolicyGate is policyGate for a terminating resource. One that has
+// nothing at Plivo, or no longer has, can go whatever its policies are.
+func deletionPolicyGate(o *Observation) *Decision {
+	status := &o.Object.Status
+	hasNothing := status.AuthID == "" && status.PendingCreation == nil && !o.lost()
+	if !o.terminating() || hasNothing || o.Deleted {
+		return nil
+	}
+	return policyGate(o)
+}

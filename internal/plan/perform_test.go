@@ -1,0 +1,154 @@
+package plan_test
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/subaccount-operator/subaccount-operator/api/v1alpha1"
+	"github.com/subaccount-operator/subaccount-operator/internal/plan"
+)
+
+// perform does one step in the world and folds its answer in.
+func (w *world) perform(o *observation, d decision, f fault) {
+	fail := func(kind plan.FailureKind) {
+		o.Failure = &plan.Failure{Step: d.Step, Kind: kind, Message: "failed"}
+	}
+	switch d.Step {
+	case plan.StepGet, plan.StepUpdate, plan.StepDelete:
+		w.call(o, d, f, fail)
+	case plan.StepCreate:
+		w.performCreate(o, f, fail)
+	default:
+		if f == refusal || f == lostCall {
+			fail(plan.FailureKubernetes)
+			return
+		}
+		w.write(o, d)
+		if f == committed {
+			fail(plan.FailureKubernetes)
+		}
+	}
+	if o.Failure == nil || o.Failure.Step != d.Step {
+		o.Done = append(o.Done, d.Step)
+	}
+}
+
+// write does a step in the cluster.
+func (w *world) write(o *observation, d decision) {
+	m, s := &w.memory, w.object
+	switch d.Step {
+	case plan.StepReadCRD, plan.StepReadSecret:
+	case plan.StepJudgeClaim:
+		m.judged = true
+	case plan.StepAddFinalizer:
+		s.Finalizers = append(s.Finalizers, v1alpha1.Finalizer)
+	case plan.StepRelease:
+		s.Finalizers, w.released = nil, true
+	case plan.StepDeclareIntent:
+		attempt := fmt.Sprintf("attempt %d", len(w.trace))
+		o.GivenUp = s.Status.AuthID
+		if o.GivenUp != "" {
+			s.Status.PreviousAuthID = o.GivenUp
+		}
+		if s.Status.ObservedGeneration == -1 {
+			s.Status.ObservedGeneration = s.Generation
+		}
+		s.Status.PendingCreation = &v1alpha1.PendingCreation{Attempt: attempt, AccountID: mainID}
+		s.Status.AuthID, s.Status.AccountID, m.judged = "", "", false
+		o.Unsent, o.TokenInHand = attempt, false
+	case plan.StepClearIntent:
+		s.Status.PendingCreation = nil
+	case plan.StepRecord:
+		s.Status.PendingCreation, s.Status.AuthID, s.Status.AccountID = nil, d.AuthID, mainID
+		m.held, o.Held = nil, nil
+	case plan.StepWriteSecret:
+		secret := plan.Secret{Owned: true, AuthID: s.Status.AuthID, TokenDigest: m.rows[s.Status.AuthID].TokenDigest, Sound: true, Labelled: true}
+		w.secret, o.Secret = plan.Known(secret), plan.Known(secret)
+	case plan.StepRemoveSecret:
+		w.secret, o.Secret = plan.Absent[plan.Secret](), plan.Absent[plan.Secret]()
+	default:
+		panic("no such step here: " + d.Step)
+	}
+}
+
+func (w *world) performCreate(o *observation, f fault, fail func(plan.FailureKind)) {
+	m, attempt := &w.memory, o.Unsent
+	o.Unsent = ""
+	switch f {
+	case refusal:
+		m.refused, o.Refused = attempt, attempt
+		fail(plan.FailureRefused)
+	case lostCall:
+	case late:
+		w.late = append(w.late, w.now.Add(settle-time.Second))
+	case committed, crashed:
+		w.create()
+	default:
+		id := w.create()
+		m.held = &plan.Held{Attempt: attempt, AuthID: id, AccountID: mainID}
+		m.rows[id], m.rowsAt[id] = w.live[id], w.now
+		o.Held, o.TokenInHand, o.Looked = m.held, true, true
+	}
+}
+
+// call does a step at Plivo that speaks of one subaccount.
+func (w *world) call(o *observation, d decision, f fault, fail func(plan.FailureKind)) {
+	m := &w.memory
+	_, exists := w.live[d.AuthID]
+	apply := func() {
+		switch d.Step {
+		case plan.StepUpdate:
+			r := w.live[d.AuthID]
+			r.Name, r.Enabled = d.Name, d.Enabled
+			w.live[d.AuthID] = r
+		case plan.StepDelete:
+			delete(w.live, d.AuthID)
+		}
+	}
+	switch {
+	case f == refusal:
+		fail(plan.FailureRefused)
+	case f == lostCall || f == late || f == committed:
+		if f == committed && exists {
+			apply()
+		}
+		if r, ok := m.rows[d.AuthID]; ok && d.Step == plan.StepUpdate {
+			r.Unsure = true
+			m.rows[d.AuthID], m.rowsAt[d.AuthID] = r, w.now
+		}
+		fail(plan.FailureUnknown)
+	case !exists || f == wrong404:
+		n := m.notFound[d.AuthID]
+		if n.First.IsZero() {
+			n.First = w.now
+		}
+		n.Last = w.now
+		if sweep, ok := m.swept.Get(); ok && n.Lacked.IsZero() && m.rowsAt[d.AuthID].Before(sweep.Started) {
+			n.Lacked = sweep.Started
+		}
+		m.notFound[d.AuthID] = n
+		o.Looked = o.Looked || d.Step == plan.StepGet
+	default:
+		apply()
+		delete(m.notFound, d.AuthID)
+		if d.Step == plan.StepDelete {
+			m.deleted = d.AuthID
+			delete(m.rows, d.AuthID)
+			return
+		}
+		m.rows[d.AuthID], m.rowsAt[d.AuthID] = w.live[d.AuthID], w.now
+		if d.Step == plan.StepGet {
+			o.Looked, o.TokenInHand = true, true
+		}
+	}
+}
+
+// liveIDs are the subaccounts at Plivo.
+func (w *world) liveIDs() []string {
+	var ids []string
+	for id := range w.live {
+		ids = append(ids, id)
+	}
+	return slices.Sorted(slices.Values(ids))
+}

@@ -1,0 +1,258 @@
+package plan_test
+
+import (
+	"slices"
+	"strings"
+	"testing"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/subaccount-operator/subaccount-operator/api/v1alpha1"
+	"github.com/subaccount-operator/subaccount-operator/internal/plan"
+)
+
+// statusOf returns Ready/Reconciling/Stalled and the reason that Ready shows.
+func statusOf(t *testing.T, s v1alpha1.SubaccountStatus) (states, reason string) {
+	t.Helper()
+	for _, kind := range []string{v1alpha1.ConditionReady, v1alpha1.ConditionReconciling, v1alpha1.ConditionStalled} {
+		c := meta.FindStatusCondition(s.Conditions, kind)
+		if c == nil {
+			t.Fatalf("no condition %s", kind)
+		}
+		states += string(c.Status)[:1]
+		if kind == v1alpha1.ConditionReady {
+			reason = c.Reason
+		}
+	}
+	return states, reason
+}
+
+func summarize(o *observation) plan.Summary {
+	return plan.Summarize(o, plan.Decide(o))
+}
+
+func reasonsOf(events []plan.Event) []string {
+	var out []string
+	for _, e := range events {
+		out = append(out, e.Reason)
+	}
+	return out
+}
+
+func TestConditionsOfAReason(t *testing.T) {
+	for _, r := range []struct {
+		name, states, reason string
+		o                    *observation
+		observed, ready      int64 // generation of the status, and of Ready
+	}{
+		{"ready", "TFF", v1alpha1.ReasonReady, ready(), 7, 7},
+		{"suspended keeps Ready", "TFF", v1alpha1.ReasonSuspended, ready(suspend), 1, 1},
+		{"suspended clears the others", "FFF", v1alpha1.ReasonSuspended, ready(told(v1alpha1.ReasonRejected), suspend), 1, 1},
+		{"suspended from the start", "UFF", v1alpha1.ReasonSuspended, fresh(suspend), -1, 0},
+		{"heals by itself", "FTF", v1alpha1.ReasonAccountNotFound, ready(noAccount), 7, 7},
+		{"a person has to act", "FFT", v1alpha1.ReasonAlreadyManaged, ready(loser), 7, 7},
+		{"a refused deletion", "FTF", v1alpha1.ReasonDeleting, ready(terminating, failed(plan.StepDelete, plan.FailureRefused)), 7, 7},
+	} {
+		t.Run(r.name, func(t *testing.T) {
+			r.o.Object.Generation = 7
+			s := summarize(r.o)
+			if states, reason := statusOf(t, s.Status); states != r.states || reason != r.reason {
+				t.Errorf("%s %s, want %s %s", states, reason, r.states, r.reason)
+			}
+			if s.Status.ObservedGeneration != r.observed || !s.Changed {
+				t.Errorf("observedGeneration %d, want %d; changed %v", s.Status.ObservedGeneration, r.observed, s.Changed)
+			}
+			for _, c := range s.Status.Conditions {
+				want := int64(7)
+				if c.Type == v1alpha1.ConditionReady {
+					want = r.ready
+				}
+				if c.ObservedGeneration != want {
+					t.Errorf("%s: observedGeneration %d, want %d", c.Type, c.ObservedGeneration, want)
+				}
+			}
+		})
+	}
+}
+
+// What is written while a resource is suspended must neither claim the spec nor
+// look like a lost status.
+func TestSuspendedThenResumed_IsActedUpon(t *testing.T) {
+	for name, r := range map[string]struct {
+		o    *observation
+		want plan.Step
+	}{
+		"new":      {fresh(suspend), plan.StepDeclareIntent},
+		"recorded": {ready(suspend, func(o *observation) { o.Object.Spec.Name = new("new") }), plan.StepUpdate},
+	} {
+		o := r.o
+		o.Object.Generation = 2
+		o.Object.Status = summarize(o).Status
+		if again := summarize(o); again.Changed {
+			t.Errorf("%s: reported twice: %+v", name, again.Status)
+		}
+		o.Object.Spec.Suspend, o.Object.Generation = nil, 3
+		if d := plan.Decide(o); d.Step != r.want {
+			t.Errorf("%s, resumed: %+v", name, d)
+		}
+		if o.Object.Status.ObservedGeneration > 1 {
+			t.Errorf("%s: observedGeneration %d", name, o.Object.Status.ObservedGeneration)
+		}
+	}
+}
+
+// Without this the report of the loss would itself hide it, and the next pass
+// would make another subaccount or release this one.
+func TestNoReportHidesALostStatus(t *testing.T) {
+	for name, o := range map[string]*observation{
+		"lost": fresh(lostStatus), "suspended": fresh(lostStatus, suspend), "terminating": fresh(lostStatus, terminating),
+		"a step failed": fresh(lostStatus, failed(plan.StepReadCRD, plan.FailureRateLimited)),
+	} {
+		t.Run(name, func(t *testing.T) {
+			o.Object.Status = summarize(o).Status
+			o.Object.Spec.Suspend, o.Failure = nil, nil
+			if d := plan.Decide(o); d.Reason != v1alpha1.ReasonStatusLost {
+				t.Errorf("after the report: %+v", d)
+			}
+		})
+	}
+}
+
+func TestNothingNewTellsNothing(t *testing.T) {
+	o := ready()
+	o.Object.Status = summarize(o).Status
+	if s := summarize(o); s.Changed || len(s.Events)+len(s.News) > 0 || plan.NeedsAttention(o) {
+		t.Errorf("changed %v, events %v, news %v", s.Changed, s.Events, s.News)
+	}
+	o = ready(loser)
+	first := summarize(o)
+	o.Object.Status = first.Status
+	if again := summarize(o); len(first.News) != 1 || first.News[0].Type != corev1.EventTypeWarning || len(again.News) > 0 {
+		t.Errorf("news %v, then %v", first.News, again.News)
+	}
+}
+
+func TestEvents(t *testing.T) {
+	done := func(steps ...plan.Step) change { return func(o *observation) { o.Done = steps } }
+	notFound := func(o *observation) { o.NotFound = plan.NotFound{First: base, Last: base} }
+	settled := remote(plan.Remote{Name: "team", Enabled: true, TokenDigest: token1, SettledAs: wanted})
+	for _, r := range []struct {
+		name string
+		o    *observation
+		want []string
+	}{
+		{"created: one story", ready(done(plan.StepRecord, plan.StepUpdate, plan.StepWriteSecret)), []string{"Created"}},
+		{"adopted", ready(done(plan.StepAdopt)), []string{"Adopted"}},
+		{"updated", ready(done(plan.StepUpdate)), []string{"Updated"}},
+		{"update answered with a 404", ready(done(plan.StepUpdate), notFound), []string{v1alpha1.ReasonCreating}},
+		{"old Secret", ready(done(plan.StepRemoveSecret)), []string{"SecretRemoved"}},
+		{"deleted", ready(terminating, done(plan.StepDelete), func(o *observation) { o.Deleted = true }), []string{"Deleted"}},
+		{"delete refused", ready(terminating, failed(plan.StepDelete, plan.FailureRefused)), []string{v1alpha1.ReasonDeleting}},
+		{"delete answered with a 404", ready(terminating, done(plan.StepDelete), notFound), nil},
+		{"looks are no events", ready(done(plan.StepGet, plan.StepReadSecret, plan.StepJudgeClaim)), nil},
+		{"recreated", ready(func(o *observation) { o.GivenUp = sa2 }), []string{"Recreating"}},
+		{"name in another form", ready(settled), []string{"NameChangedByPlivo"}},
+		{"name in another form, told before", ready(settled, func(o *observation) { o.Object.Status.Name = new("team") }), nil},
+	} {
+		t.Run(r.name, func(t *testing.T) {
+			s := summarize(r.o)
+			if got := reasonsOf(append(s.Events, s.News...)); !slices.Equal(got, r.want) {
+				t.Errorf("got %v, want %v", got, r.want)
+			}
+			for _, e := range s.Events {
+				if e.Reason == "Recreating" && !strings.Contains(e.Message, sa2) {
+					t.Errorf("does not name the authID that was given up: %s", e.Message)
+				}
+			}
+		})
+	}
+}
+
+func TestStatusTellsWhatWasSeen(t *testing.T) {
+	s := summarize(ready(remote(plan.Remote{Name: "seen"}))).Status
+	if *s.Name != "seen" || *s.Enabled {
+		t.Errorf("name %s, enabled %v", *s.Name, *s.Enabled)
+	}
+	for name, o := range map[string]*observation{
+		"another's":    ready(claim(false), remote(plan.Remote{Name: "seen"})),
+		"unsure":       ready(remote(plan.Remote{Name: "seen", Unsure: true})),
+		"not read":     ready(func(o *observation) { o.Remote = plan.Unknown[plan.Remote]() }),
+		"not recorded": fresh(adopting, begun, remote(plan.Remote{Name: "seen"}), func(o *observation) { o.Object.Status.Name = new(wanted) }),
+	} {
+		if got := summarize(o).Status.Name; *got != wanted {
+			t.Errorf("%s: name %s", name, *got)
+		}
+	}
+	renamed := func(o *observation) { o.Object.Spec.Secret.Name = "new" }
+	if got := summarize(ready(renamed)).Status.Binding.Name; got != "new" {
+		t.Errorf("binding %s", got)
+	}
+	for name, c := range map[string]change{"unsound": secret(func(s *plan.Secret) { s.Sound = false }), "another's": foreignSecret, "terminating": terminating} {
+		if got := summarize(ready(renamed, c)).Status.Binding.Name; got != "a-plivo" {
+			t.Errorf("%s: binding %s", name, got)
+		}
+	}
+}
+
+func TestAskedIsHandledOnceAnswered(t *testing.T) {
+	looked := func(o *observation) { o.Looked = true }
+	for _, r := range []struct {
+		name, want string
+		o          *observation
+	}{
+		{"looked", "now", ready(asked, looked)},
+		{"not looked", "", ready(asked)},
+		{"not asked", "", ready(looked)},
+		{"refused", "now", fresh(begun, asked, failed(plan.StepCreate, plan.FailureRefused))},
+		{"no answer", "", fresh(begun, asked, failed(plan.StepGet, plan.FailureUnknown))},
+		{"suspended", "", ready(asked, suspend)},
+	} {
+		s := summarize(r.o).Status
+		if s.LastHandledReconcileAt != r.want {
+			t.Errorf("%s: %q, want %q", r.name, s.LastHandledReconcileAt, r.want)
+		}
+		if r.name == "refused" { // else each pass would ask Plivo again
+			o := fresh(begun, asked)
+			o.Object.Status = s
+			if d := plan.Decide(o); d.Reason != v1alpha1.ReasonRejected {
+				t.Errorf("refused, then %+v", d)
+			}
+		}
+	}
+}
+
+func TestSetConditionsTellsWhatHasChanged(t *testing.T) {
+	var cs []metav1.Condition
+	for _, r := range []struct {
+		reason, message string
+		want            bool
+	}{
+		{v1alpha1.ReasonCreating, "a", true}, {v1alpha1.ReasonCreating, "b", false}, {v1alpha1.ReasonReady, "", true}, {v1alpha1.ReasonSuspended, "", true},
+	} {
+		if got := plan.SetConditions(&cs, r.reason, r.message, 1, metav1.NewTime(base)); got != r.want {
+			t.Errorf("%s %s: %v", r.reason, r.message, got)
+		}
+	}
+}
+
+func TestNeedsAttention(t *testing.T) {
+	for name, r := range map[string]struct {
+		o    *observation
+		want bool
+	}{
+		"drift":              {ready(remote(plan.Remote{Name: "old"})), true},
+		"waits for a sweep":  {fresh(begun, pending("one")), true},
+		"waits for the time": {fresh(foreignSecret), true},
+		"rejected, told":     {fresh(begun, told(v1alpha1.ReasonRejected), func(o *observation) { o.Object.Status.Conditions[0].Message = "" }), true},
+	} {
+		if got := plan.NeedsAttention(r.o); got != r.want {
+			t.Errorf("%s: %v", name, got)
+		}
+	}
+	o := fresh(begun, told(v1alpha1.ReasonRejected))
+	if plan.NeedsAttention(o) {
+		t.Error("a rejection that is told needs no attention")
+	}
+}
