@@ -6,7 +6,7 @@ import (
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 
-	"github.com/subaccount-operator/subaccount-operator/internal/controller"
+	"github.com/subaccount-operator/subaccount-operator/internal/kube"
 )
 
 // startedWithCaches has the manager start a cache together with its own. As it
@@ -20,7 +20,7 @@ func (c startedWithCaches) GetCache() cache.Cache { return c.Cache }
 // addCredentials adds the cache of the credentials to the manager, and the
 // readiness check of it and of the manager's own cache.
 func addCredentials(ctx context.Context, mgr ctrl.Manager, namespace string) (cache.Cache, error) {
-	o := controller.CredentialsCacheOptions(namespace)
+	o := kube.CredentialsCacheOptions(namespace)
 	o.Scheme, o.Mapper, o.HTTPClient = mgr.GetScheme(), mgr.GetRESTMapper(), mgr.GetHTTPClient()
 	credentials, err := cache.New(mgr.GetConfig(), o)
 	if err != nil {
@@ -29,7 +29,7 @@ func addCredentials(ctx context.Context, mgr ctrl.Manager, namespace string) (ca
 	if err := mgr.Add(startedWithCaches{credentials}); err != nil {
 		return nil, err
 	}
-	ready, err := controller.ReadyCheck(ctx, mgr, credentials)
+	ready, err := kube.ReadyCheck(ctx, mgr, credentials)
 	if err != nil {
 		return nil, err
 	}

@@ -34,6 +34,8 @@ import (
 
 	"github.com/subaccount-operator/subaccount-operator/api/v1alpha1"
 	"github.com/subaccount-operator/subaccount-operator/internal/controller"
+	"github.com/subaccount-operator/subaccount-operator/internal/controller/subaccount"
+	"github.com/subaccount-operator/subaccount-operator/internal/kube"
 	"github.com/subaccount-operator/subaccount-operator/internal/plivo"
 	"github.com/subaccount-operator/subaccount-operator/internal/version"
 )
@@ -227,7 +229,7 @@ func secretsIn(ctx context.Context, config *rest.Config, o options, namespaces [
 		return nil, nil, err
 	}
 	reviews := client.SelfSubjectAccessReviews()
-	watched, others, err := controller.SecretsWatchable(ctx, reviews, namespaces)
+	watched, others, err := kube.SecretsWatchable(ctx, reviews, namespaces)
 	if err != nil || len(others) == 0 {
 		return watched, nil, err
 	}
@@ -235,7 +237,7 @@ func secretsIn(ctx context.Context, config *rest.Config, o options, namespaces [
 	if len(watched) == 0 {
 		watched = []string{o.operatorNamespace} // none would mean all
 	}
-	return watched, controller.UntilSecretsWatchable(reviews, others), nil
+	return watched, kube.UntilSecretsWatchable(reviews, others), nil
 }
 
 func newManager(ctx context.Context, config *rest.Config, o options, namespaces []string, digester *plivo.Digester) (ctrl.Manager, error) {
@@ -252,13 +254,13 @@ func newManager(ctx context.Context, config *rest.Config, o options, namespaces 
 	}
 	mgr, err := ctrl.NewManager(config, ctrl.Options{
 		Scheme: scheme, Metrics: metricsOptions(o, certificate), HealthProbeBindAddress: o.probeAddress,
-		Cache:          controller.CacheOptions(namespaces, watched, digester),
+		Cache:          kube.CacheOptions(namespaces, watched, digester),
 		LeaderElection: o.leaderElect, LeaderElectionID: o.leaderElectionID,
 		LeaderElectionNamespace: o.operatorNamespace,
 		// Main ends right after the manager, so the lease can be given up.
 		LeaderElectionReleaseOnCancel: true,
 		// A create call under way may end and be recorded.
-		GracefulShutdownTimeout: new(o.timeout + controller.RecordTimeout + 15*time.Second),
+		GracefulShutdownTimeout: new(o.timeout + subaccount.RecordTimeout + 15*time.Second),
 	})
 	if err != nil {
 		return nil, err

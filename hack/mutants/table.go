@@ -22,7 +22,7 @@ func (s suite) String() string { return s.pkg + " " + strings.Join(s.args, " ") 
 var (
 	core = suite{"internal/plan", []string{"-test.failfast"}}
 	// record are the tests of the write that records a create response.
-	record = suite{"internal/controller", []string{"-test.run=^TestRecord_"}}
+	record = suite{"internal/controller/subaccount", []string{"-test.run=^TestRecord_"}}
 	// stray is the test of the time between two sweeps that show a stray.
 	stray = suite{"test/faultwalk", []string{"-test.run=^TestStray_"}}
 	// walk runs every single fault in memory, and no pairs.
@@ -102,43 +102,43 @@ var mutants = []mutant{
 	},
 	{
 		name:  "takes an unknown create response for a refusal",
-		file:  "internal/controller/protocol.go",
+		file:  "internal/controller/subaccount/create.go",
 		old:   "if plivo.AsError(err).Definite() {",
 		new:   "if plivo.AsError(err) != nil {",
 		tests: walk,
 	},
 	{
 		name:  "creates under the wanted name instead of the marker",
-		file:  "internal/controller/protocol.go",
+		file:  "internal/controller/subaccount/create.go",
 		old:   "p.account.Create(ctx, slot, main, p.o.Marker)",
 		new:   "p.account.Create(ctx, slot, main, *s.Spec.Name)",
 		tests: walk,
 	},
 	{
 		name:  "writes the intent without an optimistic lock",
-		file:  "internal/controller/patch.go",
+		file:  "internal/controller/subaccount/patch.go",
 		old:   "client.MergeFromWithOptions(p.o.Object, client.MergeFromWithOptimisticLock{})",
 		new:   "client.MergeFrom(p.o.Object)",
 		tests: walk,
 	},
 	{
 		name:  "records without testing the attempt",
-		file:  "internal/controller/protocol.go",
+		file:  "internal/controller/subaccount/create.go",
 		old:   "test(pathUID, s.UID).test(pathAttempt, answer.Attempt).test(pathAuthID, nil).",
 		new:   "test(pathUID, s.UID).test(pathAuthID, nil).",
 		tests: record,
 	},
 	{
 		name:  "never removes strays",
-		file:  "internal/controller/strays.go",
-		old:   "swept.Started.Sub(first) >= r.Subaccounts.Settle",
+		file:  "internal/controller/account/strays.go",
+		old:   "swept.Started.Sub(first) >= r.Settle",
 		new:   "swept.Started.Sub(first) < 0",
 		tests: walk,
 	},
 	{
 		name:  "removes strays after one sweep",
-		file:  "internal/controller/strays.go",
-		old:   "swept.Started.Sub(first) >= r.Subaccounts.Settle",
+		file:  "internal/controller/account/strays.go",
+		old:   "swept.Started.Sub(first) >= r.Settle",
 		new:   "swept.Started.Sub(first) >= 0",
 		tests: stray,
 	},

@@ -10,6 +10,9 @@ import (
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 
+	"github.com/subaccount-operator/subaccount-operator/internal/controller/account"
+	"github.com/subaccount-operator/subaccount-operator/internal/controller/subaccount"
+	"github.com/subaccount-operator/subaccount-operator/internal/kube"
 	"github.com/subaccount-operator/subaccount-operator/internal/mainaccount"
 	"github.com/subaccount-operator/subaccount-operator/internal/plivo"
 )
@@ -51,29 +54,31 @@ const shareOfWorkers = 4
 // Add adds both reconcilers to a manager. The sweeps end with the context.
 func Add(ctx context.Context, mgr ctrl.Manager, o Options) error {
 	events := mgr.GetEventRecorder("subaccount-operator")
-	accounts := &AccountReconciler{
-		Client: mgr.GetClient(), Credentials: o.Credentials, OperatorNamespace: o.OperatorNamespace,
-		Events: events, Selector: o.Selector,
-	}
-	accounts.Accounts = mainaccount.NewRegistry(ctx, mainaccount.Options{
-		NewClient: o.NewClient, Timeout: o.Timeout, Digester: o.Digester, Log: mgr.GetLogger(),
-		Recorded: accounts.Recorded, Notify: accounts.Notify,
-		Wake:  func(key plivo.Key) { accounts.Subaccounts.queue.wake(key) },
-		Share: max(1, o.MaxConcurrent/shareOfWorkers),
-	})
-	accounts.Subaccounts = &SubaccountReconciler{
-		Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Events: events, Accounts: accounts.Accounts,
-		Digester: o.Digester, ClusterUID: o.ClusterUID, Namespaces: o.Namespaces, Selector: o.Selector,
+	live := kube.LiveReader{Reader: mgr.GetAPIReader(), Namespaces: o.Namespaces}
+	subaccounts := &subaccount.Reconciler{
+		Client: mgr.GetClient(), Live: live, Events: events,
+		Digester: o.Digester, ClusterUID: o.ClusterUID, Selector: o.Selector,
 		Timeout: o.Timeout, Settle: o.Timeout + o.SettleMargin, MaxConcurrent: o.MaxConcurrent,
 	}
-	if err := accounts.Subaccounts.SetupWithManager(ctx, mgr); err != nil {
+	accounts := &account.Reconciler{
+		Client: mgr.GetClient(), Credentials: o.Credentials, OperatorNamespace: o.OperatorNamespace,
+		Events: events, Selector: o.Selector, Live: live, ClusterUID: o.ClusterUID, Settle: o.Timeout + o.SettleMargin,
+		EnqueueChanged: subaccounts.EnqueueChanged,
+	}
+	registry := mainaccount.NewRegistry(ctx, mainaccount.Options{
+		NewClient: o.NewClient, Timeout: o.Timeout, Digester: o.Digester, Log: mgr.GetLogger(),
+		Recorded: accounts.Recorded, Notify: accounts.Notify, Wake: subaccounts.Wake,
+		Share: max(1, o.MaxConcurrent/shareOfWorkers),
+	})
+	subaccounts.Accounts, accounts.Accounts = registry, registry
+	if err := subaccounts.SetupWithManager(ctx, mgr); err != nil {
 		return err
 	}
 	if err := accounts.SetupWithManager(mgr); err != nil {
 		return err
 	}
 	if o.Metrics != nil {
-		o.Metrics.MustRegister(accounts.Accounts, &resources{mgr.GetCache(), o.Selector, mgr.Elected()})
+		o.Metrics.MustRegister(registry, &resources{mgr.GetCache(), o.Selector, mgr.Elected()})
 	}
 	return nil
 }

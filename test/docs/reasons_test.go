@@ -26,7 +26,7 @@ func TestSpecOfSubaccounts_Reasons_AreThoseOfTheCode(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	sources, err := filepath.Glob(filepath.Join(root, "internal", "subaccount", "*.go"))
+	sources, err := filepath.Glob(filepath.Join(root, "internal", "plan", "*.go"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -44,7 +44,7 @@ func TestSpecOfSubaccounts_Reasons_AreThoseOfTheCode(t *testing.T) {
 		}
 		return slices.Sorted(maps.Keys(found))
 	}
-	inCode := read(reasonInCode, append(sources, filepath.Join(root, "internal", "controller", "observe.go"))...)
+	inCode := read(reasonInCode, append(sources, filepath.Join(root, "internal", "controller", "subaccount", "observe.go"))...)
 	documented := read(reasonInRow, filepath.Join(root, "docs", "spec", "subaccount.md"))
 	if diff := cmp.Diff(inCode, documented); diff != "" {
 		t.Errorf("reasons of the code (-) and of docs/spec/subaccount.md (+):\n%s", diff)

@@ -26,6 +26,8 @@ import (
 
 	"github.com/subaccount-operator/subaccount-operator/api/v1alpha1"
 	"github.com/subaccount-operator/subaccount-operator/internal/controller"
+	"github.com/subaccount-operator/subaccount-operator/internal/controller/subaccount"
+	"github.com/subaccount-operator/subaccount-operator/internal/kube"
 	"github.com/subaccount-operator/subaccount-operator/internal/plivo"
 )
 
@@ -86,13 +88,13 @@ func startProcess(w *world) *process {
 		ctrl.Options{
 			Scheme: scheme, Metrics: metricsserver.Options{BindAddress: "0"},
 			MapperProvider: func(*rest.Config, *http.Client) (meta.RESTMapper, error) { return mapper, nil },
-			Cache:          controller.CacheOptions(nil, nil, digester),
+			Cache:          kube.CacheOptions(nil, nil, digester),
 			Controller:     config.Controller{SkipNameValidation: new(true), RecoverPanic: new(false)},
 			// As in cmd/main.go.
-			GracefulShutdownTimeout: new(plivoTimeout + controller.RecordTimeout + 15*time.Second),
+			GracefulShutdownTimeout: new(plivoTimeout + subaccount.RecordTimeout + 15*time.Second),
 		})
 	must(err)
-	options := controller.CredentialsCacheOptions(operatorNamespace)
+	options := kube.CredentialsCacheOptions(operatorNamespace)
 	options.Scheme, options.Mapper, options.HTTPClient = scheme, mapper, mgr.GetHTTPClient()
 	credentials, err := cache.New(mgr.GetConfig(), options)
 	must(err)

@@ -1,0 +1,122 @@
+package account
+
+import (
+	"context"
+	"testing"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/subaccount-operator/subaccount-operator/api/v1alpha1"
+)
+
+// moveTo changes the credentials Secret of an Account.
+func (r *accountRig) moveTo(name, main string) {
+	r.t.Helper()
+	secret := &corev1.Secret{}
+	if err := r.k8s.Get(context.Background(), types.NamespacedName{Namespace: testNamespace, Name: name}, secret); err != nil {
+		r.t.Fatal(err)
+	}
+	secret.Data["auth_id"] = []byte(main)
+	if err := r.k8s.Update(context.Background(), secret); err != nil {
+		r.t.Fatal(err)
+	}
+}
+
+func (r *accountRig) label(name string, to map[string]string) {
+	r.t.Helper()
+	a := r.get(name)
+	a.Labels = to
+	if err := r.k8s.Update(context.Background(), a); err != nil {
+		r.t.Fatal(err)
+	}
+}
+
+func TestDuplicateAccount_YoungerIsStalled_TakesOverWhenTheOlderGoes(t *testing.T) {
+	goes := map[string]func(*accountRig){
+		"deleted": func(r *accountRig) {
+			if err := r.k8s.Delete(context.Background(), r.get("older")); err != nil {
+				r.t.Fatal(err)
+			}
+			_, _ = r.reconcile("older") // removes the finalizer
+		},
+		"other credentials": func(r *accountRig) { r.moveTo("older", testOtherMain) },
+		"another instance's": func(r *accountRig) {
+			r.accounts.Selector, _ = labels.Parse("!elsewhere")
+			r.label("older", map[string]string{"elsewhere": "true"})
+		},
+		"waits for its former main account": func(r *accountRig) {
+			s := r.subaccount("s", "older")
+			r.create(s)
+			s.Status.AuthID, s.Status.AccountID = r.sim.Add(testOtherMain, "n", false).AuthID, testOtherMain
+			if err := r.k8s.Status().Update(context.Background(), s); err != nil {
+				r.t.Fatal(err)
+			}
+		},
+	}
+	for name, leave := range goes {
+		t.Run(name, func(t *testing.T) {
+			withAccounts(t, func(t *testing.T, r *accountRig) {
+				r.account("older", testMain)
+				r.account("younger", testMain)
+				r.recorded("younger", testMain, 2)
+				for _, order := range [][]string{{"younger", "older"}, {"older", "younger"}} {
+					r.settle(order...)
+					r.wantReason("older", v1alpha1.ReasonReady)
+					r.wantReason("younger", "DuplicateAccount")
+					if n := r.get("younger").Status.Subaccounts; n != nil {
+						t.Errorf("it counts subaccounts: %+v", n)
+					}
+					r.sim.ResetCalls()
+					r.start() // and the other order
+				}
+				r.settle("younger", "older")
+				leave(r)
+				_, _ = r.reconcile("older")
+				r.settle("younger")
+				r.wantReason("younger", v1alpha1.ReasonReady)
+				if a := r.get("younger"); a.Status.AuthID != testMain || *a.Status.Subaccounts.Managed != 2 {
+					t.Errorf("%+v", a.Status)
+				}
+			})
+		})
+	}
+}
+
+func TestDuplicateAccount_OlderHasNoSecretForAWhile_YoungerStaysStalled(t *testing.T) {
+	withAccounts(t, func(t *testing.T, r *accountRig) {
+		r.account("older", testMain)
+		r.account("younger", testMain)
+		r.settle("older", "younger")
+		secret := &corev1.Secret{}
+		secret.Namespace, secret.Name = testNamespace, "older"
+		if err := r.k8s.Delete(context.Background(), secret); err != nil {
+			t.Fatal(err)
+		}
+		r.settle("younger", "older")
+		r.wantReason("older", v1alpha1.ReasonCredentialsNotFound)
+		r.wantReason("younger", "DuplicateAccount")
+	})
+}
+
+func TestRequestsForAllAccounts_OneChanges_ReconcilesTheOthersToo(t *testing.T) {
+	withAccounts(t, func(t *testing.T, r *accountRig) {
+		r.account("older", testMain)
+		r.account("younger", testMain)
+		var a client.Object = r.get("older")
+		if got := r.accounts.requestsForAllAccounts(context.Background(), a); len(got) != 2 {
+			t.Errorf("a change of an Account: %v", got)
+		}
+		secret := &corev1.Secret{}
+		secret.Name = "older"
+		if got := r.accounts.requestsForSecret(context.Background(), secret); len(got) != 2 {
+			t.Errorf("a change of its Secret: %v", got)
+		}
+		secret.Name = "another"
+		if got := r.accounts.requestsForSecret(context.Background(), secret); len(got) != 0 {
+			t.Errorf("a change of another Secret: %v", got)
+		}
+	})
+}

@@ -1,0 +1,58 @@
+package account
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"time"
+
+	"sigs.k8s.io/controller-runtime/pkg/client/fake"
+
+	"github.com/subaccount-operator/subaccount-operator/api/v1alpha1"
+	"github.com/subaccount-operator/subaccount-operator/internal/kube"
+	"github.com/subaccount-operator/subaccount-operator/internal/plivo/plivosim"
+)
+
+func TestReconcile_StatusCannotBeWritten_StillDoesTheWorkOfTheSweep(t *testing.T) {
+	withAccounts(t, func(t *testing.T, r *accountRig) {
+		r.account("a", testMain)
+		ids := r.recorded("a", testMain, 2)
+		r.settle("a")
+		stray := r.stray(1)
+		acct, _ := r.accounts.Accounts.Get("a")
+		acct.RequestSweep(time.Now())
+		time.Sleep(testSettle)
+		_, _ = r.reconcile("a")
+		r.enqueued = nil
+		r.sim.Edit(testMain, ids[0], func(s *plivosim.Subaccount) { s.Enabled = true })
+		r.beforeStatus = func() error { return errors.New("the status cannot be written") }
+		time.Sleep(testSettle)
+		acct.RequestSweep(time.Now())
+		time.Sleep(time.Second)
+		if result, _ := r.reconcile("a"); result.RequeueAfter != kube.RetryFirst {
+			t.Error("the test has no effect: the status did not change")
+		}
+		if len(r.enqueued) == 0 {
+			t.Error("the drift was not enqueued")
+		}
+		if r.left([]string{stray}) > 0 {
+			t.Error("the stray was not removed")
+		}
+	})
+}
+
+func TestFinalize_CacheLagsBehindANewSubaccount_KeepsTheFinalizer(t *testing.T) {
+	withAccounts(t, func(t *testing.T, r *accountRig) {
+		s := r.subaccount("a", "a")
+		s.Finalizers = []string{v1alpha1.Finalizer}
+		r.live = fake.NewClientBuilder().WithScheme(r.k8s.Scheme()).WithObjects(s).Build()
+		r.start()
+		r.account("a", testMain)
+		r.settle("a")
+		if err := r.k8s.Delete(context.Background(), r.get("a")); err != nil {
+			t.Fatal(err)
+		}
+		r.settle("a")
+		r.wantReason("a", v1alpha1.ReasonInUse)
+	})
+}

@@ -1,0 +1,74 @@
+package subaccount
+
+import (
+	"context"
+	"net/http"
+	"testing"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/client/fake"
+	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
+
+	"github.com/subaccount-operator/subaccount-operator/api/v1alpha1"
+	"github.com/subaccount-operator/subaccount-operator/internal/kube"
+	"github.com/subaccount-operator/subaccount-operator/internal/plan"
+)
+
+// newRecordingPass returns a pass that holds the create response of one attempt, while
+// the API server stores the given status.
+func newRecordingPass(t *testing.T, held plan.Held, stored v1alpha1.SubaccountStatus) (*pass, client.Client) {
+	t.Helper()
+	scheme := runtime.NewScheme()
+	if err := v1alpha1.AddToScheme(scheme); err != nil {
+		t.Fatal(err)
+	}
+	s := &v1alpha1.Subaccount{Status: stored}
+	s.Namespace, s.Name, s.UID = "ns", "a", "u"
+	c := fake.NewClientBuilder().WithScheme(scheme).WithObjects(s).WithStatusSubresource(s).WithInterceptorFuncs(interceptor.Funcs{
+		SubResourcePatch: func(ctx context.Context, c client.Client, sub string, obj client.Object, patch client.Patch, opts ...client.SubResourcePatchOption) error {
+			err := c.SubResource(sub).Patch(ctx, obj, patch, opts...)
+			if err != nil && apierrors.ReasonForError(err) == "" {
+				// As the API server answers a JSON Patch whose test fails.
+				return apierrors.NewGenericServerResponse(http.StatusUnprocessableEntity, "patch", schema.GroupResource{}, "", err.Error(), 0, false)
+			}
+			return err
+		},
+	}).Build()
+	r := &Reconciler{Client: c, Live: kube.LiveReader{Reader: c}, memory: newMemory()}
+	return &pass{r: r, o: &plan.Observation{Object: s.DeepCopy(), Held: &held}}, c
+}
+
+func TestRecord_AnotherAttemptPending_ReturnsConflict(t *testing.T) {
+	stored := v1alpha1.SubaccountStatus{PendingCreation: &v1alpha1.PendingCreation{Attempt: "second", AccountID: "MA"}}
+	p, c := newRecordingPass(t, plan.Held{Attempt: "first", AuthID: "SA1", AccountID: "MA"}, stored)
+	if err := p.record(t.Context(), "SA1"); !apierrors.IsConflict(err) {
+		t.Errorf("%v; want a conflict", err)
+	}
+	var got v1alpha1.Subaccount
+	if err := c.Get(t.Context(), client.ObjectKeyFromObject(p.o.Object), &got); err != nil {
+		t.Fatal(err)
+	}
+	if pending := got.Status.PendingCreation; got.Status.AuthID != "" || pending == nil || pending.Attempt != "second" {
+		t.Errorf("status %+v; want the second attempt pending", got.Status)
+	}
+	if p.o.Held != nil {
+		t.Error("the response is still held")
+	}
+}
+
+func TestRecord_AnotherAuthIDRecorded_ReturnsConflict(t *testing.T) {
+	p, c := newRecordingPass(t, plan.Held{Attempt: "first", AuthID: "SA1", AccountID: "MA"}, v1alpha1.SubaccountStatus{AuthID: "SA2", AccountID: "MA"})
+	if err := p.record(t.Context(), "SA1"); !apierrors.IsConflict(err) {
+		t.Errorf("%v; want a conflict", err)
+	}
+	var got v1alpha1.Subaccount
+	if err := c.Get(t.Context(), client.ObjectKeyFromObject(p.o.Object), &got); err != nil {
+		t.Fatal(err)
+	}
+	if got.Status.AuthID != "SA2" {
+		t.Errorf("status %+v; want SA2", got.Status)
+	}
+}

@@ -1,0 +1,155 @@
+package subaccount
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/subaccount-operator/subaccount-operator/api/v1alpha1"
+	"github.com/subaccount-operator/subaccount-operator/internal/kube"
+	"github.com/subaccount-operator/subaccount-operator/internal/mainaccount"
+	"github.com/subaccount-operator/subaccount-operator/internal/plan"
+)
+
+// observe gathers what the caches and this process's memory tell of a
+// Subaccount. It reads nothing live, and the cache's own objects, which nobody may
+// change: it is cheap enough to be made for every Subaccount after every sweep,
+// however many of them claim one authID and however long an Account's grants are.
+func (r *Reconciler) observe(ctx context.Context, s *v1alpha1.Subaccount) (*plan.Observation, *mainaccount.Account) {
+	now := time.Now()
+	known := r.memory.get(s, now)
+	o := &plan.Observation{
+		Now: now, Settle: r.Settle, Object: s, Marker: plan.Marker(r.ClusterUID, s.UID),
+		Refused: known.refused, FirstSight: known.firstSight,
+	}
+	if known.held != nil {
+		o.Held, o.TokenInHand = &known.held.Held, true
+	}
+	o.ContestedUntil, o.ContestedBy = known.contest.until, known.contest.by
+	ns := r.namespace(ctx, s.Namespace)
+	if ns != nil {
+		o.Namespace = plan.Known(plan.Namespace{Terminating: ns.DeletionTimestamp != nil})
+	}
+	acct := r.observeAccount(ctx, o, ns)
+	r.observeSecrets(ctx, o)
+	o.Claim = r.observeClaim(ctx, s, known.judged)
+	if acct != nil {
+		o.Swept = acct.Swept()
+		o.Found = acct.Bearing(o.Marker)
+		observeRemote(o, acct)
+	}
+	return o, acct
+}
+
+// namespace returns nil for one that the cache does not show (yet).
+func (r *Reconciler) namespace(ctx context.Context, name string) *corev1.Namespace {
+	ns := &corev1.Namespace{}
+	if err := r.Client.Get(ctx, types.NamespacedName{Name: name}, ns, client.UnsafeDisableDeepCopy); err != nil {
+		return nil
+	}
+	return ns
+}
+
+// observeAccount folds in the Account that the resource refers to, and returns
+// it as this process knows it, nil if it does not yet.
+func (r *Reconciler) observeAccount(ctx context.Context, o *plan.Observation, ns *corev1.Namespace) *mainaccount.Account {
+	s, resource := o.Object, &v1alpha1.Account{}
+	err := r.Client.Get(ctx, types.NamespacedName{Name: s.Spec.AccountRef.Name}, resource, client.UnsafeDisableDeepCopy)
+	if apierrors.IsNotFound(err) {
+		o.Account, o.Allowed = plan.Absent[plan.Account](), plan.Absent[plan.Allowed]()
+		return nil
+	}
+	if err != nil {
+		return nil
+	}
+	o.Allowed = plan.Known(plan.Allowed{
+		Deletion: resource.Spec.AllowedDeletionPolicies, Cascade: resource.Spec.AllowedCascadePolicies,
+	})
+	acct, ok := r.Accounts.Get(resource.Name)
+	if !ok {
+		return nil
+	}
+	usable := acct.Usable()
+	facts := plan.Account{
+		ID: usable.ID, Terminating: resource.DeletionTimestamp != nil,
+		Allows: allows(resource, ns), Grants: grants(resource, s),
+		Implausible: acct.Implausible(), SweepInterval: resource.Spec.SweepInterval.Duration,
+	}
+	switch {
+	case usable.Reason != "":
+		facts.Blocked = v1alpha1.ReasonAccountNotReady
+		facts.BlockedMessage = "The Account " + resource.Name + " cannot be used: see its conditions (" + usable.Reason + ")."
+	case usable.Refused:
+		facts.Blocked = v1alpha1.ReasonCredentialsRejected
+		facts.BlockedMessage = "Plivo refuses the credentials of the Account " + resource.Name + ": see its conditions."
+	}
+	o.Account = plan.Known(facts)
+	return acct
+}
+
+// allows says whether an Account's namespaceSelector selects a namespace.
+func allows(a *v1alpha1.Account, ns *corev1.Namespace) plan.Fact[bool] {
+	selector, err := metav1.LabelSelectorAsSelector(a.Spec.NamespaceSelector)
+	if err != nil || ns == nil {
+		return plan.Unknown[bool]()
+	}
+	return plan.Known(selector.Matches(labels.Set(ns.Labels)))
+}
+
+// grants says whether an Account lets a Subaccount adopt its spec.authID.
+func grants(a *v1alpha1.Account, s *v1alpha1.Subaccount) bool {
+	return s.Spec.AuthID != nil && slices.ContainsFunc(a.Spec.Adoption, func(g v1alpha1.AdoptionGrant) bool {
+		return g.Namespace == s.Namespace &&
+			(slices.Contains(g.AuthIDs, *s.Spec.AuthID) || slices.Contains(g.AuthIDs, v1alpha1.AnyAuthID))
+	})
+}
+
+// observeSecrets folds in what the cache shows. A Secret that it does not show
+// may exist without our label, and so is Unknown.
+func (r *Reconciler) observeSecrets(ctx context.Context, o *plan.Observation) {
+	s, wanted, secret := o.Object, plan.SecretName(o.Object), &corev1.Secret{}
+	if err := r.Client.Get(ctx, types.NamespacedName{Namespace: s.Namespace, Name: wanted}, secret, client.UnsafeDisableDeepCopy); err == nil {
+		o.Secret = plan.Known(r.secretFacts(s, secret))
+	}
+	usual := plan.DefaultSecretName(s.Name)
+	if wanted != usual && r.Client.Get(ctx, types.NamespacedName{Namespace: s.Namespace, Name: usual}, secret, client.UnsafeDisableDeepCopy) == nil &&
+		owns(s, secret) && !kube.IsCopy(s.Name, secret) {
+		o.OldSecret = usual
+		return
+	}
+	var renamed corev1.SecretList
+	if err := r.Client.List(ctx, &renamed, client.InNamespace(s.Namespace), client.MatchingFields{kube.IndexOwner: string(s.UID)}, client.UnsafeDisableDeepCopy); err != nil {
+		return
+	}
+	for i := range renamed.Items {
+		if old := &renamed.Items[i]; old.Name != wanted && owns(s, old) {
+			o.OldSecret = old.Name
+		}
+	}
+}
+
+// observeClaim says who holds the authID, as far as the cache can tell.
+func (r *Reconciler) observeClaim(ctx context.Context, s *v1alpha1.Subaccount, judged string) plan.Fact[plan.Claim] {
+	authID := plan.Claimed(s)
+	var holders v1alpha1.SubaccountList
+	if authID == "" || r.Client.List(ctx, &holders, client.MatchingFields{kube.IndexAuthID: authID}, client.UnsafeDisableDeepCopy) != nil {
+		return plan.Unknown[plan.Claim]()
+	}
+	return plan.ClaimSeen(s, holders.Items, judged == authID)
+}
+
+// observeRemote folds in what is known of the subaccount that the resource
+// holds or wants to adopt.
+func observeRemote(o *plan.Observation, acct *mainaccount.Account) {
+	o.Remote, o.NotFound, o.Deleted = plan.Unknown[plan.Remote](), plan.NotFound{}, false
+	if authID := plan.Claimed(o.Object); authID != "" && acct != nil {
+		o.Remote, o.NotFound, o.Deleted = acct.Remote(authID)
+	}
+}

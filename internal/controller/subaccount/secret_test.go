@@ -1,0 +1,165 @@
+package subaccount
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
+
+	"github.com/subaccount-operator/subaccount-operator/api/v1alpha1"
+	"github.com/subaccount-operator/subaccount-operator/internal/kube"
+	"github.com/subaccount-operator/subaccount-operator/internal/plivo"
+)
+
+func subaccountWithSecret() (*v1alpha1.Subaccount, *corev1.Secret) {
+	s := &v1alpha1.Subaccount{ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: "a", UID: "u"}}
+	s.Spec.Secret.Keys = v1alpha1.SecretKeys{AuthID: "auth_id", AuthToken: "auth_token"}
+	s.Status.AuthID = "SAXXXXXXXXXXXXXXXXXX"
+	secret := &corev1.Secret{Type: corev1.SecretTypeOpaque, Data: map[string][]byte{"auth_id": []byte(s.Status.AuthID), "auth_token": []byte("token")}}
+	setSecretMetadata(s, secret)
+	return s, secret
+}
+
+func TestTheCachedSecretHoldsNoTokenAndTellsTheSameHoweverOftenItIsTransformed(t *testing.T) {
+	r := &Reconciler{Digester: plivo.NewDigester([]byte("key"))}
+	s, secret := subaccountWithSecret()
+	live := r.secretFacts(s, secret)
+	if !live.Owned || !live.Sound || !live.Labelled || live.AuthID != s.Status.AuthID || live.TokenDigest != r.Digester.Digest([]byte("token")) {
+		t.Fatalf("%+v", live)
+	}
+	for range 3 {
+		if _, err := kube.DigestSecret(r.Digester)(secret); err != nil {
+			t.Fatal(err)
+		}
+		if string(secret.Data["auth_token"]) == "token" {
+			t.Error("the token is in the cache")
+		}
+		if cached := r.secretFacts(s, secret); cached != live {
+			t.Errorf("cached %+v, live %+v", cached, live)
+		}
+	}
+}
+
+func TestWhatLeavesTheSpecLeavesTheSecretAndOthersLabelsStay(t *testing.T) {
+	s, secret := subaccountWithSecret()
+	s.Spec.Secret.Labels = map[string]string{"team": "a", "tier": "x"}
+	s.Spec.Secret.Annotations = map[string]string{"note": "x"}
+	setSecretMetadata(s, secret)
+	secret.Labels["somebody"] = "else"
+	s.Spec.Secret.Labels, s.Spec.Secret.Annotations = map[string]string{"team": "b"}, nil
+	setSecretMetadata(s, secret)
+	want := map[string]string{"team": "b", "somebody": "else", v1alpha1.ManagedByLabel: v1alpha1.ManagedByValue}
+	if len(secret.Labels) != len(want) {
+		t.Errorf("labels %v", secret.Labels)
+	}
+	for k, v := range want {
+		if secret.Labels[k] != v {
+			t.Errorf("label %s is %q", k, secret.Labels[k])
+		}
+	}
+	if _, ok := secret.Annotations["note"]; ok || len(secret.OwnerReferences) != 1 {
+		t.Errorf("annotations %v, owners %v", secret.Annotations, secret.OwnerReferences)
+	}
+}
+
+func TestASecretIsOursByTheUIDOfItsControllerOnly(t *testing.T) {
+	s, secret := subaccountWithSecret()
+	for name, c := range map[string]struct {
+		owners []metav1.OwnerReference
+		want   bool
+	}{
+		"ours":                          {secret.OwnerReferences, true},
+		"nobody's":                      {nil, false},
+		"of the same name, another UID": {[]metav1.OwnerReference{{Kind: "Subaccount", Name: "a", UID: "other"}}, false},
+		"ours, no controller":           {[]metav1.OwnerReference{{Kind: "Subaccount", Name: "a", UID: "u"}}, true},
+		"another's, and ours beside": {[]metav1.OwnerReference{
+			{Kind: "Deployment", Name: "d", UID: "d", Controller: new(true)}, {Kind: "Subaccount", Name: "a", UID: "u"}}, false},
+	} {
+		secret.OwnerReferences = c.owners
+		if got := owns(s, secret); got != c.want {
+			t.Errorf("%s: %v", name, got)
+		}
+	}
+}
+
+func TestSecretFacts_KeysOfOthers_DoNotMatter(t *testing.T) {
+	r := &Reconciler{Digester: plivo.NewDigester([]byte("key"))}
+	s, secret := subaccountWithSecret()
+	secret.Data["other"] = []byte("x")
+	if facts := r.secretFacts(s, secret); !facts.Sound || !facts.Labelled {
+		t.Errorf("with another's key: %+v", facts)
+	}
+	s.Spec.Secret.Keys = v1alpha1.SecretKeys{AuthID: "id", AuthToken: "other"}
+	if facts := r.secretFacts(s, secret); facts.Sound || facts.Labelled {
+		t.Errorf("with other keys in the spec: %+v", facts)
+	}
+	if stale := staleKeys(s, secret); len(stale) != 2 {
+		t.Errorf("the keys of the earlier spec: %v", stale)
+	}
+	setSecretMetadata(s, secret)
+	secret.Data = map[string][]byte{"id": []byte(s.Status.AuthID), "other": []byte("token"), "auth_id": []byte("a user's own")}
+	if facts := r.secretFacts(s, secret); !facts.Sound || !facts.Labelled {
+		t.Errorf("once they are written: %+v", facts)
+	}
+}
+
+func TestASecretOfManyKeysCostsTheCacheNoMoreThanOneOfOurs(t *testing.T) {
+	r := &Reconciler{Digester: plivo.NewDigester([]byte("key"))}
+	s, secret := subaccountWithSecret()
+	for i := range 100_000 {
+		secret.Data[fmt.Sprint(i)] = nil
+	}
+	if _, err := kube.DigestSecret(r.Digester)(secret); err != nil {
+		t.Fatal(err)
+	}
+	if facts := r.secretFacts(s, secret); len(secret.Data) != 2 || !facts.Sound || !facts.Labelled {
+		t.Errorf("%d keys kept, %+v", len(secret.Data), facts)
+	}
+}
+
+func TestWriteSecret_RefusedWithTheOldToken_IsReportedWithoutIt(t *testing.T) {
+	const old = "the-old-token-0123456789"
+	synctest.Test(t, func(t *testing.T) {
+		g := newRig(t, 10)
+		s := g.apply("a")
+		s.Spec.Secret.Keys = v1alpha1.SecretKeys{AuthID: "auth_id", AuthToken: "auth_token"}
+		if err := g.k8s.Update(t.Context(), s); err != nil {
+			t.Fatal(err)
+		}
+		g.reconcile(s)
+		secret := &corev1.Secret{}
+		key := client.ObjectKey{Namespace: s.Namespace, Name: "a-plivo"}
+		if err := g.k8s.Get(t.Context(), key, secret); err != nil {
+			t.Fatal(err)
+		}
+		secret.Data[s.Spec.Secret.Keys.AuthToken] = []byte(old)
+		if err := g.k8s.Update(t.Context(), secret); err != nil {
+			t.Fatal(err)
+		}
+		g.reconciler.Client = interceptor.NewClient(g.k8s.(client.WithWatch), interceptor.Funcs{
+			Update: func(context.Context, client.WithWatch, client.Object, ...client.UpdateOption) error {
+				return apierrors.NewForbidden(corev1.Resource("secrets"), secret.Name, errors.New("it was "+old))
+			},
+		})
+		time.Sleep(staleFor + time.Second)
+		g.reconcile(s)
+		got := &v1alpha1.Subaccount{}
+		if err := g.k8s.Get(t.Context(), client.ObjectKeyFromObject(s), got); err != nil {
+			t.Fatal(err)
+		}
+		ready := meta.FindStatusCondition(got.Status.Conditions, v1alpha1.ConditionReady)
+		if ready == nil || ready.Reason != v1alpha1.ReasonKubernetesError || strings.Contains(ready.Message, old) {
+			t.Errorf("%+v", ready)
+		}
+	})
+}

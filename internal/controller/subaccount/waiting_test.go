@@ -1,0 +1,236 @@
+package subaccount
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
+	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
+	"k8s.io/client-go/tools/events"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/client/fake"
+
+	"github.com/subaccount-operator/subaccount-operator/api/v1alpha1"
+	"github.com/subaccount-operator/subaccount-operator/internal/kube"
+	"github.com/subaccount-operator/subaccount-operator/internal/mainaccount"
+	"github.com/subaccount-operator/subaccount-operator/internal/plivo"
+	"github.com/subaccount-operator/subaccount-operator/internal/plivo/plivosim"
+	"github.com/subaccount-operator/subaccount-operator/test/inprocess"
+)
+
+const mainID, mainToken = "MAAAAAAAAAAAAAAAAAAA", "main-token"
+
+// rig is a reconciler over an API server in memory and a simulated Plivo.
+type rig struct {
+	t          *testing.T
+	sim        *plivosim.Server
+	k8s        client.Client
+	reconciler *Reconciler
+	account    *mainaccount.Account
+	woken      []string
+}
+
+// newRig returns one whose Account "default" has been swept and has the given
+// request budget. It needs a synctest bubble.
+func newRig(t *testing.T, budget int) *rig {
+	t.Helper()
+	scheme := runtime.NewScheme()
+	for _, add := range []func(*runtime.Scheme) error{clientgoscheme.AddToScheme, v1alpha1.AddToScheme} {
+		if err := add(scheme); err != nil {
+			t.Fatal(err)
+		}
+	}
+	indexes := &collectedIndexes{fake.NewClientBuilder().WithScheme(scheme)}
+	if err := kube.AddIndexes(t.Context(), indexes); err != nil {
+		t.Fatal(err)
+	}
+	g := &rig{t: t}
+	g.k8s = indexes.builder.WithStatusSubresource(&v1alpha1.Subaccount{}, &v1alpha1.Account{}).WithObjects(
+		&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "ns"}},
+		&v1alpha1.Account{ObjectMeta: metav1.ObjectMeta{Name: "default"}, Spec: v1alpha1.AccountSpec{NamespaceSelector: &metav1.LabelSelector{}}},
+	).Build()
+	g.sim = plivosim.New(plivosim.Options{Accounts: map[string]string{mainID: mainToken}, Seed: 1})
+	digester := plivo.NewDigester([]byte("key"))
+	ctx, stop := context.WithCancel(context.Background())
+	t.Cleanup(stop)
+	g.reconciler = &Reconciler{
+		Client: g.k8s, Live: kube.LiveReader{Reader: g.k8s}, Events: events.NewFakeRecorder(1000), Digester: digester, Selector: labels.Everything(),
+		Timeout: 10 * time.Second, Settle: 40 * time.Second, MaxConcurrent: 64, memory: newMemory(), retries: kube.NewRetries(),
+	}
+	g.reconciler.Accounts = mainaccount.NewRegistry(ctx, mainaccount.Options{
+		NewClient: func(c plivo.Credentials) *plivo.Client {
+			return plivo.NewClient(&url.URL{Scheme: "https", Host: "plivo.test"}, &http.Client{Transport: inprocess.Transport{Handler: g.sim}}, c, "test")
+		},
+		Timeout: g.reconciler.Timeout, Digester: digester,
+		Recorded: func(string) ([]string, bool) { return nil, true }, Notify: func(string) {},
+		Wake: func(key plivo.Key) { g.woken = append(g.woken, key.Name) }, Share: 16,
+	})
+	g.account = g.reconciler.Accounts.Configure("default", plivo.Credentials{AuthID: mainID, Token: plivo.NewToken(mainToken)}, budget, time.Hour)
+	time.Sleep(2 * plivo.Window)
+	return g
+}
+
+type collectedIndexes struct{ builder *fake.ClientBuilder }
+
+// IndexField implements client.FieldIndexer.
+func (c *collectedIndexes) IndexField(_ context.Context, obj client.Object, field string, extract client.IndexerFunc) error {
+	c.builder.WithIndex(obj, field, extract)
+	return nil
+}
+
+func (g *rig) apply(name string) *v1alpha1.Subaccount {
+	g.t.Helper()
+	s := &v1alpha1.Subaccount{
+		ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: name, UID: types.UID(name), Generation: 1},
+		Spec:       v1alpha1.SubaccountSpec{Name: &name, AccountRef: v1alpha1.AccountReference{Name: "default"}},
+		Status:     v1alpha1.SubaccountStatus{ObservedGeneration: -1},
+	}
+	if err := g.k8s.Create(g.t.Context(), s); err != nil {
+		g.t.Fatal(err)
+	}
+	return s
+}
+
+func (g *rig) reconcile(s *v1alpha1.Subaccount) ctrl.Result {
+	g.t.Helper()
+	result, err := g.reconciler.Reconcile(g.t.Context(), ctrl.Request{NamespacedName: client.ObjectKeyFromObject(s)})
+	if err != nil {
+		g.t.Fatal(err)
+	}
+	return result
+}
+
+func (g *rig) reload(s *v1alpha1.Subaccount) *v1alpha1.Subaccount {
+	g.t.Helper()
+	if err := g.k8s.Get(g.t.Context(), client.ObjectKeyFromObject(s), s); err != nil {
+		g.t.Fatal(err)
+	}
+	return s
+}
+
+// remove deletes a resource as if its finalizer were removed at once.
+func (g *rig) remove(s *v1alpha1.Subaccount) {
+	g.t.Helper()
+	g.reload(s).Finalizers = nil
+	if err := errors.Join(g.k8s.Update(g.t.Context(), s), g.k8s.Delete(g.t.Context(), s)); err != nil {
+		g.t.Fatal(err)
+	}
+}
+
+func (g *rig) reason(s *v1alpha1.Subaccount) string {
+	g.t.Helper()
+	if c := meta.FindStatusCondition(g.reload(s).Status.Conditions, v1alpha1.ConditionReady); c != nil {
+		return c.Reason
+	}
+	return ""
+}
+
+// spend takes every slot of the budget and returns one of them.
+func (g *rig) spend(budget int) (slot *plivo.Slot) {
+	g.t.Helper()
+	for range budget {
+		var err error
+		if slot, err = g.account.Reserve(g.t.Context()); err != nil {
+			g.t.Fatal(err)
+		}
+	}
+	return slot
+}
+
+func TestReconcile_PlivoPausesWhileWaitingForSlot_ReportsRateLimited(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := newRig(t, 1)
+		slot := g.spend(1)
+		s := g.apply("a")
+		// The first reconcile writes nothing; a later one, which a sweep causes, reports.
+		for _, want := range []string{"", v1alpha1.ReasonCreating} {
+			if g.reconcile(s); g.reason(s) != want {
+				t.Fatalf("the reason is %q while it waits, not %q", g.reason(s), want)
+			}
+			time.Sleep(reportWaitAfter)
+		}
+		g.sim.Inject(plivosim.Fault{Status: 429, RetryAfter: 3600, Times: 1})
+		if _, err := g.account.Get(t.Context(), slot, mainID, "SAZZZZZZZZZZZZZZZZZZ"); !plivo.IsKind(err, plivo.KindRateLimited) {
+			t.Fatal(err)
+		}
+		if g.reconcile(s); g.reason(s) != v1alpha1.ReasonRateLimited {
+			t.Errorf("the reason is %q while the main account pauses for an hour", g.reason(s))
+		}
+	})
+}
+
+func TestReconcile_NamespaceNotAllowedWhileWaitingForSlot_ReportsIt(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := newRig(t, 1)
+		g.spend(1)
+		s := g.apply("a")
+		g.reconcile(s)
+		a := &v1alpha1.Account{}
+		if err := g.k8s.Get(t.Context(), types.NamespacedName{Name: "default"}, a); err != nil {
+			t.Fatal(err)
+		}
+		a.Spec.NamespaceSelector = &metav1.LabelSelector{MatchLabels: map[string]string{"no": "such"}}
+		if err := g.k8s.Update(t.Context(), a); err != nil {
+			t.Fatal(err)
+		}
+		if g.reconcile(s); g.reason(s) != v1alpha1.ReasonNamespaceNotAllowed {
+			t.Errorf("the reason is %q", g.reason(s))
+		}
+	})
+}
+
+func TestReconcile_DeletedWhileWaitingForSlot_LeavesTheQueue(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := newRig(t, 1)
+		slot := g.spend(1)
+		before := waitingForSlots(t)
+		for i := range 50 {
+			s := g.apply(fmt.Sprint("deleted-", i))
+			g.reconcile(s)
+			g.remove(s)
+			g.reconcile(s)
+		}
+		if n := waitingForSlots(t) - before; n != 0 {
+			t.Errorf("%v of 50 deleted ones still wait", n)
+		}
+		last := g.apply("last")
+		g.reconcile(last)
+		slot.Cancel()
+		if g.reconcile(last); g.reload(last).Status.AuthID == "" {
+			t.Errorf("the only one that waits is not served with the slot free: %s", g.reason(last))
+		}
+	})
+}
+
+// waitingForSlots returns how many Subaccounts wait for a slot, by the metrics.
+func waitingForSlots(t *testing.T) float64 {
+	t.Helper()
+	registry := prometheus.NewRegistry()
+	registry.MustRegister(plivo.Collectors()...)
+	families, err := registry.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, family := range families {
+		for _, m := range family.GetMetric() {
+			if family.GetName() == "subaccount_operator_budget_waiting" && m.GetLabel()[0].GetValue() == plivo.ClassInteractive.String() {
+				return m.GetGauge().GetValue()
+			}
+		}
+	}
+	t.Fatal("no such metric")
+	return 0
+}

@@ -1,0 +1,50 @@
+package kube
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/healthz"
+
+	"github.com/subaccount-operator/subaccount-operator/api/v1alpha1"
+)
+
+// syncTimeout is how long one probe waits for the caches, less than the second
+// that a kubelet gives it.
+const syncTimeout = 500 * time.Millisecond
+
+// ReadyCheck returns a readiness check that fails until the caches are synced.
+//
+// It starts every informer with the caches. By default controller-runtime starts
+// most of them with the controllers, and thus once the replica is the leader: a
+// new replica that may not list Accounts would be ready, and a rollout would
+// replace the old one by it.
+func ReadyCheck(ctx context.Context, mgr ctrl.Manager, credentials cache.Cache) (healthz.Checker, error) {
+	read := map[cache.Cache][]client.Object{
+		mgr.GetCache(): {&v1alpha1.Account{}, &v1alpha1.Subaccount{}, &corev1.Namespace{}, &corev1.Secret{}},
+		credentials:    {&corev1.Secret{}},
+	}
+	for c, objects := range read {
+		for _, o := range objects {
+			if _, err := c.GetInformer(ctx, o); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return func(req *http.Request) error {
+		ctx, cancel := context.WithTimeout(req.Context(), syncTimeout)
+		defer cancel()
+		for c := range read {
+			if !c.WaitForCacheSync(ctx) {
+				return errors.New("caches are not synced: the log says which list or watch fails")
+			}
+		}
+		return nil
+	}, nil
+}
