@@ -61,8 +61,7 @@ suite() { # suite NAME COMMAND...: runs a suite in the background; its lines beg
 
 suite faults gotest -v ./test/faultwalk
 suite integration ginkgo ./test/integration
-# More packages than cores: some of them wait for most of their time.
-suite packages gotest -p 4 $(go list ./... | grep -v -e /test/faultwalk -e /test/integration)
+suite packages gotest $(go list ./... | grep -v -e /test/faultwalk -e /test/integration)
 
 failed=0
 for job in $(jobs -p); do

@@ -26,7 +26,7 @@ func TestAccountCredentials(t *testing.T) {
 	}, {
 		name:     "can be changed",
 		before:   account(""),
-		accepted: []string{ref("{name: other}"), account(", requestBudget: 10")},
+		accepted: []string{ref("{name: other}"), account(", requestsPer5Seconds: 10")},
 		refused:  refusedAlike("spec.credentialsSecretRef.name", invalid, ref("{name: Other}")),
 	}})
 }
@@ -97,9 +97,9 @@ func TestAccountAdoption(t *testing.T) {
 	}})
 }
 
-func TestAccountSweepIntervalAndRequestBudget(t *testing.T) {
+func TestAccountSweepIntervalAndRequestsPer5Seconds(t *testing.T) {
 	every := func(interval string) string { return account(", sweepInterval: " + interval) }
-	budget := func(budget string) string { return account(", requestBudget: " + budget) }
+	budget := func(budget string) string { return account(", requestsPer5Seconds: " + budget) }
 	check(t, "Account", []rule{{
 		name:     "sweepInterval is a duration of at least 10s",
 		accepted: []string{account(""), every("10s"), every("10000ms"), every("1.5h"), every("1h30m0s"), every("0.5m")},
@@ -108,12 +108,12 @@ func TestAccountSweepIntervalAndRequestBudget(t *testing.T) {
 			refusal{every("10"), "spec.sweepInterval", "must be of type string"},
 			refusal{every(strings.Repeat("1", 32) + "s"), "spec.sweepInterval", "more than 32"}),
 	}, {
-		name:     "requestBudget is 1 to 300",
+		name:     "requestsPer5Seconds is 1 to 300",
 		accepted: []string{account(""), budget("1"), budget("300")},
 		refused: []refusal{
-			{budget("0"), "spec.requestBudget", "should be greater than or equal to 1"},
-			{budget("301"), "spec.requestBudget", "should be less than or equal to 300"},
-			{budget("'150'"), "spec.requestBudget", "must be of type integer"},
+			{budget("0"), "spec.requestsPer5Seconds", "should be greater than or equal to 1"},
+			{budget("301"), "spec.requestsPer5Seconds", "should be less than or equal to 300"},
+			{budget("'150'"), "spec.requestsPer5Seconds", "must be of type integer"},
 		},
 	}})
 }

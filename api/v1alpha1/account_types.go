@@ -63,7 +63,7 @@ type AccountSpec struct {
 	// +kubebuilder:validation:XValidation:rule="self.matches('^([0-9]+([.][0-9]+)?(ms|s|m|h))+$') && duration(self) >= duration('10s')",message="must be a duration of at least 10s, such as 30s, 5m or 1h30m"
 	SweepInterval metav1.Duration `json:"sweepInterval,omitempty,omitzero"`
 
-	// requestBudget is how many requests in any 5 seconds the operator may
+	// requestsPer5Seconds is how many requests in any 5 seconds the operator may
 	// spend on this main account, 1 to 300; default: 150. Plivo's own limit is
 	// 300, shared with everything else that the account does.
 	//
@@ -71,7 +71,7 @@ type AccountSpec struct {
 	// +kubebuilder:default=150
 	// +kubebuilder:validation:Minimum=1
 	// +kubebuilder:validation:Maximum=300
-	RequestBudget int32 `json:"requestBudget,omitempty"`
+	RequestsPer5Seconds int32 `json:"requestsPer5Seconds,omitempty"`
 }
 
 // CredentialsSecretReference names a Secret in the operator's own namespace.

@@ -33,10 +33,10 @@ func TestDefaults(t *testing.T) {
 			map[string]string{"spec.secret.keys.authID": "a", "spec.secret.keys.authToken": "auth_token"}},
 		{"authID's key alone", "Subaccount", withSecret("{keys: {authToken: a}}"),
 			map[string]string{"spec.secret.keys.authID": "auth_id", "spec.secret.keys.authToken": "a"}},
-		{"sweepInterval and requestBudget", "Account", account(""),
-			map[string]string{"spec.sweepInterval": "5m", "spec.requestBudget": "150", "spec.adoption": "", "spec.namespaceSelector": "{}"}},
-		{"stated sweepInterval and requestBudget stay", "Account", account(", sweepInterval: 10s, requestBudget: 1"),
-			map[string]string{"spec.sweepInterval": "10s", "spec.requestBudget": "1"}},
+		{"sweepInterval and requestsPer5Seconds", "Account", account(""),
+			map[string]string{"spec.sweepInterval": "5m", "spec.requestsPer5Seconds": "150", "spec.adoption": "", "spec.namespaceSelector": "{}"}},
+		{"stated sweepInterval and requestsPer5Seconds stay", "Account", account(", sweepInterval: 10s, requestsPer5Seconds: 1"),
+			map[string]string{"spec.sweepInterval": "10s", "spec.requestsPer5Seconds": "1"}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			checkFields(t, create(t, test.kind, test.object), test.want)

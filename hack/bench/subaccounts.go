@@ -193,7 +193,7 @@ func (w *world) measureNewcomers(ctx context.Context, r result) error {
 		key    string
 	}{{budget, "newcomer"}, {150, "newcomer150"}} {
 		err := w.setAccounts(ctx, func(s *v1alpha1.AccountSpec) {
-			s.RequestBudget, s.SweepInterval.Duration = at.budget, 10*time.Second
+			s.RequestsPer5Seconds, s.SweepInterval.Duration = at.budget, 10*time.Second
 		})
 		if err := errors.Join(err, w.untilAccountsReady(ctx)); err != nil {
 			return err

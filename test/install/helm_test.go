@@ -27,7 +27,7 @@ var _ = Describe("A release of the chart", func() {
 	It("keeps everything through upgrades, rollbacks, an uninstall and the way back", func() {
 		w := newWorld("team-a", "team-b")
 		values := func(budget string) string {
-			return w.values("defaultAccount: {create: true, credentialsSecretName: plivo, sweepInterval: 10s, requestBudget: " + budget + "}\n")
+			return w.values("defaultAccount: {create: true, credentialsSecretName: plivo, sweepInterval: 10s, requestsPer5Seconds: " + budget + "}\n")
 		}
 		upgrade := []string{"upgrade", "--install", "subaccount-operator", "--namespace", operatorNamespace, "--values", "-"}
 
@@ -38,7 +38,7 @@ var _ = Describe("A release of the chart", func() {
 		w.apply("old", "default", w.tenants...)
 		w.expectReady()
 		account, deployment := w.account("default"), w.deployment()
-		Expect(account.Spec.RequestBudget).To(BeEquivalentTo(200))
+		Expect(account.Spec.RequestsPer5Seconds).To(BeEquivalentTo(200))
 		before := w.kept()
 		Expect(before).To(HaveLen(2 + 1 + 3*2)) // CRDs, the Account, and three of each of the two
 
@@ -48,7 +48,7 @@ var _ = Describe("A release of the chart", func() {
 		m = w.start(operatorNamespace, deploymentName)
 		w.expectServed()
 		Expect(w.kept()).To(Equal(before))
-		Expect(w.account("default").Spec.RequestBudget).To(BeEquivalentTo(100))
+		Expect(w.account("default").Spec.RequestsPer5Seconds).To(BeEquivalentTo(100))
 		Expect(w.deployment().UID).To(Equal(deployment.UID))
 		Expect(w.deployment().Spec.Template.Spec.Containers[0].Image).To(HaveSuffix(":v9.9.9"))
 		Expect(w.fieldIsKnown("fromTheNextRevision")).To(BeTrue())
@@ -87,7 +87,7 @@ var _ = Describe("A release of the chart", func() {
 		Expect(w.deployment().Spec.Template.Spec).To(Equal(deployment.Spec.Template.Spec))
 		Expect(w.fieldIsKnown("fromTheNextRevision")).To(BeFalse())
 		w.helm(values("150"), append(upgrade, chart)...)
-		Expect(w.account("default").Spec.RequestBudget).To(BeEquivalentTo(150))
+		Expect(w.account("default").Spec.RequestsPer5Seconds).To(BeEquivalentTo(150))
 
 		By("uninstalling under the running manager")
 		out := w.helm("", "uninstall", "subaccount-operator", "--namespace", operatorNamespace)

@@ -79,7 +79,7 @@ defaultAccount:
   credentialsSecretName: plivo
   labels: {shard: a}
   namespaceSelector: {matchLabels: {plivo: "yes"}}
-  requestBudget: 250
+  requestsPer5Seconds: 250
   sweepInterval: 10m
   allowedDeletionPolicies: [Delete]
   allowedCascadePolicies: [Reassign]
@@ -91,7 +91,7 @@ defaultAccount:
 			Expect(a.Name).To(Equal("main"))
 			Expect(a.Labels).To(HaveKeyWithValue("shard", "a"))
 			Expect(a.Spec.NamespaceSelector.MatchLabels).To(HaveKey("plivo"))
-			Expect(a.Spec.RequestBudget).To(BeEquivalentTo(250))
+			Expect(a.Spec.RequestsPer5Seconds).To(BeEquivalentTo(250))
 			Expect(a.Spec.SweepInterval.Duration).To(Equal(10 * time.Minute))
 			Expect(a.Spec.AllowedDeletionPolicies).To(ConsistOf(v1alpha1.DeletionPolicyDelete))
 			Expect(a.Spec.AllowedCascadePolicies).To(ConsistOf(v1alpha1.CascadePolicyReassign))
@@ -257,7 +257,7 @@ adoptionPolicy: {enabled: true}`)
 		Entry("no URL", `plivoBaseURL: api.plivo.com`, "at '/plivoBaseURL'"),
 		Entry("a user in the URL", `plivoBaseURL: https://me:secret@plivo.example.com`, "at '/plivoBaseURL'"),
 		Entry("a default Account without credentials", `defaultAccount: {create: true}`, "at '/defaultAccount/credentialsSecretName'"),
-		Entry("more than Plivo allows", `defaultAccount: {requestBudget: 301}`, "at '/defaultAccount/requestBudget'"),
+		Entry("more than Plivo allows", `defaultAccount: {requestsPer5Seconds: 301}`, "at '/defaultAccount/requestsPer5Seconds'"),
 		Entry("a time without a unit", `defaultAccount: {sweepInterval: "300"}`, "at '/defaultAccount/sweepInterval'"),
 		Entry("a grant of no subaccount's ID", `defaultAccount: {adoption: [{namespace: a, authIDs: [MAXXXXXXXXXXXXXXXXXX]}]}`, "at '/defaultAccount/adoption/0/authIDs/0'"),
 		Entry("namespaces as text", `watchNamespaces: team-a,team-b`, "at '/watchNamespaces'"),

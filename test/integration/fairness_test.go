@@ -13,7 +13,7 @@ import (
 
 var _ = Describe("A place in the budget", func() {
 	It("comes in turn by namespace: who comes late with one does not wait for another's many", func() {
-		w := newWorld(func(a *v1alpha1.Account) { a.Spec.RequestBudget = 10 })
+		w := newWorld(func(a *v1alpha1.Account) { a.Spec.RequestsPer5Seconds = 10 })
 		const many = 40 // 80 calls: 40 s
 		var all []*v1alpha1.Subaccount
 		for i := range many {

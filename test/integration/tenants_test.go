@@ -235,7 +235,7 @@ var _ = Describe("A tenant", func() {
 	})
 
 	It("that toggles and annotates in a loop, or makes and deletes, slows nobody down", func() {
-		w := newWorld(func(a *v1alpha1.Account) { a.Spec.RequestBudget = 30 })
+		w := newWorld(func(a *v1alpha1.Account) { a.Spec.RequestsPer5Seconds = 30 })
 		looping := w.apply("looping")
 		expectReady(looping)
 		stopping, ended := make(chan struct{}), make(chan int, 2)

@@ -48,7 +48,7 @@ stringData: {auth_id: %s, auth_token: %s}
 apiVersion: plivo.subaccount-operator.dev/v1alpha1
 kind: Account
 metadata: {name: %s}
-spec: {credentialsSecretRef: {name: %[1]s}, namespaceSelector: {}, sweepInterval: 10s, requestBudget: %s}
+spec: {credentialsSecretRef: {name: %[1]s}, namespaceSelector: {}, sweepInterval: 10s, requestsPer5Seconds: %s}
 ---`, a.name, a.budget)
 }
 
@@ -130,7 +130,7 @@ func mend() {
 	GinkgoHelper()
 	control(http.MethodDelete, "faults", nil)
 	apply(subaccounts("default", 30))
-	kubectl("", "patch", "account", "narrow", "--type=merge", "-p", `{"spec":{"requestBudget":150}}`)
+	kubectl("", "patch", "account", "narrow", "--type=merge", "-p", `{"spec":{"requestsPer5Seconds":150}}`)
 	subaccountsBecome(series{"account": "default", "state": "Ready"}, 28)
 	for _, account := range []string{"doubted", "limited", "narrow"} {
 		become(fmt.Sprintf(`sum(subaccount_operator_subaccounts{account=%q,state!="Ready"}) or vector(0)`, account), 0)

@@ -241,7 +241,7 @@ func (r *Reconciler) configure(ctx context.Context, a *v1alpha1.Account, users [
 		r.Accounts.Block(a.Name, reason, message)
 		return reason, message, nil
 	}
-	acct := r.Accounts.Configure(a.Name, credentials, int(a.Spec.RequestBudget), a.Spec.SweepInterval.Duration)
+	acct := r.Accounts.Configure(a.Name, credentials, int(a.Spec.RequestsPer5Seconds), a.Spec.SweepInterval.Duration)
 	if confirmsDisappearance(a) && acct.ConfirmDisappearance() {
 		r.Events.Eventf(a, nil, corev1.EventTypeWarning, "DisappearanceConfirmed", "Sweep",
 			"A person has confirmed that the subaccounts that Plivo's list lacks are gone.")

@@ -159,7 +159,7 @@ func (r *accountRig) account(name, main string) {
 	})
 	a := &v1alpha1.Account{ObjectMeta: metav1.ObjectMeta{Name: name, UID: types.UID(name), CreationTimestamp: metav1.Now()}}
 	a.Spec.CredentialsSecretRef.Name, a.Spec.NamespaceSelector = name, &metav1.LabelSelector{}
-	a.Spec.SweepInterval.Duration, a.Spec.RequestBudget = testInterval, 150
+	a.Spec.SweepInterval.Duration, a.Spec.RequestsPer5Seconds = testInterval, 150
 	r.create(a)
 }
 
