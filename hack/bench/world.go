@@ -155,7 +155,7 @@ func (w *world) furnish(ctx context.Context) error {
 				Spec: v1alpha1.AccountSpec{
 					CredentialsSecretRef: v1alpha1.CredentialsSecretReference{Name: account(i)},
 					NamespaceSelector:    &metav1.LabelSelector{},
-					RequestsPer5Seconds:        budget,
+					RequestsPer5Seconds:  budget,
 				},
 			}))
 		if err != nil {

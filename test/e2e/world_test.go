@@ -156,7 +156,7 @@ func (w *world) furnish() {
 			CredentialsSecretRef: v1alpha1.CredentialsSecretReference{Name: "plivo"},
 			NamespaceSelector:    &metav1.LabelSelector{},
 			SweepInterval:        metav1.Duration{Duration: 10 * time.Second},
-			RequestsPer5Seconds:        250,
+			RequestsPer5Seconds:  250,
 		},
 	})).To(Succeed())
 }

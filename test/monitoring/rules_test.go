@@ -140,7 +140,7 @@ func TestEachAlertAndEachReasonHasItsRunbook(t *testing.T) {
 		Expect(r.Annotations["runbook_url"]).To(Equal(runbooksURL + r.Alert + ".md"))
 		Expect(pages).To(HaveKey(r.Alert), "no page")
 	}
-	for reason := range v1alpha1.Catalogue {
+	for _, reason := range v1alpha1.Reasons() {
 		wanted[reason] = true
 		if !pages[reason] {
 			Expect(string(index)).To(ContainSubstring("\n| `"+reason+"` | "), "no page, and no line in the index")
