@@ -24,9 +24,9 @@ var (
 	// record are the tests of the write that records a create response.
 	record = suite{"internal/controller/subaccount", []string{"-test.run=^TestRecord_"}}
 	// stray is the test of the time between two sweeps that show a stray.
-	stray = suite{"test/faultwalk", []string{"-test.run=^TestStray_"}}
+	stray = suite{"test/faultinjection", []string{"-test.run=^TestStray_"}}
 	// walk runs every single fault in memory, and no pairs.
-	walk = suite{"test/faultwalk", []string{"-test.run=^TestFaults$", "-test.short", "-test.failfast"}}
+	walk = suite{"test/faultinjection", []string{"-test.run=^TestFaults$", "-test.short", "-test.failfast"}}
 )
 
 var mutants = []mutant{

@@ -10,7 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/subaccount-operator/subaccount-operator/api/v1alpha1"
-	"github.com/subaccount-operator/subaccount-operator/test/devplane"
+	"github.com/subaccount-operator/subaccount-operator/test/controlplane"
 )
 
 var (
@@ -21,7 +21,7 @@ var (
 // Whoever reads a reason finds it in docs/troubleshooting.md, once, and what
 // that page leads to exists.
 func TestTroubleshootingKnowsEveryReason(t *testing.T) {
-	root, err := devplane.Root()
+	root, err := controlplane.Root()
 	if err != nil {
 		t.Fatal(err)
 	}

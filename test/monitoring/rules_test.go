@@ -13,7 +13,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/subaccount-operator/subaccount-operator/api/v1alpha1"
-	"github.com/subaccount-operator/subaccount-operator/test/devplane"
+	"github.com/subaccount-operator/subaccount-operator/test/controlplane"
 )
 
 const runbooksURL = "https://github.com/subaccount-operator/subaccount-operator/blob/main/docs/runbooks/"
@@ -54,7 +54,7 @@ func readRules() []rule {
 func outside(t *testing.T) {
 	RegisterTestingT(t)
 	var err error
-	root, err = devplane.Root()
+	root, err = controlplane.Root()
 	Expect(err).NotTo(HaveOccurred())
 }
 
