@@ -47,15 +47,15 @@ var mutants = []mutant{
 	{
 		name:  "writes the Secret before the update",
 		file:  "internal/plan/decide.go",
-		old:   "\tdrift,\n\tsecretContent,\n",
-		new:   "\tsecretContent,\n\tdrift,\n",
+		old:   "\tdrift, ",
+		new:   "\tsecretContent, drift, ",
 		tests: core,
 	},
 	{
 		name:  "records a create response only after every other check",
 		file:  "internal/plan/decide.go",
-		old:   "\theldResponse,\n\tfailedStep,\n\twithoutFinalizer,\n\torphanDeletion,\n\tcrdTerminating,\n\tsuspended,\n",
-		new:   "\tfailedStep,\n\twithoutFinalizer,\n\torphanDeletion,\n\tcrdTerminating,\n\tsuspended,\n\theldResponse,\n",
+		old:   "\theldResponse, ",
+		new:   "\tfailedStep, withoutFinalizer, orphanDeletion, crdTerminating, suspended, heldResponse, ",
 		tests: core,
 	},
 	{
