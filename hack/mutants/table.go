@@ -110,13 +110,13 @@ var mutants = []mutant{
 	{
 		name:  "creates under the wanted name instead of the marker",
 		file:  "internal/controller/subaccount/create.go",
-		old:   "st.mainAccount.Create(ctx, slot, main, st.obs.Marker)",
-		new:   "st.mainAccount.Create(ctx, slot, main, *s.Spec.Name)",
+		old:   "st.mainAccount.Create(ctx, slot, accountID, st.obs.Marker)",
+		new:   "st.mainAccount.Create(ctx, slot, accountID, *s.Spec.Name)",
 		tests: walk,
 	},
 	{
 		name:  "writes the intent without an optimistic lock",
-		file:  "internal/controller/subaccount/patch.go",
+		file:  "internal/controller/subaccount/perform.go",
 		old:   "client.MergeFromWithOptions(st.obs.Object, client.MergeFromWithOptimisticLock{})",
 		new:   "client.MergeFrom(st.obs.Object)",
 		tests: walk,
@@ -124,7 +124,7 @@ var mutants = []mutant{
 	{
 		name:  "records without testing the attempt",
 		file:  "internal/controller/subaccount/create.go",
-		old:   "test(pathUID, s.UID).test(pathAttempt, answer.Attempt).test(pathAuthID, nil).",
+		old:   "test(pathUID, s.UID).test(pathAttempt, response.Attempt).test(pathAuthID, nil).",
 		new:   "test(pathUID, s.UID).test(pathAuthID, nil).",
 		tests: record,
 	},
