@@ -131,15 +131,15 @@ var mutants = []mutant{
 	{
 		name:  "never removes strays",
 		file:  "internal/controller/account/strays.go",
-		old:   "swept.Started.Sub(first) >= r.SettleTime",
-		new:   "swept.Started.Sub(first) < 0",
+		old:   "lastSweep.Started.Sub(first) >= r.SettleTime",
+		new:   "lastSweep.Started.Sub(first) < 0",
 		tests: walk,
 	},
 	{
 		name:  "removes strays after one sweep",
 		file:  "internal/controller/account/strays.go",
-		old:   "swept.Started.Sub(first) >= r.SettleTime",
-		new:   "swept.Started.Sub(first) >= 0",
+		old:   "lastSweep.Started.Sub(first) >= r.SettleTime",
+		new:   "lastSweep.Started.Sub(first) >= 0",
 		tests: stray,
 	},
 }
