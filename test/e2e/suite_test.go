@@ -1,8 +1,8 @@
 //go:build e2e
 
-// Package e2e runs manager and simulator as processes, on a real control plane, through
-// disasters: kill -9 of manager, API server and etcd, Plivo cut off or failing, a frozen
-// leader, an uninstall, a restore. Each spec ends with a check of the exact rule
+// Package e2e runs manager and simulator as processes on a real control plane. Its specs
+// kill manager, API server and etcd, cut off Plivo, freeze a leader, uninstall the
+// operator, and restore etcd. Each spec ends with a check of the exact rule
 // (exact_test.go), and searches logs, metrics, events and resources for tokens. A seed
 // determines every random choice.
 package e2e

@@ -50,9 +50,9 @@ func newSample(getenv func(string) string, now time.Time) (sample, error) {
 }
 
 // of returns n of the schedules, or all of them, in an order that depends on the
-// seed. Each schedule gets its rank from the seed and its own text alone, so that a
-// seed selects the same ones if the walk finds a few more or fewer, or in another order
-// (docs/decisions/004-the-fault-walk.md).
+// seed. The rank of a schedule depends only on the seed and on its own text. Therefore a
+// seed selects the same schedules if the walk finds a few more or fewer, or in another
+// order (docs/decisions/004-the-fault-walk.md).
 func (s sample) of(schedules []schedule, n int) []schedule {
 	rank := make(map[string]uint64, len(schedules))
 	for _, x := range schedules {

@@ -98,7 +98,7 @@ func (r *stateRecorder) addError(format string, args ...any) {
 
 func historyKey(obj client.Object) string { return string(obj.GetUID()) }
 
-// judge returns the object's state according to kstatus and Argo CD, such as
+// stateOf returns the object's state according to kstatus and Argo CD, such as
 // "Current/Healthy", and an error if its conditions mean another state.
 func (r *stateRecorder) stateOf(obj *unstructured.Unstructured) (state string, err error) {
 	result, err := kstatus.Compute(obj)

@@ -235,9 +235,9 @@ func freeAddress() string {
 
 var busy = regexp.MustCompile(`(?m)^(workqueue_depth|controller_runtime_active_workers)\{.*\} [1-9].*$`)
 
-// expectIdle returns an error while a running manager has a resource in a queue or
+// checkIdle returns an error while a running manager has a resource in a queue or
 // in a worker.
-func expectIdle() error {
+func checkIdle() error {
 	for _, m := range managers {
 		select {
 		case <-m.Exited():

@@ -252,7 +252,7 @@ func (w *world) sweep(n int) {
 			Expect(k8s.Get(ctx, client.ObjectKeyFromObject(a), a)).To(Succeed())
 			return a.Status.LastHandledReconcileAt
 		}, "60s").Should(Equal(at))
-		Eventually(expectIdle).Should(Succeed())
+		Eventually(checkIdle).Should(Succeed())
 	}
 }
 

@@ -258,7 +258,7 @@ func niceTop(highest float64, unit string) float64 {
 
 const mebi = 1 << 20
 
-// formatted formats a value in one of Grafana's units.
+// formatted returns a value in one of Grafana's units.
 func formatted(v float64, unit string) string {
 	number := fmt.Sprintf("%.3g", v)
 	switch unit {
