@@ -96,7 +96,7 @@ test-unit: ## Run the tests that need no control plane, one minute.
 .PHONY: test-exhaustive
 test-exhaustive: ready ## Walk every pair of faults, and every fault on a real API server, where make test takes samples; 10 minutes on two cores.
 	@assets=$$($(ASSETS)) && export KUBEBUILDER_ASSETS="$$assets" && \
-		FAULT_PAIRS=all go test -vet=off -count=1 -timeout 90m -v ./test/faultwalk
+		FAULT_PAIRS=all go test -vet=off -count=1 -timeout 90m -v ./test/faultinjection
 
 .PHONY: test-mutants
 test-mutants: ## Break the rules of the protocol one at a time; the tests must notice each (hack/mutants), 2 minutes.

@@ -27,9 +27,9 @@ gotest() { # gotest PACKAGE...
 }
 
 if [ "${1:-}" = unit ]; then
-	# A control plane is started through test/devplane. The fault walk starts one for TestConformance only.
-	gotest $(go list -f '{{.ImportPath}} {{.TestImports}} {{.XTestImports}}' ./... | grep -v /test/devplane | cut -d' ' -f1)
-	gotest -short -run 'TestFaults' ./test/faultwalk
+	# A control plane is started through test/controlplane. The fault walk starts one for TestConformance only.
+	gotest $(go list -f '{{.ImportPath}} {{.TestImports}} {{.XTestImports}}' ./... | grep -v /test/controlplane | cut -d' ' -f1)
+	gotest -short -run 'TestFaults' ./test/faultinjection
 	exit
 fi
 
@@ -59,9 +59,9 @@ suite() { # suite NAME COMMAND...: runs a suite in the background; its lines beg
 	} &
 }
 
-suite faults gotest -v ./test/faultwalk
+suite faults gotest -v ./test/faultinjection
 suite integration ginkgo ./test/integration
-suite packages gotest $(go list ./... | grep -v -e /test/faultwalk -e /test/integration)
+suite packages gotest $(go list ./... | grep -v -e /test/faultinjection -e /test/integration)
 
 failed=0
 for job in $(jobs -p); do

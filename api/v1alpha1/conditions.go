@@ -1,6 +1,9 @@
 package v1alpha1
 
 import (
+	"maps"
+	"slices"
+
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
@@ -13,7 +16,7 @@ const (
 )
 
 // Reasons of the conditions, the same on all three of them. What each means
-// for the conditions is in Catalogue.
+// for the conditions is in StatesOf.
 const (
 	// ReasonReady: everything is as the spec wants it.
 	ReasonReady = "Ready"
@@ -107,11 +110,19 @@ var (
 	stateKept = States{Reconciling: metav1.ConditionFalse, Stalled: metav1.ConditionFalse}
 )
 
-// Catalogue is every reason with the states of the conditions while it holds.
-// An empty state leaves the condition as it was. What a watch, a probe or a
-// retry can heal is Reconciling; Stalled is only what a person has to change
+// StatesOf returns the states of the conditions while a reason holds; false if there
+// is no such reason. An empty state leaves the condition unchanged. Reconciling is
+// what a watch, a probe or a retry can resolve; Stalled is what a person has to change
 // in the resource itself.
-var Catalogue = map[string]States{
+func StatesOf(reason string) (States, bool) {
+	states, ok := catalogue[reason]
+	return states, ok
+}
+
+// Reasons returns every reason, in alphabetical order.
+func Reasons() []string { return slices.Sorted(maps.Keys(catalogue)) }
+
+var catalogue = map[string]States{
 	ReasonReady:                stateReady,
 	ReasonCreating:             stateInProgress,
 	ReasonCreationUnconfirmed:  stateInProgress,

@@ -43,11 +43,11 @@ func reasons(t *testing.T) []string {
 func TestCatalogueIsOfAllReasonsAndNoOthers(t *testing.T) {
 	all := reasons(t)
 	for _, reason := range all {
-		if _, ok := v1alpha1.Catalogue[reason]; !ok {
+		if _, ok := v1alpha1.StatesOf(reason); !ok {
 			t.Errorf("%s is not in the catalogue", reason)
 		}
 	}
-	for reason := range v1alpha1.Catalogue {
+	for _, reason := range v1alpha1.Reasons() {
 		if !slices.Contains(all, reason) {
 			t.Errorf("%s is in the catalogue and no Reason constant", reason)
 		}
@@ -55,7 +55,8 @@ func TestCatalogueIsOfAllReasonsAndNoOthers(t *testing.T) {
 }
 
 func TestStatesOfTheCatalogueGoTogether(t *testing.T) {
-	for reason, states := range v1alpha1.Catalogue {
+	for _, reason := range v1alpha1.Reasons() {
+		states, _ := v1alpha1.StatesOf(reason)
 		abnormal := 0
 		for _, state := range []metav1.ConditionStatus{states.Reconciling, states.Stalled} {
 			switch state {

@@ -15,18 +15,18 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/subaccount-operator/subaccount-operator/api/v1alpha1"
-	"github.com/subaccount-operator/subaccount-operator/test/devplane"
+	"github.com/subaccount-operator/subaccount-operator/test/controlplane"
 )
 
 // plane and server are shared by all tests of this package: rules are asked of
 // a real API server, because only that evaluates them.
 var (
-	plane  *devplane.Plane
+	plane  *controlplane.Plane
 	server client.Client
 )
 
 func TestMain(m *testing.M) {
-	os.Exit(devplane.Main(m, devplane.Options{}, func(p *devplane.Plane) {
+	os.Exit(controlplane.Main(m, controlplane.Options{}, func(p *controlplane.Plane) {
 		plane = p
 		scheme := runtime.NewScheme()
 		if err := v1alpha1.AddToScheme(scheme); err != nil {

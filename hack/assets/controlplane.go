@@ -38,7 +38,7 @@ func newControlPlane(root, minor string, names []string, log io.Writer) (*contro
 	if err != nil {
 		return nil, err
 	}
-	etcdModule := filepath.Join(root, "hack", "devplane", "etcd")
+	etcdModule := filepath.Join(root, "hack", "controlplane", "etcd")
 	etcd, err := cache.PinnedVersion(etcdModule, "go.etcd.io/etcd/server/v3")
 	if err != nil {
 		return nil, err

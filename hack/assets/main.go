@@ -69,7 +69,7 @@ func run(ctx context.Context, args []string, log io.Writer) (paths []string, err
 func readyControlPlane(ctx context.Context, root string, args []string, log io.Writer) ([]string, error) {
 	flags := flag.NewFlagSet("control-plane", flag.ContinueOnError)
 	flags.SetOutput(log)
-	minor := flags.String("kubernetes", "", "`minor` version of Kubernetes, such as 1.32; default: the one that hack/devplane/go.mod requires")
+	minor := flags.String("kubernetes", "", "`minor` version of Kubernetes, such as 1.32; default: the one that hack/controlplane/go.mod requires")
 	if err := flags.Parse(args); err != nil {
 		return nil, err
 	}

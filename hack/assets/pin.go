@@ -18,7 +18,7 @@ import (
 
 // The module path ends without "/v1.32", which Go reserves for major versions.
 var pinnedModule = template.Must(template.New("go.mod").Parse(`// The control plane of Kubernetes {{.Minor}}, written by ` + "`go run ./hack/assets pin`" + `.
-module github.com/subaccount-operator/subaccount-operator/hack/devplane/kubernetes-{{.Minor}}
+module github.com/subaccount-operator/subaccount-operator/hack/controlplane/kubernetes-{{.Minor}}
 
 go {{.Go}}
 
@@ -63,11 +63,11 @@ func pin(ctx context.Context, root, version string) (string, error) {
 	if err := readJSON(ctx, root, &published, "mod", "edit", "-json", download.GoMod); err != nil {
 		return "", err
 	}
-	if err := readJSON(ctx, root, &own, "mod", "edit", "-json", filepath.Join("hack", "devplane", "go.mod")); err != nil {
+	if err := readJSON(ctx, root, &own, "mod", "edit", "-json", filepath.Join("hack", "controlplane", "go.mod")); err != nil {
 		return "", err
 	}
 	minor := cache.Kubernetes{Version: version}.Minor()
-	dir := filepath.Join(root, "hack", "devplane", "v"+minor)
+	dir := filepath.Join(root, "hack", "controlplane", "v"+minor)
 	var content bytes.Buffer
 	if err := pinnedModule.Execute(&content, map[string]any{
 		"Minor": minor, "Version": version, "Go": own.Go, "GoDebug": published.GoDebug,

@@ -10,7 +10,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/subaccount-operator/subaccount-operator/test/devplane"
+	"github.com/subaccount-operator/subaccount-operator/test/controlplane"
 )
 
 // What stands between these lines in docs/benchmarks.md is replaced; what
@@ -22,7 +22,7 @@ const (
 
 // write writes the document and the chart.
 func write(s settings, tables []*table) error {
-	root, err := devplane.Root()
+	root, err := controlplane.Root()
 	if err != nil {
 		return err
 	}

@@ -17,7 +17,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/subaccount-operator/subaccount-operator/api/v1alpha1"
-	"github.com/subaccount-operator/subaccount-operator/test/devplane"
+	"github.com/subaccount-operator/subaccount-operator/test/controlplane"
 	"github.com/subaccount-operator/subaccount-operator/test/process"
 )
 
@@ -84,7 +84,7 @@ type world struct {
 	load     load
 	programs programs
 	dir      string
-	plane    *devplane.Plane
+	plane    *controlplane.Plane
 	k8s      client.WithWatch
 	plivo    *plivo
 	manager  *manager
@@ -101,7 +101,7 @@ func newWorld(ctx context.Context, l load, p programs, dir string) (*world, erro
 }
 
 func (w *world) startPlane(context.Context) (err error) {
-	if w.plane, err = devplane.Start(devplane.Options{}); err != nil {
+	if w.plane, err = controlplane.Start(controlplane.Options{}); err != nil {
 		return err
 	}
 	scheme := runtime.NewScheme()
@@ -155,7 +155,7 @@ func (w *world) furnish(ctx context.Context) error {
 				Spec: v1alpha1.AccountSpec{
 					CredentialsSecretRef: v1alpha1.CredentialsSecretReference{Name: account(i)},
 					NamespaceSelector:    &metav1.LabelSelector{},
-					RequestsPer5Seconds:        budget,
+					RequestsPer5Seconds:  budget,
 				},
 			}))
 		if err != nil {

@@ -15,7 +15,7 @@ import (
 
 	"golang.org/x/term"
 
-	"github.com/subaccount-operator/subaccount-operator/test/devplane"
+	"github.com/subaccount-operator/subaccount-operator/test/controlplane"
 )
 
 func main() {
@@ -28,7 +28,7 @@ func main() {
 }
 
 func run(ctx context.Context) error {
-	root, err := devplane.Root()
+	root, err := controlplane.Root()
 	if err != nil {
 		return err
 	}
@@ -39,7 +39,7 @@ func run(ctx context.Context) error {
 	defer func() { _ = os.RemoveAll(dir) }()
 
 	say("Starting a control plane (etcd, kube-apiserver) ...")
-	plane, err := devplane.Start(devplane.Options{CRDs: []string{}})
+	plane, err := controlplane.Start(controlplane.Options{CRDs: []string{}})
 	if err != nil {
 		return err
 	}

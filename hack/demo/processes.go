@@ -11,14 +11,14 @@ import (
 	"time"
 
 	"github.com/subaccount-operator/subaccount-operator/internal/plivo/plivosim"
-	"github.com/subaccount-operator/subaccount-operator/test/devplane"
+	"github.com/subaccount-operator/subaccount-operator/test/controlplane"
 	"github.com/subaccount-operator/subaccount-operator/test/process"
 )
 
 // demo is what the tour runs on.
 type demo struct {
 	root, dir string
-	plane     *devplane.Plane
+	plane     *controlplane.Plane
 	sim       string // URL of the simulated Plivo
 	children  []*process.Process
 }

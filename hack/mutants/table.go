@@ -24,9 +24,9 @@ var (
 	// record are the tests of the write that records a create response.
 	record = suite{"internal/controller/subaccount", []string{"-test.run=^TestRecord_"}}
 	// stray is the test of the time between two sweeps that show a stray.
-	stray = suite{"test/faultwalk", []string{"-test.run=^TestStray_"}}
+	stray = suite{"test/faultinjection", []string{"-test.run=^TestStray_"}}
 	// walk runs every single fault in memory, and no pairs.
-	walk = suite{"test/faultwalk", []string{"-test.run=^TestFaults$", "-test.short", "-test.failfast"}}
+	walk = suite{"test/faultinjection", []string{"-test.run=^TestFaults$", "-test.short", "-test.failfast"}}
 )
 
 var mutants = []mutant{
@@ -34,28 +34,28 @@ var mutants = []mutant{
 		name:  "declares another attempt before the settle time",
 		file:  "internal/plan/creation.go",
 		old:   "case !sweep.Started.After(settled):",
-		new:   "case !sweep.Started.After(o.FirstSight):",
+		new:   "case !sweep.Started.After(o.PendingSince):",
 		tests: core,
 	},
 	{
 		name:  "creates although the sweep found the marker",
 		file:  "internal/plan/creation.go",
-		old:   "if len(o.Found) > 0 {",
+		old:   "if len(o.FoundByMarker) > 0 {",
 		new:   "if false {",
 		tests: core,
 	},
 	{
 		name:  "writes the Secret before the update",
 		file:  "internal/plan/decide.go",
-		old:   "\tdrift,\n\tcredentials,\n",
-		new:   "\tcredentials,\n\tdrift,\n",
+		old:   "\tdrift,\n\tsecretContent,\n",
+		new:   "\tsecretContent,\n\tdrift,\n",
 		tests: core,
 	},
 	{
 		name:  "records a create response only after every other check",
 		file:  "internal/plan/decide.go",
-		old:   "\theldAnswer,\n\tfailedStep,\n\tnotOurs,\n\torphan,\n\tuninstall,\n\tsuspended,\n",
-		new:   "\tfailedStep,\n\tnotOurs,\n\torphan,\n\tuninstall,\n\tsuspended,\n\theldAnswer,\n",
+		old:   "\theldResponse,\n\tfailedStep,\n\twithoutFinalizer,\n\torphanDeletion,\n\tcrdTerminating,\n\tsuspended,\n",
+		new:   "\tfailedStep,\n\twithoutFinalizer,\n\torphanDeletion,\n\tcrdTerminating,\n\tsuspended,\n\theldResponse,\n",
 		tests: core,
 	},
 	{
@@ -68,7 +68,7 @@ var mutants = []mutant{
 	{
 		name:  "takes a lost status for a new resource",
 		file:  "internal/plan/decide.go",
-		old:   "if !o.lost() {",
+		old:   "if !o.hasLostStatus() {",
 		new:   "if true {",
 		tests: core,
 	},
@@ -76,21 +76,21 @@ var mutants = []mutant{
 		name:  "removes the finalizer after a 404 without a sweep",
 		file:  "internal/plan/deletion.go",
 		old:   "return o.deletionNotFound()",
-		new:   "return o.deleted()",
+		new:   "return o.afterDeletion()",
 		tests: core,
 	},
 	{
 		name:  "recreates after one 404",
 		file:  "internal/plan/maintenance.go",
-		old:   "o.NotFound.First.Add(o.Settle)",
+		old:   "o.NotFound.First.Add(o.SettleTime)",
 		new:   "o.NotFound.First",
 		tests: core,
 	},
 	{
 		name:  "recreates despite the mass-deletion guard",
 		file:  "internal/plan/creation.go",
-		old:   "return account.Implausible",
-		new:   "return account.Implausible && false",
+		old:   "return account.GuardOn",
+		new:   "return account.GuardOn && false",
 		tests: core,
 	},
 	{
@@ -103,22 +103,22 @@ var mutants = []mutant{
 	{
 		name:  "takes an unknown create response for a refusal",
 		file:  "internal/controller/subaccount/create.go",
-		old:   "if plivo.AsError(err).Definite() {",
+		old:   "if plivo.AsError(err).IsDefinite() {",
 		new:   "if plivo.AsError(err) != nil {",
 		tests: walk,
 	},
 	{
 		name:  "creates under the wanted name instead of the marker",
 		file:  "internal/controller/subaccount/create.go",
-		old:   "p.account.Create(ctx, slot, main, p.o.Marker)",
-		new:   "p.account.Create(ctx, slot, main, *s.Spec.Name)",
+		old:   "st.mainAccount.Create(ctx, slot, main, st.obs.Marker)",
+		new:   "st.mainAccount.Create(ctx, slot, main, *s.Spec.Name)",
 		tests: walk,
 	},
 	{
 		name:  "writes the intent without an optimistic lock",
 		file:  "internal/controller/subaccount/patch.go",
-		old:   "client.MergeFromWithOptions(p.o.Object, client.MergeFromWithOptimisticLock{})",
-		new:   "client.MergeFrom(p.o.Object)",
+		old:   "client.MergeFromWithOptions(st.obs.Object, client.MergeFromWithOptimisticLock{})",
+		new:   "client.MergeFrom(st.obs.Object)",
 		tests: walk,
 	},
 	{
@@ -131,14 +131,14 @@ var mutants = []mutant{
 	{
 		name:  "never removes strays",
 		file:  "internal/controller/account/strays.go",
-		old:   "swept.Started.Sub(first) >= r.Settle",
+		old:   "swept.Started.Sub(first) >= r.SettleTime",
 		new:   "swept.Started.Sub(first) < 0",
 		tests: walk,
 	},
 	{
 		name:  "removes strays after one sweep",
 		file:  "internal/controller/account/strays.go",
-		old:   "swept.Started.Sub(first) >= r.Settle",
+		old:   "swept.Started.Sub(first) >= r.SettleTime",
 		new:   "swept.Started.Sub(first) >= 0",
 		tests: stray,
 	},

@@ -151,13 +151,13 @@ func stateOf(obj client.Object, suspended bool, conditions []metav1.Condition) s
 	}
 }
 
-// reasonOf a resource is one of the Catalogue's, so that there is a bound to them.
+// reasonOf a resource is one of v1alpha1.Reasons, so that the number of series is bounded.
 func reasonOf(conditions []metav1.Condition) string {
 	ready := meta.FindStatusCondition(conditions, v1alpha1.ConditionReady)
 	if ready == nil {
 		return "Unknown"
 	}
-	if _, ok := v1alpha1.Catalogue[ready.Reason]; !ok {
+	if _, ok := v1alpha1.StatesOf(ready.Reason); !ok {
 		return "Unknown"
 	}
 	return ready.Reason

@@ -58,11 +58,11 @@ func Add(ctx context.Context, mgr ctrl.Manager, o Options) error {
 	subaccounts := &subaccount.Reconciler{
 		Client: mgr.GetClient(), Live: live, Events: events,
 		Digester: o.Digester, ClusterUID: o.ClusterUID, Selector: o.Selector,
-		Timeout: o.Timeout, Settle: o.Timeout + o.SettleMargin, MaxConcurrent: o.MaxConcurrent,
+		Timeout: o.Timeout, SettleTime: o.Timeout + o.SettleMargin, MaxConcurrent: o.MaxConcurrent,
 	}
 	accounts := &account.Reconciler{
 		Client: mgr.GetClient(), Credentials: o.Credentials, OperatorNamespace: o.OperatorNamespace,
-		Events: events, Selector: o.Selector, Live: live, ClusterUID: o.ClusterUID, Settle: o.Timeout + o.SettleMargin,
+		Events: events, Selector: o.Selector, Live: live, ClusterUID: o.ClusterUID, SettleTime: o.Timeout + o.SettleMargin,
 		EnqueueChanged: subaccounts.EnqueueChanged,
 	}
 	registry := mainaccount.NewRegistry(ctx, mainaccount.Options{

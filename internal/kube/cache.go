@@ -136,7 +136,7 @@ func AddIndexes(ctx context.Context, indexer client.FieldIndexer) error {
 		return err
 	}
 	if err := indexer.IndexField(ctx, &v1alpha1.Subaccount{}, IndexAuthID, func(o client.Object) []string {
-		if id := plan.Claimed(o.(*v1alpha1.Subaccount)); id != "" {
+		if id := plan.ClaimedAuthID(o.(*v1alpha1.Subaccount)); id != "" {
 			return []string{id}
 		}
 		return nil

@@ -37,7 +37,7 @@ type Account struct {
 }
 
 func newAccount(name string, options *Options) *Account {
-	return &Account{name: name, options: options, log: options.Log.WithValues(logging.Account, name), inventory: newInventory(), sweeper: sweeper{wake: make(chan struct{}, 1), completed: time.Now()}}
+	return &Account{name: name, options: options, log: options.Log.WithValues(logging.Account, name), inventory: newInventory(), sweeper: sweeper{wake: make(chan struct{}, 1), completedAt: time.Now()}}
 }
 
 func (a *Account) configure(ctx context.Context, c plivo.Credentials, budget *plivo.Budget, size int, interval time.Duration) {
@@ -47,7 +47,7 @@ func (a *Account) configure(ctx context.Context, c plivo.Credentials, budget *pl
 	a.blockedReason, a.blockedMessage = "", ""
 	if interval != a.interval {
 		a.interval = interval
-		a.sweeper.poke()
+		a.sweeper.wakeUp()
 	}
 	if a.client == nil || !a.token.Equal(c.Token) {
 		// New credentials take effect at once, and deserve to be tried at once.
@@ -55,8 +55,8 @@ func (a *Account) configure(ctx context.Context, c plivo.Credentials, budget *pl
 		a.client, a.token = a.options.NewClient(c), c.Token
 		a.circuit = circuit{}
 		a.sweeper.failures = 0
-		a.sweeper.want(time.Now())
-		a.sweeper.poke() // also where an older wish still stands
+		a.sweeper.requestStart(time.Now())
+		a.sweeper.wakeUp() // also where an older wish still stands
 	}
 	if a.stop == nil {
 		ctx, a.stop = context.WithCancel(ctx)
@@ -80,14 +80,14 @@ func (a *Account) block(reason, message string) {
 // context's deadline, and only to the main account accountID.
 func (a *Account) Create(ctx context.Context, slot *plivo.Slot, accountID, name string) (plivo.Created, error) {
 	var created plivo.Created
-	err := a.send(ctx, slot, accountID, sent{plivo.OperationCreate, &created.AuthID}, func(ctx context.Context, c *plivo.Client) (err error) {
+	err := a.send(ctx, slot, accountID, callInfo{plivo.OperationCreate, &created.AuthID}, func(ctx context.Context, c *plivo.Client) (err error) {
 		created, err = c.Create(ctx, name, false)
 		return err
 	})
 	if err == nil {
 		a.mu.Lock()
 		defer a.mu.Unlock()
-		a.inventory.wrote(created.AuthID, row{name: name, digest: a.digest(created.Token)}, time.Now())
+		a.inventory.setWritten(created.AuthID, row{name: name, digest: a.digest(created.Token)}, time.Now())
 	}
 	return created, err
 }
@@ -96,7 +96,7 @@ func (a *Account) Create(ctx context.Context, slot *plivo.Slot, accountID, name 
 func (a *Account) Get(ctx context.Context, slot *plivo.Slot, accountID, authID string) (plivo.Subaccount, error) {
 	var got plivo.Subaccount
 	var asked time.Time
-	err := a.send(ctx, slot, accountID, sent{plivo.OperationGet, &authID}, func(ctx context.Context, c *plivo.Client) (err error) {
+	err := a.send(ctx, slot, accountID, callInfo{plivo.OperationGet, &authID}, func(ctx context.Context, c *plivo.Client) (err error) {
 		asked = time.Now()
 		got, err = c.Get(ctx, authID)
 		return err
@@ -104,26 +104,26 @@ func (a *Account) Get(ctx context.Context, slot *plivo.Slot, accountID, authID s
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if err == nil {
-		a.inventory.read(authID, row{name: got.Name, enabled: got.Enabled, digest: a.digest(got.Token)}, asked)
+		a.inventory.setRead(authID, row{name: got.Name, enabled: got.Enabled, digest: a.digest(got.Token)}, asked)
 	}
-	a.note404(authID, err)
+	a.recordNotFound(authID, err)
 	return got, err
 }
 
 // Update sets name and enabled.
 func (a *Account) Update(ctx context.Context, slot *plivo.Slot, accountID, authID, name string, enabled bool) error {
-	err := a.send(ctx, slot, accountID, sent{plivo.OperationUpdate, &authID}, func(ctx context.Context, c *plivo.Client) error {
+	err := a.send(ctx, slot, accountID, callInfo{plivo.OperationUpdate, &authID}, func(ctx context.Context, c *plivo.Client) error {
 		return c.Update(ctx, authID, name, enabled)
 	})
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	switch {
 	case err == nil:
-		a.inventory.updated(authID, name, enabled, time.Now())
+		a.inventory.setUpdated(authID, name, enabled, time.Now())
 	case plivo.IsKind(err, plivo.KindUnknown):
-		a.inventory.unsure(authID, time.Now())
+		a.inventory.setUpdateUnconfirmed(authID, time.Now())
 	}
-	a.note404(authID, err)
+	a.recordNotFound(authID, err)
 	return err
 }
 
@@ -132,22 +132,22 @@ func (a *Account) Delete(ctx context.Context, slot *plivo.Slot, accountID, authI
 	a.mu.Lock()
 	a.deletes.Sent++
 	a.mu.Unlock()
-	err := a.send(ctx, slot, accountID, sent{plivo.OperationDelete, &authID}, func(ctx context.Context, c *plivo.Client) error {
+	err := a.send(ctx, slot, accountID, callInfo{plivo.OperationDelete, &authID}, func(ctx context.Context, c *plivo.Client) error {
 		return c.Delete(ctx, authID, cascade)
 	})
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.deletes.Ended++
 	if err == nil {
-		a.inventory.deleted(authID, time.Now())
+		a.inventory.setDeleted(authID, time.Now())
 	}
-	a.note404(authID, err)
+	a.recordNotFound(authID, err)
 	return err
 }
 
-func (a *Account) note404(authID string, err error) {
+func (a *Account) recordNotFound(authID string, err error) {
 	if plivo.IsKind(err, plivo.KindNotFound) {
-		a.inventory.notFound(authID, time.Now())
+		a.inventory.setNotFound(authID, time.Now())
 	}
 }
 
@@ -161,41 +161,41 @@ type NoSlotError struct {
 	// PausedUntil is not zero if the main account pauses for longer than a call
 	// may take, which is worth a report.
 	PausedUntil time.Time
-	// Long: the resource has waited for so long that its status should say so.
-	Long bool
+	// ReportWait: the resource has waited for so long that its status should say so.
+	ReportWait bool
 }
 
 // Error implements error.
 func (*NoSlotError) Error() string { return "no slot of the request budget is free" }
 
-// Ask returns the slot for the first call of a reconcile, or a NoSlotError if
+// RequestSlot returns the slot for the first call of a reconcile, or a NoSlotError if
 // the key waits in the queue now; see plivo.Budget.Ask.
-func (a *Account) Ask(ctx context.Context, key plivo.Key) (*plivo.Slot, error) {
+func (a *Account) RequestSlot(ctx context.Context, key plivo.Key) (*plivo.Slot, error) {
 	budget := a.requestBudget()
 	switch {
 	case budget == nil:
 		return nil, errNoCredentials
-	case !budget.Ask(key):
-		return nil, &NoSlotError{PausedUntil: a.longPause(budget)}
+	case !budget.RequestTurn(key):
+		return nil, &NoSlotError{PausedUntil: a.longPauseUntil(budget)}
 	}
-	return a.Reserve(ctx)
+	return a.AcquireSlot(ctx)
 }
 
-// Leave takes a key out of the queue, and ends its turn.
-func (a *Account) Leave(key plivo.Key) {
+// LeaveQueue takes a key out of the queue, and ends its turn.
+func (a *Account) LeaveQueue(key plivo.Key) {
 	if budget := a.requestBudget(); budget != nil {
-		budget.Leave(key)
+		budget.EndTurn(key)
 	}
 }
 
-// Reserve waits for a slot for a call of a reconcile that has a turn. There is one
+// AcquireSlot waits for a slot for a call of a reconcile that has a turn. There is one
 // within a window, unless calls hang for their whole time limit.
-func (a *Account) Reserve(ctx context.Context) (*plivo.Slot, error) {
+func (a *Account) AcquireSlot(ctx context.Context) (*plivo.Slot, error) {
 	budget := a.requestBudget()
 	switch {
 	case budget == nil:
 		return nil, errNoCredentials
-	case !a.longPause(budget).IsZero():
+	case !a.longPauseUntil(budget).IsZero():
 		return nil, errPaused
 	}
 	ctx, cancel := context.WithTimeout(ctx, plivo.Window+a.options.Timeout)
@@ -203,8 +203,8 @@ func (a *Account) Reserve(ctx context.Context) (*plivo.Slot, error) {
 	return budget.Acquire(ctx, plivo.ClassContinued)
 }
 
-// longPause returns when a pause ends that takes longer than a call may take.
-func (a *Account) longPause(budget *plivo.Budget) time.Time {
+// longPauseUntil returns when a pause ends that takes longer than a call may take.
+func (a *Account) longPauseUntil(budget *plivo.Budget) time.Time {
 	if until := budget.PausedUntil(); time.Until(until) >= a.options.Timeout {
 		return until
 	}
@@ -217,18 +217,18 @@ func (a *Account) requestBudget() *plivo.Budget {
 	return a.budget
 }
 
-// sent is a call to Plivo as the log names it.
-type sent struct {
+// callInfo is a call to Plivo as the log names it.
+type callInfo struct {
 	operation plivo.Operation
 	authID    *string // of a create call: known once it has ended
 }
 
 // send makes one call through a slot, if the circuit lets it, learns from its
 // answer, and logs it.
-func (a *Account) send(ctx context.Context, slot *plivo.Slot, accountID string, s sent, do func(context.Context, *plivo.Client) error) error {
+func (a *Account) send(ctx context.Context, slot *plivo.Slot, accountID string, s callInfo, do func(context.Context, *plivo.Client) error) error {
 	ctx, cancel := context.WithTimeout(ctx, a.options.Timeout)
 	defer cancel()
-	client, err := a.pass(accountID)
+	client, err := a.clientFor(accountID)
 	if err != nil {
 		slot.Cancel()
 		return err
@@ -239,12 +239,12 @@ func (a *Account) send(ctx context.Context, slot *plivo.Slot, accountID string, 
 		slot.Cancel()
 		return err
 	}
-	a.answered(client, slot, s.operation, err)
+	a.finishCall(client, slot, s.operation, err)
 	s.log(ctx, err, time.Since(started))
 	return err
 }
 
-func (s sent) log(ctx context.Context, err error, took time.Duration) {
+func (s callInfo) log(ctx context.Context, err error, took time.Duration) {
 	e := plivo.AsError(err)
 	level := logging.Info
 	if s.operation == plivo.OperationGet {
@@ -258,8 +258,8 @@ func (s sent) log(ctx context.Context, err error, took time.Duration) {
 		logging.Duration, took.Round(time.Millisecond).String())
 }
 
-// pass returns the client if it may be used for the given main account.
-func (a *Account) pass(accountID string) (*plivo.Client, error) {
+// clientFor returns the client if it may be used for the given main account.
+func (a *Account) clientFor(accountID string) (*plivo.Client, error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	switch {

@@ -12,7 +12,7 @@ func filled(n int) (inventory, []string) {
 	for i := range n {
 		id := fmt.Sprintf("SA%018d", i)
 		ids = append(ids, id)
-		v.read(id, row{name: fmt.Sprintf("The name of tenant %d", i), enabled: true, digest: [16]byte{byte(i)}}, time.Now())
+		v.setRead(id, row{name: fmt.Sprintf("The name of tenant %d", i), enabled: true, digest: [16]byte{byte(i)}}, time.Now())
 	}
 	return v, ids
 }
@@ -24,7 +24,7 @@ func BenchmarkInventoryRead(b *testing.B) {
 	b.ReportAllocs()
 	i := 0
 	for b.Loop() {
-		v.read(ids[i%len(ids)], again, time.Now())
+		v.setRead(ids[i%len(ids)], again, time.Now())
 		i++
 	}
 }

@@ -38,7 +38,7 @@ func TestSweep_OddRow_ProvesNoAbsenceAndShowsTheOtherRows(t *testing.T) {
 			if got, _ := remote.Get(); got.Name != "by hand" {
 				t.Errorf("%s: the drift is not seen: %+v", name, got)
 			}
-			if found := a.Bearing(marker); len(found) != 1 || found[0] != created {
+			if found := a.WithMarker(marker); len(found) != 1 || found[0] != created {
 				t.Errorf("%s: the new subaccount is not seen: %v", name, found)
 			}
 			r.rewrite = func(body string) string { return body }

@@ -15,37 +15,37 @@ import (
 type circuit struct {
 	open    bool
 	message string
-	// refusedAt is when a call other than list was answered 401 or 403 and no
+	// doubtedSince is when a call other than list was answered 401 or 403 and no
 	// list that was sent later has been answered; zero: never. The next list
 	// shows whether Plivo refuses the credentials or only that call.
-	refusedAt time.Time
-	// vouchedUntil: until then a 403 is about the call, because a list was
+	doubtedSince time.Time
+	// trustedUntil: until then a 403 is about the call, because a list was
 	// answered after an earlier one.
-	vouchedUntil time.Time
+	trustedUntil time.Time
 }
 
 const (
 	// probeInterval bounds how long working credentials stay unnoticed.
 	probeInterval = time.Minute
-	// vouchedFor is longer than the longest backoff, so that the retry of a
+	// trustedFor is longer than the longest backoff, so that the retry of a
 	// refused call falls into it.
-	vouchedFor = 2 * time.Minute
+	trustedFor = 2 * time.Minute
 )
 
-// answered ends a call: a pause that its answer brings begins before the next
+// finishCall ends a call: a pause that its answer brings begins before the next
 // one is let go.
-func (a *Account) answered(client *plivo.Client, slot *plivo.Slot, op plivo.Operation, err error) {
-	a.learn(client, op, err)
+func (a *Account) finishCall(client *plivo.Client, slot *plivo.Slot, op plivo.Operation, err error) {
+	a.recordOutcome(client, op, err)
 	slot.Done()
 }
 
-// learn takes from an answer what it tells about the whole main account: that
+// recordOutcome takes from an answer what it tells about the whole main account: that
 // its credentials are good or refused, or that its limit is reached.
-func (a *Account) learn(client *plivo.Client, op plivo.Operation, err error) {
+func (a *Account) recordOutcome(client *plivo.Client, op plivo.Operation, err error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	e := plivo.AsError(err)
-	a.counts.called(op, e)
+	a.counts.countCall(op, e)
 	if client != a.client {
 		return // an answer to credentials that are not in use any more
 	}
@@ -58,10 +58,10 @@ func (a *Account) learn(client *plivo.Client, op plivo.Operation, err error) {
 	case op == plivo.OperationList && refusesCredentials(e):
 		a.setCircuit(circuit{open: true, message: e.Message})
 	case op != plivo.OperationList && (e.Status == http.StatusUnauthorized || e.Status == http.StatusForbidden):
-		a.doubtCredentials(e)
+		a.probeCredentials(e)
 	case e.Status == 429, e.RetryAfter > 0:
 		a.budget.Pause(time.Now().Add(max(e.RetryAfter, plivo.Window)))
-		if !a.longPause(a.budget).IsZero() {
+		if !a.longPauseUntil(a.budget).IsZero() {
 			a.options.Notify(a.name) // so that the resources that wait report it
 		}
 	}
@@ -73,40 +73,40 @@ func refusesCredentials(e *plivo.Error) bool {
 	return e.Kind == plivo.KindUnauthorized || e.Kind == plivo.KindForbidden
 }
 
-// doubtCredentials follows a 401 or 403 to a call other than list: it requests
+// probeCredentials follows a 401 or 403 to a call other than list: it requests
 // a list. Until a list was answered, a 403 counts as a refusal of the
 // credentials, so that the call is retried and not given up.
-func (a *Account) doubtCredentials(e *plivo.Error) {
+func (a *Account) probeCredentials(e *plivo.Error) {
 	now := time.Now()
-	if e.Kind == plivo.KindForbidden && !now.Before(a.circuit.vouchedUntil) {
+	if e.Kind == plivo.KindForbidden && !now.Before(a.circuit.trustedUntil) {
 		e.Kind = plivo.KindUnauthorized
 	}
 	if a.circuit.open {
 		return
 	}
-	if a.circuit.refusedAt.IsZero() {
-		a.circuit.refusedAt = now
+	if a.circuit.doubtedSince.IsZero() {
+		a.circuit.doubtedSince = now
 	}
-	a.sweeper.poke()
+	a.sweeper.wakeUp()
 }
 
-// probe sends one list if a refused call waits for it.
-func (a *Account) probe(ctx context.Context) {
+// sendProbe sends one list if a refused call waits for it.
+func (a *Account) sendProbe(ctx context.Context) {
 	a.mu.Lock()
-	client, needed := a.client, !a.circuit.refusedAt.IsZero()
+	client, needed := a.client, !a.circuit.doubtedSince.IsZero()
 	a.mu.Unlock()
 	if needed && client != nil {
-		_, _, _ = a.readPage(ctx, client, 0) // learn reads the answer
+		_, _, _ = a.readPage(ctx, client, 0) // recordOutcome reads the answer
 	}
 }
 
-// listAnswered ends the doubt about the credentials if the list was sent after
+// endProbe ends the doubt about the credentials if the list was sent after
 // it began.
-func (a *Account) listAnswered(sent time.Time) {
+func (a *Account) endProbe(sent time.Time) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if c := &a.circuit; !c.refusedAt.IsZero() && !sent.Before(c.refusedAt) {
-		c.refusedAt, c.vouchedUntil = time.Time{}, time.Now().Add(vouchedFor)
+	if c := &a.circuit; !c.doubtedSince.IsZero() && !sent.Before(c.doubtedSince) {
+		c.doubtedSince, c.trustedUntil = time.Time{}, time.Now().Add(trustedFor)
 	}
 }
 

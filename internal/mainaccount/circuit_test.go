@@ -147,7 +147,7 @@ func TestNothingIsSentAboutAnotherMainAccount(t *testing.T) {
 		one := r.add(1)[0]
 		a := r.swept()
 		for range 200 { // twice the budget: what is not sent costs no slot
-			slot, err := a.Reserve(t.Context())
+			slot, err := a.AcquireSlot(t.Context())
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -169,7 +169,7 @@ func TestACreateAfterItsDeadlineIsNotSentAndCostsNoSlot(t *testing.T) {
 		a := r.swept()
 		start := time.Now()
 		for range 200 {
-			slot, err := a.Reserve(t.Context())
+			slot, err := a.AcquireSlot(t.Context())
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -190,7 +190,7 @@ func TestCalls_UnknownAnswersToCreates_StayConcurrent(t *testing.T) {
 		a := r.swept()
 		r.sim.Inject(plivosim.Fault{Ops: []plivosim.Op{plivosim.OpCreate}, Status: 500})
 		for range 10 {
-			slot, err := a.Reserve(t.Context())
+			slot, err := a.AcquireSlot(t.Context())
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -200,7 +200,7 @@ func TestCalls_UnknownAnswersToCreates_StayConcurrent(t *testing.T) {
 		r.sim.SetToken(mainID, "rotated")
 		r.registry.Configure("a", credentials(mainID, "rotated"), 100, interval)
 		for range 2 { // slots at the same time
-			if _, err := a.Reserve(t.Context()); err != nil {
+			if _, err := a.AcquireSlot(t.Context()); err != nil {
 				t.Fatal(err)
 			}
 		}

@@ -41,32 +41,32 @@ type Status struct {
 	Complete int
 	// Total is how many subaccounts the inventory has.
 	Total int
-	// Implausible: the last complete sweep lacks most recorded subaccounts,
+	// MassDisappearance: the last complete sweep lacks most recorded subaccounts,
 	// whether or not a person has confirmed that.
-	Implausible bool
+	MassDisappearance bool
 }
 
 // Status is how the account's sweeps fare.
 func (a *Account) Status() Status {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	s := Status{Outcome: a.sweeper.outcome, Message: a.sweeper.message, Failures: a.sweeper.failures, Complete: a.sweeper.finished, Implausible: a.guard.implausible}
+	s := Status{Outcome: a.sweeper.outcome, Message: a.sweeper.message, Failures: a.sweeper.failures, Complete: a.sweeper.completeCount, MassDisappearance: a.guard.massDisappearance}
 	for _, r := range a.inventory.rows {
-		if !r.gone {
+		if !r.deleted {
 			s.Total++
 		}
 	}
 	return s
 }
 
-// Swept is the last complete sweep.
-func (a *Account) Swept() plan.Fact[plan.Sweep] {
+// LastSweep is the last complete sweep.
+func (a *Account) LastSweep() plan.Fact[plan.Sweep] {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if a.inventory.swept.IsZero() {
+	if a.inventory.lastSweep.IsZero() {
 		return plan.Unknown[plan.Sweep]()
 	}
-	return plan.Known(plan.Sweep{Started: a.inventory.swept})
+	return plan.Known(plan.Sweep{Started: a.inventory.lastSweep})
 }
 
 // Remote is what is known of one subaccount: Absent if the last complete sweep
@@ -74,33 +74,33 @@ func (a *Account) Swept() plan.Fact[plan.Sweep] {
 func (a *Account) Remote(authID string) (remote plan.Fact[plan.Remote], missing plan.NotFound, gone bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	missing = a.inventory.missing[authID]
+	missing = a.inventory.notFound[authID]
 	r, ok := a.inventory.rows[authID]
 	switch {
-	case ok && r.gone:
+	case ok && r.deleted:
 		return plan.Absent[plan.Remote](), missing, true
 	case ok:
 		return plan.Known(plan.Remote{
-			Name: r.name, Enabled: r.enabled, TokenDigest: r.digest, Unsure: r.unsure,
-			SettledAs: a.inventory.echoes[authID].settledAs(r.name),
+			Name: r.name, Enabled: r.enabled, TokenDigest: r.digest, UpdateUnconfirmed: r.updateUnconfirmed,
+			SentAs: a.inventory.nameForms[authID].sentAs(r.name),
 		}), missing, false
-	case a.inventory.swept.IsZero():
+	case a.inventory.lastSweep.IsZero():
 		return plan.Unknown[plan.Remote](), missing, false
 	default:
 		return plan.Absent[plan.Remote](), missing, false
 	}
 }
 
-// Bearing returns the subaccounts that bear a marker, in order.
-func (a *Account) Bearing(marker string) []string {
+// WithMarker returns the subaccounts that bear a marker, in order.
+func (a *Account) WithMarker(marker string) []string {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	return slices.Sorted(slices.Values(a.inventory.markers[marker]))
 }
 
-// Marked returns all subaccounts whose name is a marker, of whichever cluster,
+// AllWithMarker returns all subaccounts whose name is a marker, of whichever cluster,
 // with the marker.
-func (a *Account) Marked() map[string]string {
+func (a *Account) AllWithMarker() map[string]string {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	marked := map[string]string{}
@@ -112,11 +112,11 @@ func (a *Account) Marked() map[string]string {
 	return marked
 }
 
-// Implausible says whether the mass-deletion guard is on: no absence counts.
-func (a *Account) Implausible() bool {
+// GuardOn says whether the mass-deletion guard is on: no absence counts.
+func (a *Account) GuardOn() bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	return a.guard.on()
+	return a.guard.isOn()
 }
 
 // ConfirmDisappearance switches the mass-deletion guard off until the list
@@ -124,11 +124,11 @@ func (a *Account) Implausible() bool {
 func (a *Account) ConfirmDisappearance() bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if !a.guard.on() {
+	if !a.guard.isOn() {
 		return false
 	}
 	a.guard.confirmed = true
 	a.logGuard("a person's confirmation")
-	clear(a.inventory.missing) // from while the list was doubted
+	clear(a.inventory.notFound) // from while the list was doubted
 	return true
 }

@@ -17,7 +17,7 @@ func TestImplausibleIsMoreThanHalfAndAtLeastTen(t *testing.T) {
 		{20, 11, true}, {1000, 500, false}, {1000, 501, true},
 	}
 	for _, c := range cases {
-		if got := implausible(c.recorded, c.lacking); got != c.want {
+		if got := isMassDisappearance(c.recorded, c.lacking); got != c.want {
 			t.Errorf("%d of %d lacking: %v", c.lacking, c.recorded, got)
 		}
 	}
@@ -47,10 +47,10 @@ func TestGuard(t *testing.T) {
 			if s.do == "confirm" {
 				changed = a.ConfirmDisappearance()
 			} else {
-				changed = a.guard.judge(func(string) bool { return s.do == "lack" }, recorded)
+				changed = a.guard.update(func(string) bool { return s.do == "lack" }, recorded)
 			}
-			if changed != s.changed || a.Implausible() != s.on {
-				t.Errorf("%s, step %d (%q): changed %v, on %v", c.name, i, s.do, changed, a.Implausible())
+			if changed != s.changed || a.GuardOn() != s.on {
+				t.Errorf("%s, step %d (%q): changed %v, on %v", c.name, i, s.do, changed, a.GuardOn())
 			}
 		}
 	}
@@ -70,29 +70,29 @@ func TestAListThatLacksMostOfWhatIsRecordedSwitchesTheGuardOn(t *testing.T) {
 			t.Error("no 404")
 		}
 		sweep()
-		if _, missing, _ := a.Remote(r.recorded[0]); !a.Implausible() || !missing.First.IsZero() {
-			t.Errorf("on: %v; a 404 that came before counts: %+v", a.Implausible(), missing)
+		if _, missing, _ := a.Remote(r.recorded[0]); !a.GuardOn() || !missing.First.IsZero() {
+			t.Errorf("on: %v; a 404 that came before counts: %+v", a.GuardOn(), missing)
 		}
 		_, _ = get(t, a, mainID, r.recorded[0])
 		r.sim.RemoveFault(id)
 		r.sim.RemoveFault(gets)
 		sweep()
-		if _, missing, _ := a.Remote(r.recorded[0]); a.Implausible() || !missing.First.IsZero() {
-			t.Errorf("on: %v; a 404 told meanwhile counts: %+v", a.Implausible(), missing)
+		if _, missing, _ := a.Remote(r.recorded[0]); a.GuardOn() || !missing.First.IsZero() {
+			t.Errorf("on: %v; a 404 told meanwhile counts: %+v", a.GuardOn(), missing)
 		}
 		for _, authID := range r.recorded[:11] {
 			r.sim.Remove(mainID, authID)
 		}
 		sweep()
 		_, _ = get(t, a, mainID, r.recorded[0])
-		if !a.Implausible() || !a.ConfirmDisappearance() || a.Implausible() {
+		if !a.GuardOn() || !a.ConfirmDisappearance() || a.GuardOn() {
 			t.Error("a confirmation does not switch it off")
 		}
 		if _, missing, _ := a.Remote(r.recorded[0]); !missing.First.IsZero() {
 			t.Error("a 404 told while the list was doubted counts")
 		}
 		sweep()
-		if a.Implausible() {
+		if a.GuardOn() {
 			t.Error("it came on again by the same lack")
 		}
 	})

@@ -123,7 +123,7 @@ func wantKind(t *testing.T, err error, kind plivo.Kind) {
 // The calls, each through a slot of its own.
 
 func get(t *testing.T, a *Account, accountID, authID string) (plivo.Subaccount, error) {
-	slot, err := a.Reserve(t.Context())
+	slot, err := a.AcquireSlot(t.Context())
 	if err != nil {
 		return plivo.Subaccount{}, err
 	}
@@ -131,7 +131,7 @@ func get(t *testing.T, a *Account, accountID, authID string) (plivo.Subaccount, 
 }
 
 func update(t *testing.T, a *Account, accountID, authID, name string, enabled bool) error {
-	slot, err := a.Reserve(t.Context())
+	slot, err := a.AcquireSlot(t.Context())
 	if err != nil {
 		return err
 	}
@@ -139,7 +139,7 @@ func update(t *testing.T, a *Account, accountID, authID, name string, enabled bo
 }
 
 func remove(t *testing.T, a *Account, accountID, authID string, cascade bool) error {
-	slot, err := a.Reserve(t.Context())
+	slot, err := a.AcquireSlot(t.Context())
 	if err != nil {
 		return err
 	}

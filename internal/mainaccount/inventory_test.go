@@ -19,14 +19,14 @@ func at(second int) time.Time { return time.Unix(int64(second), 0) }
 func TestARowIsAsOldAsTheRequestThatReadIt(t *testing.T) {
 	type step func(*inventory)
 	read := func(name string, asked int) step {
-		return func(v *inventory) { v.read(id, row{name: name}, at(asked)) }
+		return func(v *inventory) { v.setRead(id, row{name: name}, at(asked)) }
 	}
 	updated := func(name string, answered int) step {
-		return func(v *inventory) { v.updated(id, name, true, at(answered)) }
+		return func(v *inventory) { v.setUpdated(id, name, true, at(answered)) }
 	}
-	deleted := func(answered int) step { return func(v *inventory) { v.deleted(id, at(answered)) } }
-	unsure := func(answered int) step { return func(v *inventory) { v.unsure(id, at(answered)) } }
-	complete := func(started int) step { return func(v *inventory) { v.complete(at(started)) } }
+	deleted := func(answered int) step { return func(v *inventory) { v.setDeleted(id, at(answered)) } }
+	unsure := func(answered int) step { return func(v *inventory) { v.setUpdateUnconfirmed(id, at(answered)) } }
+	complete := func(started int) step { return func(v *inventory) { v.endSweep(at(started)) } }
 	cases := []struct {
 		name  string
 		steps []step
@@ -59,18 +59,18 @@ func TestARowIsAsOldAsTheRequestThatReadIt(t *testing.T) {
 		got := "none"
 		if r, ok := v.rows[id]; ok {
 			got = r.name
-			if r.gone {
+			if r.deleted {
 				got = "gone"
 			}
-			if r.unsure {
+			if r.updateUnconfirmed {
 				got += "?"
 			}
 		}
 		if got != c.want {
 			t.Errorf("%s: got %q, want %q", c.name, got, c.want)
 		}
-		if v.lacks(id) != (c.want == "none") {
-			t.Errorf("%s: lacks is %v", c.name, v.lacks(id))
+		if v.isMissing(id) != (c.want == "none") {
+			t.Errorf("%s: lacks is %v", c.name, v.isMissing(id))
 		}
 	}
 }
@@ -83,64 +83,64 @@ func TestTheIndexOfMarkersFollowsTheRows(t *testing.T) {
 			t.Errorf("%s: %v, want %v", marker, got, ids)
 		}
 	}
-	v.read("SA1", row{name: markerA}, at(1))
-	v.read("SA2", row{name: markerA}, at(1))
-	v.read("SA3", row{name: "x" + markerA}, at(1)) // whole, or not at all
+	v.setRead("SA1", row{name: markerA}, at(1))
+	v.setRead("SA2", row{name: markerA}, at(1))
+	v.setRead("SA3", row{name: "x" + markerA}, at(1)) // whole, or not at all
 	want(markerA, "SA1", "SA2")
-	v.read("SA1", row{name: markerA}, at(2)) // again: not twice
+	v.setRead("SA1", row{name: markerA}, at(2)) // again: not twice
 	want(markerA, "SA1", "SA2")
-	v.updated("SA1", markerB, true, at(3))
+	v.setUpdated("SA1", markerB, true, at(3))
 	want(markerA, "SA2")
 	want(markerB, "SA1")
-	v.deleted("SA2", at(3))
+	v.setDeleted("SA2", at(3))
 	want(markerA)
-	v.wrote("SA4", row{name: markerB}, at(4))
+	v.setWritten("SA4", row{name: markerB}, at(4))
 	want(markerB, "SA1", "SA4")
-	v.complete(at(4))
+	v.endSweep(at(4))
 	want(markerB, "SA4")
-	v.complete(at(5))
-	if len(v.markers)+len(v.rows)+len(v.echoes) != 0 {
+	v.endSweep(at(5))
+	if len(v.markers)+len(v.rows)+len(v.nameForms) != 0 {
 		t.Errorf("something stays behind: %+v", v)
 	}
 }
 
 func TestA404CountsUntilTheSubaccountIsSeenAgain(t *testing.T) {
 	v := newInventory()
-	v.notFound(id, at(5))
-	v.notFound(id, at(9))
-	if n := v.missing[id]; !n.First.Equal(at(5)) || !n.Last.Equal(at(9)) {
+	v.setNotFound(id, at(5))
+	v.setNotFound(id, at(9))
+	if n := v.notFound[id]; !n.First.Equal(at(5)) || !n.Last.Equal(at(9)) {
 		t.Errorf("%+v", n)
 	}
-	v.read(id, row{name: "a"}, at(8)) // asked before the last 404
-	if _, ok := v.missing[id]; !ok {
+	v.setRead(id, row{name: "a"}, at(8)) // asked before the last 404
+	if _, ok := v.notFound[id]; !ok {
 		t.Error("an older reading clears a 404")
 	}
-	v.read(id, row{name: "a"}, at(10))
-	if _, ok := v.missing[id]; ok {
+	v.setRead(id, row{name: "a"}, at(10))
+	if _, ok := v.notFound[id]; ok {
 		t.Error("a later reading does not clear a 404")
 	}
-	v.notFound(id, at(11))
-	v.complete(at(12))
-	if _, ok := v.missing[id]; !ok {
+	v.setNotFound(id, at(11))
+	v.endSweep(at(12))
+	if _, ok := v.notFound[id]; !ok {
 		t.Error("a sweep that lacks it clears a 404")
 	}
-	v.complete(at(11).Add(forgetMissing + time.Second))
-	v.complete(at(11).Add(forgetMissing + time.Hour))
-	if _, ok := v.missing[id]; ok {
+	v.endSweep(at(11).Add(forgetMissing + time.Second))
+	v.endSweep(at(11).Add(forgetMissing + time.Hour))
+	if _, ok := v.notFound[id]; ok {
 		t.Error("it is never forgotten")
 	}
-	v.notFound(id, at(5))
-	v.deleted(id, at(6))
-	if _, ok := v.missing[id]; ok {
+	v.setNotFound(id, at(5))
+	v.setDeleted(id, at(6))
+	if _, ok := v.notFound[id]; ok {
 		t.Error("our own deletion leaves a 404 behind")
 	}
 }
 
 func TestInventory_LackedSince(t *testing.T) {
 	type step func(*inventory)
-	notFound := func(second int) step { return func(v *inventory) { v.notFound(id, at(second)) } }
-	read := func(second int) step { return func(v *inventory) { v.read(id, row{name: "a"}, at(second)) } }
-	complete := func(second int) step { return func(v *inventory) { v.complete(at(second)) } }
+	notFound := func(second int) step { return func(v *inventory) { v.setNotFound(id, at(second)) } }
+	read := func(second int) step { return func(v *inventory) { v.setRead(id, row{name: "a"}, at(second)) } }
+	complete := func(second int) step { return func(v *inventory) { v.endSweep(at(second)) } }
 	for _, c := range []struct {
 		name  string
 		steps []step
@@ -159,7 +159,7 @@ func TestInventory_LackedSince(t *testing.T) {
 		for _, s := range c.steps {
 			s(&v)
 		}
-		got := v.missing[id].Lacked
+		got := v.notFound[id].MissingSince
 		if c.want == 0 && !got.IsZero() || c.want != 0 && !got.Equal(at(c.want)) {
 			t.Errorf("%s: since %v, want %d", c.name, got, c.want)
 		}
@@ -170,10 +170,10 @@ func TestInventory_LackedSince(t *testing.T) {
 func TestInventory_SweepIntervalAboveADay_Keeps404(t *testing.T) {
 	v := newInventory()
 	day := int(forgetMissing / time.Second)
-	v.complete(at(1))
-	v.notFound(id, at(2))
-	v.complete(at(2 * day))
-	if n := v.missing[id]; !n.Lacked.Equal(at(1)) {
+	v.endSweep(at(1))
+	v.setNotFound(id, at(2))
+	v.endSweep(at(2 * day))
+	if n := v.notFound[id]; !n.MissingSince.Equal(at(1)) {
 		t.Errorf("%+v", n)
 	}
 }
@@ -183,7 +183,7 @@ func TestANameThatPlivoChangesIsSettledAs(t *testing.T) {
 	cases := []struct {
 		name   string
 		rounds []round
-		want   string // settledAs of the last name seen
+		want   string // sentAs of the last name seen
 	}{
 		{"as sent", []round{{"a", "a"}}, ""},
 		{"white space is Plivo's doing at once", []round{{" a  b ", "a b"}}, " a  b "},
@@ -202,13 +202,13 @@ func TestANameThatPlivoChangesIsSettledAs(t *testing.T) {
 		seen := ""
 		for i, r := range c.rounds {
 			if r.sent != "" {
-				v.updated(id, r.sent, true, at(10*i))
-				v.read(id, row{name: "older page"}, at(10*i-1)) // says nothing
+				v.setUpdated(id, r.sent, true, at(10*i))
+				v.setRead(id, row{name: "older page"}, at(10*i-1)) // says nothing
 			}
 			seen = r.seen
-			v.read(id, row{name: seen}, at(10*i+1))
+			v.setRead(id, row{name: seen}, at(10*i+1))
 		}
-		if got := v.echoes[id].settledAs(seen); got != c.want {
+		if got := v.nameForms[id].sentAs(seen); got != c.want {
 			t.Errorf("%s: got %q, want %q", c.name, got, c.want)
 		}
 	}
@@ -217,13 +217,13 @@ func TestANameThatPlivoChangesIsSettledAs(t *testing.T) {
 func TestOurOwnCallsTellTheInventory(t *testing.T) {
 	bubble(t, func(t *testing.T, r *rig) {
 		a := r.swept()
-		slot, err := a.Reserve(t.Context())
+		slot, err := a.AcquireSlot(t.Context())
 		if err != nil {
 			t.Fatal(err)
 		}
 		created, err := a.Create(t.Context(), slot, mainID, markerA)
-		if err != nil || !slices.Equal(a.Bearing(markerA), []string{created.AuthID}) {
-			t.Fatalf("%v, %v", err, a.Bearing(markerA))
+		if err != nil || !slices.Equal(a.WithMarker(markerA), []string{created.AuthID}) {
+			t.Fatalf("%v, %v", err, a.WithMarker(markerA))
 		}
 		remote, _, _ := a.Remote(created.AuthID)
 		if got, ok := remote.Get(); !ok || got.Name != markerA || got.Enabled || got.TokenDigest != a.digest(created.Token) {
@@ -233,7 +233,7 @@ func TestOurOwnCallsTellTheInventory(t *testing.T) {
 			t.Fatal(err)
 		}
 		remote, _, _ = a.Remote(created.AuthID)
-		if got, _ := remote.Get(); got.Name != "wanted" || !got.Enabled || got.TokenDigest != a.digest(created.Token) || len(a.Bearing(markerA)) != 0 {
+		if got, _ := remote.Get(); got.Name != "wanted" || !got.Enabled || got.TokenDigest != a.digest(created.Token) || len(a.WithMarker(markerA)) != 0 {
 			t.Errorf("%+v", got)
 		}
 		time.Sleep(time.Second)
@@ -244,13 +244,13 @@ func TestOurOwnCallsTellTheInventory(t *testing.T) {
 			t.Errorf("after the deletion: gone is %v, %+v", gone, a.Status())
 		}
 		wantKind(t, remove(t, a, mainID, created.AuthID, false), plivo.KindNotFound)
-		if _, missing, _ := a.Remote(created.AuthID); missing.First.IsZero() || !missing.Lacked.IsZero() {
+		if _, missing, _ := a.Remote(created.AuthID); missing.First.IsZero() || !missing.MissingSince.IsZero() {
 			t.Errorf("%+v", missing)
 		}
 		time.Sleep(time.Second)
 		a.RequestSweep(time.Now())
 		time.Sleep(time.Second)
-		if _, missing, _ := a.Remote(created.AuthID); missing.Lacked.IsZero() {
+		if _, missing, _ := a.Remote(created.AuthID); missing.MissingSince.IsZero() {
 			t.Error("a list that lacks it says nothing")
 		}
 	})

@@ -30,7 +30,7 @@ func TestLog_EveryRemoteWrite_IsOneInfoLine(t *testing.T) {
 		var lines []string
 		ctx := logr.NewContext(t.Context(), logTo(&lines, 0).WithValues("name", "team-a"))
 		do := func(call func(*plivo.Slot) error) {
-			slot, err := a.Reserve(ctx)
+			slot, err := a.AcquireSlot(ctx)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -39,8 +39,8 @@ func (a *Account) Count(e Event) {
 	a.counts.events[e]++
 }
 
-// called counts a call that was sent, by its answer.
-func (c *counts) called(op plivo.Operation, err *plivo.Error) {
+// countCall counts a call that was sent, by its answer.
+func (c *counts) countCall(op plivo.Operation, err *plivo.Error) {
 	if err != nil && err.Kind == plivo.KindNotSent {
 		return
 	}
@@ -128,6 +128,6 @@ func (a *Account) collect(ch chan<- prometheus.Metric) {
 	gauge(budgetDesc, float64(a.size))
 	gauge(intervalDesc, a.interval.Seconds())
 	gauge(progressDesc, a.sweeper.progress)
-	gauge(durationDesc, a.sweeper.took.Seconds())
-	gauge(lastDesc, float64(a.sweeper.completed.UnixMilli())/1000)
+	gauge(durationDesc, a.sweeper.duration.Seconds())
+	gauge(lastDesc, float64(a.sweeper.completedAt.UnixMilli())/1000)
 }

@@ -70,12 +70,12 @@ func TestSweepsAreCountedByOutcomeAndTheirAgeFromTheBeginning(t *testing.T) {
 		r.sim.Inject(plivosim.Fault{Ops: []plivosim.Op{plivosim.OpList}, Status: 503, Times: 1})
 		a := r.configure()
 		time.Sleep(500 * time.Millisecond)
-		if a.counts.sweeps[OutcomeFailed] != 1 || !a.sweeper.completed.Equal(began) {
-			t.Errorf("after a sweep that failed: %v, %v", a.counts.sweeps, a.sweeper.completed)
+		if a.counts.sweeps[OutcomeFailed] != 1 || !a.sweeper.completedAt.Equal(began) {
+			t.Errorf("after a sweep that failed: %v, %v", a.counts.sweeps, a.sweeper.completedAt)
 		}
 		time.Sleep(10 * time.Second)
-		if a.counts.sweeps[OutcomeFailed] != 1 || a.counts.sweeps[OutcomeComplete] != 1 || !a.sweeper.completed.After(began) {
-			t.Errorf("after a complete one: %v, %v", a.counts.sweeps, a.sweeper.completed)
+		if a.counts.sweeps[OutcomeFailed] != 1 || a.counts.sweeps[OutcomeComplete] != 1 || !a.sweeper.completedAt.After(began) {
+			t.Errorf("after a complete one: %v, %v", a.counts.sweeps, a.sweeper.completedAt)
 		}
 	})
 }

@@ -34,7 +34,7 @@ func TestCredentialsOfAnotherMainAccountBeginANewInventory(t *testing.T) {
 		one := r.add(1)[0]
 		old := r.swept()
 		a := r.registry.Configure("a", credentials(otherID, mainToken), 100, interval)
-		if got, _ := r.registry.Get("a"); a == old || got != a || !a.Swept().IsUnknown() || a.Usable().ID != otherID {
+		if got, _ := r.registry.Get("a"); a == old || got != a || !a.LastSweep().IsUnknown() || a.Usable().ID != otherID {
 			t.Error("the old account goes on")
 		}
 		if remote, _, _ := a.Remote(one); !remote.IsUnknown() {
@@ -64,7 +64,7 @@ func TestABlockedAccountSendsNothingUntilItIsConfiguredAgain(t *testing.T) {
 		if u := never.Usable(); u.ID != "" || u.Reason != "SecretMissing" || u.Message != "no such Secret" {
 			t.Errorf("%+v", u)
 		}
-		_, err := never.Reserve(t.Context())
+		_, err := never.AcquireSlot(t.Context())
 		wantKind(t, err, plivo.KindNotSent)
 
 		one := r.add(1)[0]
@@ -86,7 +86,7 @@ func TestABlockedAccountSendsNothingUntilItIsConfiguredAgain(t *testing.T) {
 		if n := len(r.sim.Calls()); n != 0 {
 			t.Errorf("%d requests were sent", n)
 		}
-		if a.Swept().IsUnknown() {
+		if a.LastSweep().IsUnknown() {
 			t.Error("the inventory was forgotten")
 		}
 		r.registry.Configure("a", credentials(mainID, "rotated"), 100, interval)

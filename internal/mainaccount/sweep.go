@@ -12,22 +12,22 @@ import (
 
 // sweeper is when the next sweep is due and how the last one ended.
 type sweeper struct {
-	wake     chan struct{}
-	wanted   time.Time // somebody waits for a sweep that starts at or after this; zero: nobody
-	started  time.Time // the last one, of whatever end
-	ended    time.Time
-	failures int // in a row
-	outcome  Outcome
-	message  string
-	finished int // complete ones
+	wake           chan struct{}
+	requestedStart time.Time // somebody waits for a sweep that starts at or after this; zero: nobody
+	started        time.Time // the last one, of whatever end
+	ended          time.Time
+	failures       int // in a row
+	outcome        Outcome
+	message        string
+	completeCount  int // complete ones
 
 	requested   string    // value of the last request for a sweep by a person
 	requestedAt time.Time // zero: no request
 	handled     string    // value for which the last requested sweep has ended
 
-	completed time.Time     // end of the last complete one; before that, when the account was new
-	took      time.Duration // that one
-	progress  float64       // of the one under way: how much of the list is read
+	completedAt time.Time     // end of the last complete one; before that, when the account was new
+	duration    time.Duration // that one
+	progress    float64       // of the one under way: how much of the list is read
 }
 
 // Outcome is how the last sweep ended.
@@ -56,13 +56,13 @@ const (
 func (a *Account) RequestSweep(notBefore time.Time) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.sweeper.want(notBefore)
+	a.sweeper.requestStart(notBefore)
 }
 
-func (s *sweeper) want(notBefore time.Time) {
-	if s.wanted.IsZero() || notBefore.Before(s.wanted) {
-		s.wanted = notBefore
-		s.poke()
+func (s *sweeper) requestStart(notBefore time.Time) {
+	if s.requestedStart.IsZero() || notBefore.Before(s.requestedStart) {
+		s.requestedStart = notBefore
+		s.wakeUp()
 	}
 }
 
@@ -73,7 +73,7 @@ func (a *Account) RequestReconcile(value string) {
 	defer a.mu.Unlock()
 	if s := &a.sweeper; value != s.requested {
 		s.requested, s.requestedAt = value, time.Now()
-		s.poke()
+		s.wakeUp()
 	}
 }
 
@@ -85,7 +85,7 @@ func (a *Account) HandledReconcile() string {
 	return a.sweeper.handled
 }
 
-func (s *sweeper) poke() {
+func (s *sweeper) wakeUp() {
 	select {
 	case s.wake <- struct{}{}:
 	default:
@@ -108,8 +108,8 @@ func (a *Account) due() time.Time {
 		return s.started.Add(min(a.interval, probeInterval))
 	case s.failures > 0:
 		return s.ended.Add(min(time.Second<<min(s.failures-1, 6), time.Minute, a.interval))
-	case !s.wanted.IsZero() && s.wanted.Before(due):
-		return s.wanted
+	case !s.requestedStart.IsZero() && s.requestedStart.Before(due):
+		return s.requestedStart
 	default:
 		return due
 	}
@@ -119,7 +119,7 @@ func (a *Account) due() time.Time {
 // tenth of it, so that many accounts do not stay in step.
 func (a *Account) early() time.Duration {
 	h := fnv.New32a()
-	_, _ = fmt.Fprint(h, a.name, a.sweeper.finished) // never fails
+	_, _ = fmt.Fprint(h, a.name, a.sweeper.completeCount) // never fails
 	return a.interval / 10 * time.Duration(h.Sum32()%1000) / 1000
 }
 
@@ -134,9 +134,9 @@ func (a *Account) run(ctx context.Context) {
 		case <-a.sweeper.wake:
 			timer.Stop()
 			if ctx.Err() != nil {
-				a.sweeper.poke() // it was for the one that runs in this one's place
+				a.sweeper.wakeUp() // it was for the one that runs in this one's place
 			}
-			a.probe(ctx)
+			a.sendProbe(ctx)
 			continue
 		case <-timer.C:
 		}
@@ -181,14 +181,14 @@ func (a *Account) sweep(ctx context.Context) {
 		return
 	}
 	s.failures = 0
-	s.finished++
-	s.completed, s.took = s.ended, s.ended.Sub(started)
-	if !s.wanted.After(started) {
-		s.wanted = time.Time{}
+	s.completeCount++
+	s.completedAt, s.duration = s.ended, s.ended.Sub(started)
+	if !s.requestedStart.After(started) {
+		s.requestedStart = time.Time{}
 	}
-	a.inventory.complete(started)
-	if a.guard.judge(a.inventory.lacks, recorded) {
-		clear(a.inventory.missing) // from while the list was doubted, or from before
+	a.inventory.endSweep(started)
+	if a.guard.update(a.inventory.isMissing, recorded) {
+		clear(a.inventory.notFound) // from while the list was doubted, or from before
 		a.logGuard("Plivo's list")
 	}
 }
@@ -212,14 +212,14 @@ func outcome(reading *plivo.Reading, err error) (Outcome, string) {
 // readList reads page after page into the inventory.
 func (a *Account) readList(ctx context.Context, client *plivo.Client) (plivo.Reading, error) {
 	return plivo.ReadList(func(offset int) (plivo.Page, error) {
-		page, asked, err := a.insist(ctx, client, offset)
+		page, asked, err := a.readPageWithRetry(ctx, client, offset)
 		if err != nil {
 			return page, err
 		}
 		a.mu.Lock()
 		defer a.mu.Unlock()
 		for _, s := range page.Subaccounts {
-			a.inventory.read(s.AuthID, row{name: s.Name, enabled: s.Enabled, digest: a.digest(s.Token)}, asked)
+			a.inventory.setRead(s.AuthID, row{name: s.Name, enabled: s.Enabled, digest: a.digest(s.Token)}, asked)
 		}
 		a.sweeper.progress = min(1, float64(offset+len(page.Subaccounts))/float64(max(1, page.Total)))
 		return page, nil
@@ -238,7 +238,7 @@ const (
 	pagePause = time.Second
 )
 
-func (a *Account) insist(ctx context.Context, client *plivo.Client, offset int) (page plivo.Page, asked time.Time, err error) {
+func (a *Account) readPageWithRetry(ctx context.Context, client *plivo.Client, offset int) (page plivo.Page, asked time.Time, err error) {
 	for try := 1; ; try++ {
 		page, asked, err = a.readPage(ctx, client, offset)
 		if err == nil || offset == 0 || try == pageTries || ctx.Err() != nil || refusesCredentials(plivo.AsError(err)) {
@@ -260,9 +260,9 @@ func (a *Account) readPage(ctx context.Context, client *plivo.Client, offset int
 	defer cancel()
 	asked := time.Now()
 	page, err := client.List(ctx, plivo.MaxPageSize, offset)
-	a.answered(client, slot, plivo.OperationList, err)
+	a.finishCall(client, slot, plivo.OperationList, err)
 	if err == nil {
-		a.listAnswered(asked)
+		a.endProbe(asked)
 	}
 	return page, asked, err
 }

@@ -63,7 +63,7 @@ func TestASweepIsCompleteOnlyIfNothingCanHaveBeenMissed(t *testing.T) {
 					t.Errorf("got %s (%s), %d complete, want %s", s.Outcome, s.Message, s.Complete, c.want)
 				}
 				r.wantCalls(plivosim.OpList, c.requests)
-				if (c.want != OutcomeComplete) != a.Swept().IsUnknown() {
+				if (c.want != OutcomeComplete) != a.LastSweep().IsUnknown() {
 					t.Error("a sweep is known that was not complete, or the other way round")
 				}
 				if c.want != OutcomeComplete && len(ids) > 0 {
@@ -185,7 +185,7 @@ func TestOneSweepServesAllThatAskAndNoneBeforeItsTime(t *testing.T) {
 		r.wantCalls(plivosim.OpList, 0)
 		time.Sleep(time.Minute)
 		r.wantCalls(plivosim.OpList, 1)
-		if sweep, _ := a.Swept().Get(); sweep.Started.Before(now.Add(30 * time.Second)) {
+		if sweep, _ := a.LastSweep().Get(); sweep.Started.Before(now.Add(30 * time.Second)) {
 			t.Errorf("it started %v after the call", sweep.Started.Sub(now))
 		}
 		a.RequestSweep(time.Now().Add(-time.Hour)) // has been due for long: at once
@@ -209,13 +209,13 @@ func TestASweepThatIsUnderWayDoesNotServeWhoAsksForALaterOne(t *testing.T) {
 		a.RequestSweep(time.Now())
 		time.Sleep(10 * time.Second)
 		r.wantCalls(plivosim.OpList, 3)
-		if sweep, _ := a.Swept().Get(); !sweep.Started.Before(asked) {
+		if sweep, _ := a.LastSweep().Get(); !sweep.Started.Before(asked) {
 			t.Error("the sweep under way is said to have started later")
 		}
 		a.RequestSweep(asked) // who asked for later asks again, when told of the end
 		time.Sleep(10 * time.Second)
 		r.wantCalls(plivosim.OpList, 6)
-		if sweep, _ := a.Swept().Get(); sweep.Started.Before(asked) {
+		if sweep, _ := a.LastSweep().Get(); sweep.Started.Before(asked) {
 			t.Error("the last sweep started before it was asked for")
 		}
 	})
@@ -247,13 +247,13 @@ func TestTheListIsTakenIn(t *testing.T) {
 		remote, _, gone := a.Remote(stray.AuthID)
 		got, ok := remote.Get()
 		want := a.options.Digester.Digest([]byte(stray.AuthToken))
-		if !ok || gone || got.Name != marker || got.Enabled || got.TokenDigest != want || got.Unsure {
+		if !ok || gone || got.Name != marker || got.Enabled || got.TokenDigest != want || got.UpdateUnconfirmed {
 			t.Errorf("%+v, %v", got, ok)
 		}
-		if b := a.Bearing(marker); len(b) != 1 || b[0] != stray.AuthID {
+		if b := a.WithMarker(marker); len(b) != 1 || b[0] != stray.AuthID {
 			t.Errorf("bearing: %v", b)
 		}
-		if m := a.Marked(); len(m) != 1 || m[stray.AuthID] != marker {
+		if m := a.AllWithMarker(); len(m) != 1 || m[stray.AuthID] != marker {
 			t.Errorf("marked: %v", m)
 		}
 		if a.Status().Total != 3 {
@@ -262,7 +262,7 @@ func TestTheListIsTakenIn(t *testing.T) {
 		r.sim.Remove(mainID, stray.AuthID)
 		a.RequestSweep(time.Now())
 		time.Sleep(time.Second)
-		if remote, _, gone := a.Remote(stray.AuthID); !remote.IsAbsent() || gone || len(a.Bearing(marker)) != 0 {
+		if remote, _, gone := a.Remote(stray.AuthID); !remote.IsAbsent() || gone || len(a.WithMarker(marker)) != 0 {
 			t.Error("what a complete sweep lacks stays")
 		}
 	})

@@ -13,9 +13,9 @@ type Allowed struct {
 	Cascade  []v1alpha1.CascadePolicy
 }
 
-// refusedPolicy returns what the Account does not allow of the spec, and what
+// disallowedPolicyMessage returns what the Account does not allow of the spec, and what
 // to do about it; empty: it allows all of it.
-func (o *Observation) refusedPolicy() string {
+func (o *Observation) disallowedPolicyMessage() string {
 	allowed, _ := o.Allowed.Get()
 	deletion, cascade := o.Object.Spec.DeletionPolicy, o.Object.Spec.CascadePolicy
 	if deletion == "" {
@@ -24,22 +24,22 @@ func (o *Observation) refusedPolicy() string {
 	if cascade == "" {
 		cascade = v1alpha1.CascadePolicyReassign
 	}
-	if refuses(allowed.Deletion, deletion) {
-		return o.refusal("deletionPolicy: "+string(deletion), "allowedDeletionPolicies")
+	if isDisallowed(allowed.Deletion, deletion) {
+		return o.disallowedMessage("deletionPolicy: "+string(deletion), "allowedDeletionPolicies")
 	}
-	if refuses(allowed.Cascade, cascade) {
-		return o.refusal("cascadePolicy: "+string(cascade), "allowedCascadePolicies")
+	if isDisallowed(allowed.Cascade, cascade) {
+		return o.disallowedMessage("cascadePolicy: "+string(cascade), "allowedCascadePolicies")
 	}
 	return ""
 }
 
-func refuses[P comparable](allowed []P, policy P) bool {
+func isDisallowed[P comparable](allowed []P, policy P) bool {
 	return len(allowed) > 0 && !slices.Contains(allowed, policy)
 }
 
-func (o *Observation) refusal(policy, field string) string {
+func (o *Observation) disallowedMessage(policy, field string) string {
 	effect := "Until then the operator changes nothing at Plivo."
-	if o.terminating() {
+	if o.isTerminating() {
 		effect = "Until then the finalizer stays and nothing is deleted at Plivo."
 	}
 	return "The Account " + o.Object.Spec.AccountRef.Name + " does not allow " + policy + ": change it in the spec, or ask the " +
@@ -51,9 +51,9 @@ func (o *Observation) refusal(policy, field string) string {
 func policyGate(o *Observation) *Decision {
 	switch {
 	case o.Allowed.IsUnknown():
-		return quiet()
-	case o.refusedPolicy() != "":
-		return wait(v1alpha1.ReasonPolicyNotAllowed, o.refusedPolicy())
+		return noAction()
+	case o.disallowedPolicyMessage() != "":
+		return wait(v1alpha1.ReasonPolicyNotAllowed, o.disallowedPolicyMessage())
 	default:
 		return nil
 	}
@@ -63,8 +63,8 @@ func policyGate(o *Observation) *Decision {
 // nothing at Plivo, or no longer has, can go whatever its policies are.
 func deletionPolicyGate(o *Observation) *Decision {
 	status := &o.Object.Status
-	hasNothing := status.AuthID == "" && status.PendingCreation == nil && !o.lost()
-	if !o.terminating() || hasNothing || o.Deleted {
+	hasNothing := status.AuthID == "" && status.PendingCreation == nil && !o.hasLostStatus()
+	if !o.isTerminating() || hasNothing || o.Deleted {
 		return nil
 	}
 	return policyGate(o)

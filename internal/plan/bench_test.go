@@ -12,7 +12,7 @@ func BenchmarkNeedsAttention(b *testing.B) {
 	o.Object.Status = summarize(o).Status
 	b.ReportAllocs()
 	for b.Loop() {
-		if plan.NeedsAttention(o) {
+		if plan.NeedsReconcile(o) {
 			b.Fatal("there is nothing to do or to tell")
 		}
 	}

@@ -37,7 +37,7 @@ type change func(*observation)
 // fresh is a new resource, with every gate open and nothing made.
 func fresh(changes ...change) *observation {
 	o := &observation{
-		Now: base, Settle: settle, Marker: marker,
+		Now: base, SettleTime: settle, Marker: marker,
 		Object: &v1alpha1.Subaccount{
 			ObjectMeta: metav1.ObjectMeta{Namespace: "team", Name: "a", UID: uid, Generation: 1},
 			Spec: v1alpha1.SubaccountSpec{
@@ -48,7 +48,7 @@ func fresh(changes ...change) *observation {
 		},
 		CRDTerminating: plan.Known(false),
 		Namespace:      plan.Known(plan.Namespace{}),
-		Account:        plan.Known(plan.Account{ID: mainID, SweepInterval: interval, Allows: plan.Known(true), Grants: true}),
+		Account:        plan.Known(plan.Account{ID: mainID, SweepInterval: interval, AllowsNamespace: plan.Known(true), GrantsAdoption: true}),
 		Allowed:        plan.Known(plan.Allowed{}),
 		Secret:         plan.Absent[plan.Secret](),
 	}
@@ -62,7 +62,7 @@ func ready(changes ...change) *observation {
 	o.Object.Status.Binding = &v1alpha1.SecretBinding{Name: "a-plivo"}
 	o.Claim = plan.Known(plan.Claim{Ours: true})
 	o.Remote = plan.Known(plan.Remote{Name: wanted, Enabled: true, TokenDigest: token1})
-	o.Secret = plan.Known(plan.Secret{Owned: true, AuthID: sa1, TokenDigest: token1, Sound: true, Labelled: true})
+	o.Secret = plan.Known(plan.Secret{Owned: true, AuthID: sa1, TokenDigest: token1, WellFormed: true, MetadataUpToDate: true})
 	plan.SetConditions(&o.Object.Status.Conditions, v1alpha1.ReasonReady, "", 1, metav1.NewTime(base))
 	return withChanges(o, changes)
 }
@@ -74,7 +74,7 @@ func begun(o *observation) {
 
 func terminating(o *observation) { o.Object.DeletionTimestamp = new(metav1.NewTime(base)) }
 
-func orphan(o *observation) { o.Object.Spec.DeletionPolicy = v1alpha1.DeletionPolicyOrphan }
+func orphanDeletion(o *observation) { o.Object.Spec.DeletionPolicy = v1alpha1.DeletionPolicyOrphan }
 
 func suspend(o *observation) { o.Object.Spec.Suspend = new(true) }
 
@@ -96,7 +96,7 @@ func pending(attempt string) change {
 	return func(o *observation) {
 		o.Object.Status.AuthID, o.Object.Status.AccountID = "", ""
 		o.Object.Status.PendingCreation = &v1alpha1.PendingCreation{Attempt: attempt, AccountID: mainID}
-		o.FirstSight = base
+		o.PendingSince = base
 	}
 }
 
@@ -117,7 +117,7 @@ func failed(step plan.Step, kind plan.FailureKind) change {
 }
 
 func held(o *observation) {
-	o.Held = &plan.Held{Attempt: "one", AuthID: sa1, AccountID: mainID}
+	o.HeldResponse = &plan.HeldResponse{Attempt: "one", AuthID: sa1, AccountID: mainID}
 }
 
 // account changes what is known of the Account.
@@ -130,7 +130,7 @@ func account(do func(*plan.Account)) change {
 }
 
 func implausible(o *observation) {
-	account(func(a *plan.Account) { a.Implausible = true })(o)
+	account(func(a *plan.Account) { a.GuardOn = true })(o)
 }
 
 func noAccount(o *observation) { o.Account = plan.Absent[plan.Account]() }
@@ -161,16 +161,16 @@ func claim(ours bool) change {
 
 // swept is a complete sweep that started so long after base.
 func swept(after time.Duration) change {
-	return func(o *observation) { o.Swept = plan.Known(plan.Sweep{Started: base.Add(after)}) }
+	return func(o *observation) { o.LastSweep = plan.Known(plan.Sweep{Started: base.Add(after)}) }
 }
 
-// missing: sweeps lack the subaccount since the one that started at base, and
+// missingSubaccount: sweeps lack the subaccount since the one that started at base, and
 // 404s were answered at these times after base.
-func missing(after ...time.Duration) change {
+func missingSubaccount(after ...time.Duration) change {
 	return func(o *observation) {
 		o.Remote = plan.Absent[plan.Remote]()
 		if len(after) > 0 {
-			o.NotFound = plan.NotFound{First: base.Add(after[0]), Last: base.Add(after[len(after)-1]), Lacked: base}
+			o.NotFound = plan.NotFound{First: base.Add(after[0]), Last: base.Add(after[len(after)-1]), MissingSince: base}
 		}
 	}
 }

@@ -43,14 +43,14 @@ func TestHolds(t *testing.T) {
 		{"wants it, nobody has it", claimant("m", 0, wants), []v1alpha1.Subaccount{claimant("z", time.Hour, other), claimant("a", time.Hour, wants)}, true},
 		{"wants it, a younger has it", claimant("m", time.Hour, wants), []v1alpha1.Subaccount{claimant("z", 0)}, false},
 	} {
-		if got := plan.Holds(&r.s, r.all); got != r.want {
+		if got := plan.IsClaimHolder(&r.s, r.all); got != r.want {
 			t.Errorf("%s: %v", r.name, got)
 		}
 	}
 	// For good: of several at most one holds it, in whatever order they are asked.
 	all := []v1alpha1.Subaccount{claimant("c", 0), claimant("a", 0), claimant("b", time.Second), claimant("d", 0, wants)}
 	for i := range all {
-		if got := plan.Holds(&all[i], all); got != (all[i].UID == "b") {
+		if got := plan.IsClaimHolder(&all[i], all); got != (all[i].UID == "b") {
 			t.Errorf("%s: %v", all[i].UID, got)
 		}
 	}
@@ -80,7 +80,7 @@ func TestClaimSeen(t *testing.T) {
 		{"dying, an elder names it: nothing is deleted on a cache's word", claimant("m", 0, dying), []v1alpha1.Subaccount{elder}, false, unknown},
 		{"dying, made", claimant("m", 0, dying), nil, false, ours},
 	} {
-		if got := plan.ClaimSeen(&r.s, append(r.rivals, r.s), r.judged); got != r.want {
+		if got := plan.ClaimFromCache(&r.s, append(r.rivals, r.s), r.judged); got != r.want {
 			t.Errorf("%s: %v, want %v", r.name, got, r.want)
 		}
 	}
@@ -93,7 +93,7 @@ func TestStrays(t *testing.T) {
 		mine: true, mine + "-mine": false, "k8s-c0ffee00": false, "K8S-c0ffee00-" + string(uid): false,
 		plan.Marker("deadbeef-0000", uid): false, "": false,
 	} {
-		if got := plan.OwnMarker(name, cluster); got != want {
+		if got := plan.IsMarkerOfCluster(name, cluster); got != want {
 			t.Errorf("%q is our marker: %v", name, got)
 		}
 	}

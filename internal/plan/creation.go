@@ -13,41 +13,41 @@ func pendingCreation(o *Observation) *Decision {
 	switch {
 	case p == nil:
 		return nil
-	case p.Attempt == o.Unsent:
-		if d := o.mayCreate(); d != nil {
+	case p.Attempt == o.DeclaredAttempt:
+		if d := o.checkCreate(); d != nil {
 			return d
 		}
 		return step(StepCreate)
-	case p.Attempt == o.Refused:
+	case p.Attempt == o.RefusedAttempt:
 		return step(StepClearIntent)
 	}
-	if d := o.unconfirmed(); d != nil {
+	if d := o.confirmAttempt(); d != nil {
 		return d
 	}
 	// Nothing was made by it: another attempt, through the same gates.
-	if d := o.mayCreate(); d != nil {
+	if d := o.checkCreate(); d != nil {
 		return d
 	}
 	return step(StepDeclareIntent)
 }
 
-// unconfirmed says how to find out what became of the pending attempt; nil
+// confirmAttempt says how to find out what became of the pending attempt; nil
 // once it is certain that it made nothing.
-func (o *Observation) unconfirmed() *Decision {
-	if len(o.Found) > 0 {
-		return &Decision{Step: StepRecord, AuthID: o.Found[0]}
+func (o *Observation) confirmAttempt() *Decision {
+	if len(o.FoundByMarker) > 0 {
+		return &Decision{Step: StepRecord, AuthID: o.FoundByMarker[0]}
 	}
-	settled := o.FirstSight.Add(o.Settle)
-	sweep, ok := o.swept()
+	settled := o.PendingSince.Add(o.SettleTime)
+	sweep, ok := o.lastSweep()
 	switch {
-	case o.FirstSight.IsZero(): // nobody knows since when to count
+	case o.PendingSince.IsZero(): // nobody knows since when to count
 		return o.awaitConfirmation(o.Now)
-	case !ok || sweep.Started.Before(o.FirstSight):
-		return o.awaitConfirmation(o.FirstSight)
+	case !ok || sweep.Started.Before(o.PendingSince):
+		return o.awaitConfirmation(o.PendingSince)
 	case !sweep.Started.After(settled):
 		// One instant later than the settle time, so that After holds.
 		return o.awaitConfirmation(settled.Add(time.Millisecond))
-	case o.implausible():
+	case o.isGuardOn():
 		return wait(v1alpha1.ReasonInventoryImplausible, implausibleMessage)
 	default:
 		return nil
@@ -56,29 +56,29 @@ func (o *Observation) unconfirmed() *Decision {
 
 func (o *Observation) awaitConfirmation(notBefore time.Time) *Decision {
 	return wait(v1alpha1.ReasonCreationUnconfirmed, "A create call may have happened and its answer was lost. Plivo's list will tell; "+
-		"until then nothing else is created.").sweep(notBefore)
+		"until then nothing else is created.").withSweep(notBefore)
 }
 
-// swept is the last complete sweep of the main account whose credentials are
+// lastSweep is the last complete sweep of the main account whose credentials are
 // held. Without credentials nobody knows whose list it was.
-func (o *Observation) swept() (Sweep, bool) {
+func (o *Observation) lastSweep() (Sweep, bool) {
 	account, _ := o.Account.Get()
-	sweep, ok := o.Swept.Get()
+	sweep, ok := o.LastSweep.Get()
 	return sweep, ok && account.ID != ""
 }
 
 const implausibleMessage = "Plivo's list lacks so many recorded subaccounts that the list is doubted: see the Account's conditions."
 
-func (o *Observation) implausible() bool {
+func (o *Observation) isGuardOn() bool {
 	account, _ := o.Account.Get()
-	return account.Implausible
+	return account.GuardOn
 }
 
-// mayCreate are the gates of every create call.
-func (o *Observation) mayCreate() *Decision {
+// checkCreate are the gates of every create call.
+func (o *Observation) checkCreate() *Decision {
 	namespace, ok := o.Namespace.Get()
 	if !ok || namespace.Terminating {
-		return quiet()
+		return noAction()
 	}
 	if account, _ := o.Account.Get(); account.Terminating {
 		return wait(v1alpha1.ReasonAccountNotReady, "The Account is being deleted and takes no new subaccounts.")
@@ -93,24 +93,24 @@ func (o *Observation) secretGate() *Decision {
 	}
 	if secret, ok := o.Secret.Get(); ok && !secret.Owned {
 		return wait(v1alpha1.ReasonSecretConflict, "A Secret "+SecretName(o.Object)+" exists and is not this Subaccount's: remove it, "+
-			"or set spec.secret.name to another name.").after(time.Minute)
+			"or set spec.secret.name to another name.").withRequeueAfter(time.Minute)
 	}
 	return nil
 }
 
-// beginning: nothing was made yet. Everything is clear before anything is made.
-func beginning(o *Observation) *Decision {
+// newSubaccount: nothing was made yet. Everything is clear before anything is made.
+func newSubaccount(o *Observation) *Decision {
 	if o.Object.Status.AuthID != "" {
 		return nil
 	}
-	if message, ok := o.rejected(); ok {
+	if message, ok := o.rejectedMessage(); ok {
 		return wait(v1alpha1.ReasonRejected, message)
 	}
-	if d := o.mayCreate(); d != nil {
+	if d := o.checkCreate(); d != nil {
 		return d
 	}
-	if o.adopts() {
-		if d := o.mayAdopt(); d != nil {
+	if o.isAdopting() {
+		if d := o.checkAdopt(); d != nil {
 			return d
 		}
 		return &Decision{Step: StepAdopt, AuthID: *o.Object.Spec.AuthID}
@@ -118,26 +118,26 @@ func beginning(o *Observation) *Decision {
 	return step(StepDeclareIntent)
 }
 
-// mayAdopt are the gates of an adoption.
-func (o *Observation) mayAdopt() *Decision {
-	if account, _ := o.Account.Get(); !account.Grants {
+// checkAdopt are the gates of an adoption.
+func (o *Observation) checkAdopt() *Decision {
+	if account, _ := o.Account.Get(); !account.GrantsAdoption {
 		return wait(v1alpha1.ReasonAdoptionForbidden, "The Account's spec.adoption does not grant this authID to this namespace: ask the "+
 			"platform team for a grant.")
 	}
-	if d := o.claimed(); d != nil {
+	if d := o.checkClaim(); d != nil {
 		return d
 	}
 	remote, found := o.Remote.Get()
 	switch {
-	case !o.Looked:
-		if message, ok := o.holds(v1alpha1.ReasonRemoteNotFound); ok && !found {
+	case !o.Fetched:
+		if message, ok := o.stalledMessage(v1alpha1.ReasonRemoteNotFound); ok && !found {
 			return wait(v1alpha1.ReasonRemoteNotFound, message)
 		}
-		return o.look(*o.Object.Spec.AuthID)
+		return o.getOnce(*o.Object.Spec.AuthID)
 	case !o.NotFound.First.IsZero():
 		return o.remoteNotFound(*o.Object.Spec.AuthID)
 	case !found:
-		return quiet().backoff()
+		return noAction().withBackoff()
 	case IsMarker(remote.Name):
 		return wait(v1alpha1.ReasonAdoptionForbidden, "This authID is one of the operator's own unfinished creations and cannot be adopted.")
 	default:
@@ -147,7 +147,7 @@ func (o *Observation) mayAdopt() *Decision {
 
 func (o *Observation) remoteNotFound(authID string) *Decision {
 	action := ": delete this resource"
-	if !o.adopts() {
+	if !o.isAdopting() {
 		action = ", and recreatePolicy is Never: set it to Automatic to get another subaccount with new credentials"
 	}
 	return wait(v1alpha1.ReasonRemoteNotFound, "The main account has no subaccount "+authID+action+". If it exists again, request a "+

@@ -4,16 +4,16 @@ import (
 	"github.com/subaccount-operator/subaccount-operator/api/v1alpha1"
 )
 
-// policy looks at one side of an observation; nil is no objection.
-type policy func(*Observation) *Decision
+// check looks at one side of an observation; nil is no objection.
+type check func(*Observation) *Decision
 
-// policies in the order in which they are asked. The first that objects decides.
-var policies = []policy{
-	heldAnswer,
+// checks in the order in which they are asked. The first that objects decides.
+var checks = []check{
+	heldResponse,
 	failedStep,
-	notOurs,
-	orphan,
-	uninstall,
+	withoutFinalizer,
+	orphanDeletion,
+	crdTerminating,
 	suspended,
 	deletionPolicyGate,
 	lostStatus,
@@ -23,28 +23,28 @@ var policies = []policy{
 	claimGate,
 	policyGate,
 	pendingCreation,
-	beginning,
-	missing,
+	newSubaccount,
+	missingSubaccount,
 	drift,
-	credentials,
-	oldSecret,
-	rejection,
+	secretContent,
+	obsoleteSecret,
+	rejectedUpdate,
 }
 
 // Decide says what to do next for one Subaccount.
 func Decide(o *Observation) Decision {
-	for _, p := range policies {
+	for _, p := range checks {
 		if d := p(o); d != nil {
-			return o.throughAccount(*d)
+			return o.requireAccount(*d)
 		}
 	}
 	return Decision{Reason: v1alpha1.ReasonReady, Message: "The subaccount and its Secret are as the spec wants them."}
 }
 
-// throughAccount turns a decision that needs the Account's credentials into a
+// requireAccount turns a decision that needs the Account's credentials into a
 // wait while they cannot be used. Everything else goes on.
-func (o *Observation) throughAccount(d Decision) Decision {
-	if !d.remote() {
+func (o *Observation) requireAccount(d Decision) Decision {
+	if !d.needsCredentials() {
 		return d
 	}
 	account, ok := o.Account.Get()
@@ -60,59 +60,59 @@ func (o *Observation) throughAccount(d Decision) Decision {
 	}
 }
 
-// heldAnswer: recording an answer comes before every gate, because until then
+// heldResponse: recording an answer comes before every gate, because until then
 // this process alone knows what was made.
-func heldAnswer(o *Observation) *Decision {
-	if o.Held == nil || o.failedAt(StepRecord) {
+func heldResponse(o *Observation) *Decision {
+	if o.HeldResponse == nil || o.failedAt(StepRecord) {
 		return nil
 	}
-	return &Decision{Step: StepRecord, AuthID: o.Held.AuthID}
+	return &Decision{Step: StepRecord, AuthID: o.HeldResponse.AuthID}
 }
 
-// notOurs: a terminating resource without our finalizer is none of our business.
-func notOurs(o *Observation) *Decision {
-	if o.terminating() && !o.finalized() {
-		return quiet()
+// withoutFinalizer: a terminating resource without our finalizer is none of our business.
+func withoutFinalizer(o *Observation) *Decision {
+	if o.isTerminating() && !o.hasFinalizer() {
+		return noAction()
 	}
 	return nil
 }
 
-// orphan: a release by Orphan needs no call to Plivo and no usable Account.
-func orphan(o *Observation) *Decision {
-	if !o.terminating() || !o.orphans() || deletionPolicyGate(o) != nil {
+// orphanDeletion: a release by Orphan needs no call to Plivo and no usable Account.
+func orphanDeletion(o *Observation) *Decision {
+	if !o.isTerminating() || !o.isOrphaned() || deletionPolicyGate(o) != nil {
 		return nil
 	}
-	return o.leave()
+	return o.removeFinalizerOnly()
 }
 
-// leave removes the finalizer and leaves the subaccount at Plivo. One that is
+// removeFinalizerOnly removes the finalizer and leaves the subaccount at Plivo. One that is
 // still named by its marker would be removed as a stray once no resource claims
 // it, so the note in the Account comes first.
-func (o *Observation) leave() *Decision {
-	if authID := o.Object.Status.AuthID; authID != "" && o.mayBearMarker() && !o.Did(StepNoteOrphan) {
-		return &Decision{Step: StepNoteOrphan, AuthID: authID}
+func (o *Observation) removeFinalizerOnly() *Decision {
+	if authID := o.Object.Status.AuthID; authID != "" && o.mayHaveMarkerName() && !o.HasPerformed(StepRecordOrphan) {
+		return &Decision{Step: StepRecordOrphan, AuthID: authID}
 	}
-	return step(StepRelease)
+	return step(StepRemoveFinalizer)
 }
 
-func (o *Observation) mayBearMarker() bool {
-	if remote, ok := o.Remote.Get(); ok && !remote.Unsure {
+func (o *Observation) mayHaveMarkerName() bool {
+	if remote, ok := o.Remote.Get(); ok && !remote.UpdateUnconfirmed {
 		return IsMarker(remote.Name)
 	}
 	name := o.Object.Status.Name
 	return name == nil || IsMarker(*name)
 }
 
-// uninstall: while the CRD is terminating, everything is released and nothing
+// crdTerminating: while the CRD is terminating, everything is released and nothing
 // is deleted at Plivo.
-func uninstall(o *Observation) *Decision {
+func crdTerminating(o *Observation) *Decision {
 	switch {
-	case !o.terminating():
+	case !o.isTerminating():
 		return nil
 	case o.CRDTerminating.IsUnknown():
 		return step(StepReadCRD)
 	case Is(o.CRDTerminating, true):
-		return o.leave()
+		return o.removeFinalizerOnly()
 	default:
 		return nil
 	}
@@ -129,7 +129,7 @@ func suspended(o *Observation) *Decision {
 // with the intent, so the finalizer alone shows that the status was lost. What
 // was created for the resource is then Unknown.
 func lostStatus(o *Observation) *Decision {
-	if !o.lost() {
+	if !o.hasLostStatus() {
 		return nil
 	}
 	return wait(v1alpha1.ReasonStatusLost, "The resource bears the operator's finalizer but its status is lost, so nobody knows "+
@@ -140,7 +140,7 @@ func lostStatus(o *Observation) *Decision {
 // missingFinalizer adds the finalizer to a resource for which something was, or
 // may soon be, created: before the create call, and again if somebody strips it.
 func missingFinalizer(o *Observation) *Decision {
-	if o.finalized() || o.Object.Status.AuthID == "" && o.Object.Status.PendingCreation == nil {
+	if o.hasFinalizer() || o.Object.Status.AuthID == "" && o.Object.Status.PendingCreation == nil {
 		return nil
 	}
 	return step(StepAddFinalizer)
@@ -154,11 +154,11 @@ func accountGate(o *Observation) *Decision {
 		return d
 	}
 	account, _ := o.Account.Get()
-	switch allows, ok := account.Allows.Get(); {
+	switch allows, ok := account.AllowsNamespace.Get(); {
 	case !ok && account.Blocked != "":
 		return nil // whatever needs the Account tells so, and nothing else needs the answer
 	case !ok:
-		return quiet()
+		return noAction()
 	case !allows:
 		return wait(v1alpha1.ReasonNamespaceNotAllowed, "The Account's namespaceSelector does not select this namespace: ask the "+
 			"platform team, or use another Account. What exists at Plivo is left as it is.")
@@ -169,7 +169,7 @@ func accountGate(o *Observation) *Decision {
 // recordedAccountGate is the part of accountGate that deletion needs too.
 func (o *Observation) recordedAccountGate() *Decision {
 	if o.Account.IsUnknown() {
-		return quiet()
+		return noAction()
 	}
 	account, ok := o.Account.Get()
 	if !ok {
@@ -187,7 +187,7 @@ func claimGate(o *Observation) *Decision {
 	if o.Object.Status.AuthID == "" {
 		return nil
 	}
-	d := o.claimed()
+	d := o.checkClaim()
 	if d == nil || d.Reason != v1alpha1.ReasonAlreadyManaged {
 		return d
 	}
@@ -195,17 +195,17 @@ func claimGate(o *Observation) *Decision {
 	if secret, ok := o.Secret.Get(); ok && secret.Owned {
 		return &Decision{Step: StepRemoveSecret, Secret: SecretName(o.Object)}
 	}
-	if old := oldSecret(o); old != nil {
+	if old := obsoleteSecret(o); old != nil {
 		return old
 	}
 	return d
 }
 
-func (o *Observation) claimed() *Decision {
+func (o *Observation) checkClaim() *Decision {
 	claim, ok := o.Claim.Get()
 	switch {
 	case !ok:
-		return step(StepJudgeClaim)
+		return step(StepReadClaim)
 	case !claim.Ours:
 		return wait(v1alpha1.ReasonAlreadyManaged, "Another Subaccount manages this authID. Delete this resource; that leaves the "+
 			"subaccount untouched.")
@@ -214,9 +214,9 @@ func (o *Observation) claimed() *Decision {
 	}
 }
 
-// rejection keeps telling what Plivo refused until the spec changes.
-func rejection(o *Observation) *Decision {
-	if message, ok := o.rejected(); ok {
+// rejectedUpdate keeps telling what Plivo refused until the spec changes.
+func rejectedUpdate(o *Observation) *Decision {
+	if message, ok := o.rejectedMessage(); ok {
 		return wait(v1alpha1.ReasonRejected, message)
 	}
 	return nil

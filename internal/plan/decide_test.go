@@ -19,13 +19,13 @@ func TestHeldAnswerIsRecordedBeforeEveryGate(t *testing.T) {
 		{"Account unknown", pend(func(o *observation) { o.Account = plan.Unknown[plan.Account]() }), record},
 		{"other main account", pend(account(func(a *plan.Account) { a.ID = otherMain })), record},
 		{"terminating", pend(terminating), record},
-		{"terminating, Orphan", pend(terminating, orphan), record},
+		{"terminating, Orphan", pend(terminating, orphanDeletion), record},
 		{"terminating, uninstall", pend(terminating, func(o *observation) { o.CRDTerminating = plan.Known(true) }), record},
 		{"lost status", pend(lostStatus), record},
-		{"namespace not allowed", pend(account(func(a *plan.Account) { a.Allows = plan.Known(false) })), record},
+		{"namespace not allowed", pend(account(func(a *plan.Account) { a.AllowsNamespace = plan.Known(false) })), record},
 		{"another step failed", pend(failed(plan.StepWriteSecret, plan.FailureKubernetes)), record},
 		{"the record failed", pend(failed(plan.StepRecord, plan.FailureKubernetes)), retry("")},
-		{"the record failed while an Orphan is terminating", pend(terminating, orphan, failed(plan.StepRecord, plan.FailureKubernetes)), retry("")},
+		{"the record failed while an Orphan is terminating", pend(terminating, orphanDeletion, failed(plan.StepRecord, plan.FailureKubernetes)), retry("")},
 	})
 }
 
@@ -43,8 +43,8 @@ func TestGatesBeforeAnythingIsMade(t *testing.T) {
 		{"Account blocked", fresh(blocked), tell(v1alpha1.ReasonCredentialsRejected)},
 		{"Account without credentials", fresh(account(func(a *plan.Account) { a.ID = "" })), decision{}},
 		{"Account terminating", fresh(account(func(a *plan.Account) { a.Terminating = true })), tell(v1alpha1.ReasonAccountNotReady)},
-		{"selection unknown", fresh(account(func(a *plan.Account) { a.Allows = plan.Unknown[bool]() })), decision{}},
-		{"namespace not allowed", fresh(account(func(a *plan.Account) { a.Allows = plan.Known(false) })), tell(v1alpha1.ReasonNamespaceNotAllowed)},
+		{"selection unknown", fresh(account(func(a *plan.Account) { a.AllowsNamespace = plan.Unknown[bool]() })), decision{}},
+		{"namespace not allowed", fresh(account(func(a *plan.Account) { a.AllowsNamespace = plan.Known(false) })), tell(v1alpha1.ReasonNamespaceNotAllowed)},
 		{"namespace unknown", fresh(func(o *observation) { o.Namespace = plan.Unknown[plan.Namespace]() }), decision{}},
 		{"namespace terminating", fresh(func(o *observation) { o.Namespace = plan.Known(plan.Namespace{Terminating: true}) }), decision{}},
 		{"Secret unknown", fresh(func(o *observation) { o.Secret = plan.Unknown[plan.Secret]() }), do(plan.StepReadSecret)},
@@ -54,7 +54,7 @@ func TestGatesBeforeAnythingIsMade(t *testing.T) {
 		{"terminating without our finalizer", fresh(terminating), decision{}},
 		{"all clear", fresh(), do(plan.StepDeclareIntent)},
 		{"all clear, finalizer of an earlier attempt", fresh(begun), do(plan.StepDeclareIntent)},
-		{"intent declared, no finalizer yet", fresh(pending("one"), func(o *observation) { o.Unsent = "one" }), do(plan.StepAddFinalizer)},
+		{"intent declared, no finalizer yet", fresh(pending("one"), func(o *observation) { o.DeclaredAttempt = "one" }), do(plan.StepAddFinalizer)},
 	})
 }
 
@@ -70,8 +70,8 @@ func TestRecordedSubaccountIsGated(t *testing.T) {
 		{"suspended", ready(drifted, suspend), tell(v1alpha1.ReasonSuspended)},
 		{"credentials of another main account", ready(drifted, account(func(a *plan.Account) { a.ID = otherMain })), tell(v1alpha1.ReasonAccountChanged)},
 		{"no Account", ready(drifted, noAccount), tell(v1alpha1.ReasonAccountNotFound)},
-		{"namespace not allowed any more", ready(drifted, account(func(a *plan.Account) { a.Allows = plan.Known(false) })), tell(v1alpha1.ReasonNamespaceNotAllowed)},
-		{"claim unknown", ready(drifted, func(o *observation) { o.Claim = plan.Unknown[plan.Claim]() }), do(plan.StepJudgeClaim)},
+		{"namespace not allowed any more", ready(drifted, account(func(a *plan.Account) { a.AllowsNamespace = plan.Known(false) })), tell(v1alpha1.ReasonNamespaceNotAllowed)},
+		{"claim unknown", ready(drifted, func(o *observation) { o.Claim = plan.Unknown[plan.Claim]() }), do(plan.StepReadClaim)},
 		{"claim lost", ready(drifted, loser), tell(v1alpha1.ReasonAlreadyManaged)},
 		{"claim lost after the Secret was written", ready(claim(false)), decision{Step: plan.StepRemoveSecret, Secret: "a-plivo"}},
 		{"missing when this process started", ready(told(v1alpha1.ReasonRemoteNotFound), func(o *observation) { o.Remote = plan.Unknown[plan.Remote]() }), tell("")},
@@ -99,15 +99,15 @@ func TestFailuresAreTold(t *testing.T) {
 		}), decision{}},
 		{"no slot during a long pause", f(plan.StepUpdate, plan.FailureNoSlot), tell(v1alpha1.ReasonRateLimited)},
 		{"too often", ready(func(o *observation) {
-			o.Failure = &plan.Failure{Step: plan.StepUpdate, Kind: plan.FailureTooOften, After: time.Second}
+			o.Failure = &plan.Failure{Step: plan.StepUpdate, Kind: plan.FailureThrottled, After: time.Second}
 		}), decision{Reason: v1alpha1.ReasonUpdating, Wait: plan.Wait{After: time.Second}}},
 		{"not sent", f(plan.StepUpdate, plan.FailureNotSent), retry("")},
 		{"kubernetes", f(plan.StepReadSecret, plan.FailureKubernetes), retry("")},
 		{"a Secret that may not be read", f(plan.StepReadSecret, plan.FailureForbidden), retry(v1alpha1.ReasonNamespaceNotAllowed)},
 		{"kubernetes, again and again", persistent(plan.StepWriteSecret), retry(v1alpha1.ReasonKubernetesError)},
-		{"the finalizer cannot be removed", persistent(plan.StepRelease), retry(v1alpha1.ReasonKubernetesError)},
-		{"404 to a create says nothing of the spec", f(plan.StepCreate, plan.FailureBesideTheSpec), retry(v1alpha1.ReasonUnavailable)},
-		{"405 to an update is no refusal", f(plan.StepUpdate, plan.FailureBesideTheSpec), retry(v1alpha1.ReasonUnavailable)},
+		{"the finalizer cannot be removed", persistent(plan.StepRemoveFinalizer), retry(v1alpha1.ReasonKubernetesError)},
+		{"404 to a create says nothing of the spec", f(plan.StepCreate, plan.FailureUnrelatedToSpec), retry(v1alpha1.ReasonUnavailable)},
+		{"405 to an update is no refusal", f(plan.StepUpdate, plan.FailureUnrelatedToSpec), retry(v1alpha1.ReasonUnavailable)},
 		{"an update refused before the Secret stands", ready(failed(plan.StepUpdate, plan.FailureRefused), func(o *observation) {
 			o.Object.Status.Binding = nil
 		}), tell(v1alpha1.ReasonRejected)},
@@ -133,7 +133,7 @@ func TestRejectedHoldsUntilTheSpecChangesOrSomebodyAsks(t *testing.T) {
 		{"update held", ready(drift, rejected), tell(v1alpha1.ReasonRejected)},
 		{"update, new generation", ready(drift, rejected, generation), update},
 		{"update, asked: looks first", ready(drift, rejected, asked), about(plan.StepGet, sa1)},
-		{"update, asked and looked", ready(drift, rejected, asked, func(o *observation) { o.Looked = true }), update},
+		{"update, asked and looked", ready(drift, rejected, asked, func(o *observation) { o.Fetched = true }), update},
 		{"create held", fresh(begun, rejected), tell(v1alpha1.ReasonRejected)},
 		{"create, new generation", fresh(begun, rejected, generation), do(plan.StepDeclareIntent)},
 		{"create, asked", fresh(begun, rejected, asked), do(plan.StepDeclareIntent)},

@@ -15,8 +15,8 @@ const (
 	StepNone Step = ""
 	// StepReadCRD reads whether the CRD is terminating.
 	StepReadCRD Step = "ReadCRD"
-	// StepJudgeClaim finds out, on a live list, who holds the authID.
-	StepJudgeClaim Step = "JudgeClaim"
+	// StepReadClaim finds out, on a live list, who holds the authID.
+	StepReadClaim Step = "ReadClaim"
 	// StepReadSecret reads the Secret past the cache, which holds only our own.
 	StepReadSecret Step = "ReadSecret"
 	// StepGet reads the subaccount at Plivo.
@@ -49,11 +49,11 @@ const (
 	StepWriteSecret Step = "WriteSecret"
 	// StepRemoveSecret deletes a Secret that this resource owns.
 	StepRemoveSecret Step = "RemoveSecret"
-	// StepNoteOrphan enters the subaccount in the Account's status.orphaned, so
+	// StepRecordOrphan enters the subaccount in the Account's status.orphaned, so
 	// that it is not removed as a stray once its resource is gone.
-	StepNoteOrphan Step = "NoteOrphan"
-	// StepRelease removes the finalizer.
-	StepRelease Step = "Release"
+	StepRecordOrphan Step = "RecordOrphan"
+	// StepRemoveFinalizer removes the finalizer.
+	StepRemoveFinalizer Step = "RemoveFinalizer"
 )
 
 // Decision is what to do next.
@@ -93,27 +93,27 @@ func step(s Step) *Decision { return &Decision{Step: s} }
 
 func wait(reason, message string) *Decision { return &Decision{Reason: reason, Message: message} }
 
-// quiet waits without telling anything.
-func quiet() *Decision { return &Decision{} }
+// noAction waits without telling anything.
+func noAction() *Decision { return &Decision{} }
 
-func (d *Decision) after(t time.Duration) *Decision { d.Wait.After = t; return d }
-func (d *Decision) sweep(t time.Time) *Decision     { d.Wait.Sweep = t; return d }
-func (d *Decision) backoff() *Decision              { d.Wait.Backoff = true; return d }
+func (d *Decision) withRequeueAfter(t time.Duration) *Decision { d.Wait.After = t; return d }
+func (d *Decision) withSweep(t time.Time) *Decision            { d.Wait.Sweep = t; return d }
+func (d *Decision) withBackoff() *Decision                     { d.Wait.Backoff = true; return d }
 
 // StepHasNoEffect ends a reconcile that has performed as many steps as it may:
 // the next one is what something undoes each time.
 func StepHasNoEffect(o *Observation, next Step) Decision {
 	reason := v1alpha1.ReasonUpdating
-	if o.terminating() {
+	if o.isTerminating() {
 		reason = v1alpha1.ReasonDeleting
 	}
 	return *wait(reason, "The operator repeats the step "+string(next)+" without effect. Check whether a webhook or another "+
-		"controller undoes it. The operator retries with backoff.").backoff()
+		"controller undoes it. The operator retries with backoff.").withBackoff()
 }
 
-// remote says whether a step, or what is waited for, needs the Account's
+// needsCredentials says whether a step, or what is waited for, needs the Account's
 // credentials.
-func (d *Decision) remote() bool {
+func (d *Decision) needsCredentials() bool {
 	switch d.Step {
 	case StepGet, StepCreate, StepUpdate, StepDelete, StepDeclareIntent:
 		return true

@@ -53,7 +53,7 @@ func pointer[T any](t *rapid.T, label string, values ...T) *T {
 // observations are of every kind, sensible or not.
 var observations = rapid.Custom(func(t *rapid.T) *observation {
 	o := &observation{
-		Now: moment(t, "now"), Settle: settle, Object: drawObject(t), Marker: marker,
+		Now: moment(t, "now"), SettleTime: settle, Object: drawObject(t), Marker: marker,
 		CRDTerminating: fact(t, "CRD", rarely(t, "CRD terminating")),
 		Namespace:      fact(t, "namespace", plan.Namespace{Terminating: rarely(t, "namespace terminating")}),
 		Account:        fact(t, "account", drawAccount(t)),
@@ -64,19 +64,19 @@ var observations = rapid.Custom(func(t *rapid.T) *observation {
 		Claim: fact(t, "claim", plan.Claim{Ours: usually(t, "claim ours")}),
 		Secret: fact(t, "secret", plan.Secret{
 			Owned: usually(t, "secret owned"), AuthID: from(t, "secret authID", sa1, sa2, ""),
-			TokenDigest: from(t, "secret token", token1, token2, [16]byte{}), Sound: flag(t, "sound"), Labelled: flag(t, "labelled"),
+			TokenDigest: from(t, "secret token", token1, token2, [16]byte{}), WellFormed: flag(t, "sound"), MetadataUpToDate: flag(t, "labelled"),
 		}),
-		OldSecret: from(t, "old secret", "", "", "b"),
-		Unsent:    from(t, "unsent", "", "", "one", "two"), Refused: from(t, "refused", "", "", "one", "two"),
-		FirstSight: moment(t, "first sight"), Found: from(t, "found", nil, nil, nil, []string{sa1}, []string{sa2, sa1}),
-		Swept:   fact(t, "swept", plan.Sweep{Started: moment(t, "sweep started")}),
-		Deleted: rarely(t, "deleted"), Looked: flag(t, "looked"), GivenUp: from(t, "given up", "", "", sa2), TokenInHand: flag(t, "token in hand"),
-		NotFound: plan.NotFound{First: moment(t, "first 404"), Last: moment(t, "last 404"), Lacked: moment(t, "lacked since")},
-		Done:     rapid.SliceOfN(rapid.SampledFrom(steps), 0, 3).Draw(t, "done"),
+		ObsoleteSecret:  from(t, "old secret", "", "", "b"),
+		DeclaredAttempt: from(t, "unsent", "", "", "one", "two"), RefusedAttempt: from(t, "refused", "", "", "one", "two"),
+		PendingSince: moment(t, "first sight"), FoundByMarker: from(t, "found", nil, nil, nil, []string{sa1}, []string{sa2, sa1}),
+		LastSweep: fact(t, "swept", plan.Sweep{Started: moment(t, "sweep started")}),
+		Deleted:   rarely(t, "deleted"), Fetched: flag(t, "looked"), ReplacedAuthID: from(t, "given up", "", "", sa2), HasToken: flag(t, "token in hand"),
+		NotFound:  plan.NotFound{First: moment(t, "first 404"), Last: moment(t, "last 404"), MissingSince: moment(t, "lacked since")},
+		Performed: rapid.SliceOfN(rapid.SampledFrom(steps), 0, 3).Draw(t, "done"),
 	}
 	r := plan.Remote{
-		Name: from(t, "remote name", wanted, marker, ""), Enabled: flag(t, "remote enabled"), Unsure: rarely(t, "unsure"),
-		TokenDigest: from(t, "remote token", token1, token2, [16]byte{}), SettledAs: from(t, "settled as", "", "other", wanted),
+		Name: from(t, "remote name", wanted, marker, ""), Enabled: flag(t, "remote enabled"), UpdateUnconfirmed: rarely(t, "unsure"),
+		TokenDigest: from(t, "remote token", token1, token2, [16]byte{}), SentAs: from(t, "settled as", "", "other", wanted),
 	}
 	o.Remote = from(t, "remote", plan.Known(r), plan.Known(r), plan.Absent[plan.Remote](), plan.Unknown[plan.Remote]())
 	if flag(t, "no 404") {
@@ -84,11 +84,11 @@ var observations = rapid.Custom(func(t *rapid.T) *observation {
 	} else if flag(t, "missing") { // seldom enough by chance
 		o.Remote = plan.Absent[plan.Remote]()
 		first := from(t, "first", 0, interval-settle)
-		o.NotFound = plan.NotFound{First: base.Add(first), Last: base.Add(from(t, "last", settle, interval, interval+1)), Lacked: base}
-		o.Swept = plan.Known(plan.Sweep{Started: base.Add(from(t, "second sweep", 0, interval-1, interval))})
+		o.NotFound = plan.NotFound{First: base.Add(first), Last: base.Add(from(t, "last", settle, interval, interval+1)), MissingSince: base}
+		o.LastSweep = plan.Known(plan.Sweep{Started: base.Add(from(t, "second sweep", 0, interval-1, interval))})
 	}
 	if rarely(t, "held") {
-		o.Held = &plan.Held{Attempt: from(t, "held attempt", "one", "two"), AuthID: from(t, "held authID", sa1, sa2), AccountID: from(t, "held account", mainID, otherMain)}
+		o.HeldResponse = &plan.HeldResponse{Attempt: from(t, "held attempt", "one", "two"), AuthID: from(t, "held authID", sa1, sa2), AccountID: from(t, "held account", mainID, otherMain)}
 	}
 	if rarely(t, "failure") {
 		o.Failure = &plan.Failure{
@@ -101,15 +101,15 @@ var observations = rapid.Custom(func(t *rapid.T) *observation {
 })
 
 var steps = []plan.Step{
-	plan.StepReadCRD, plan.StepJudgeClaim, plan.StepReadSecret, plan.StepGet,
+	plan.StepReadCRD, plan.StepReadClaim, plan.StepReadSecret, plan.StepGet,
 	plan.StepAddFinalizer, plan.StepDeclareIntent, plan.StepCreate, plan.StepClearIntent, plan.StepRecord,
-	plan.StepAdopt, plan.StepUpdate, plan.StepDelete, plan.StepWriteSecret, plan.StepRemoveSecret, plan.StepNoteOrphan, plan.StepRelease,
+	plan.StepAdopt, plan.StepUpdate, plan.StepDelete, plan.StepWriteSecret, plan.StepRemoveSecret, plan.StepRecordOrphan, plan.StepRemoveFinalizer,
 }
 
 func drawAccount(t *rapid.T) plan.Account {
 	a := plan.Account{
 		ID: from(t, "account ID", mainID, mainID, mainID, mainID, otherMain, ""), Terminating: rarely(t, "account terminating"),
-		Allows: fact(t, "allows", usually(t, "allowed")), Grants: usually(t, "grants"), Implausible: rarely(t, "implausible"),
+		AllowsNamespace: fact(t, "allows", usually(t, "allowed")), GrantsAdoption: usually(t, "grants"), GuardOn: rarely(t, "implausible"),
 		SweepInterval: from(t, "interval", interval, interval, interval, settle/4),
 	}
 	if rarely(t, "blocked") {

@@ -13,16 +13,16 @@ import (
 type Observation struct {
 	// Now is the observer's clock.
 	Now time.Time
-	// Settle is how long after its first sight a create call may still take
+	// SettleTime is how long after its first sight a create call may still take
 	// effect: the client's time limit and 30 s.
-	Settle time.Duration
+	SettleTime time.Duration
 
 	// Object is the resource as last read or as the last write returned it.
 	Object *v1alpha1.Subaccount
 	// Marker of the resource.
 	Marker string
 
-	// CRDTerminating: the CRD itself is being deleted. Looked at only while the
+	// CRDTerminating: the CRD itself is being deleted. Fetched at only while the
 	// resource is terminating.
 	CRDTerminating Fact[bool]
 	// Namespace of the resource.
@@ -36,24 +36,24 @@ type Observation struct {
 	Claim Fact[Claim]
 	// Secret under the wanted name.
 	Secret Fact[Secret]
-	// OldSecret is the name of a Secret that the operator has written for this
+	// ObsoleteSecret is the name of a Secret that the operator has written for this
 	// resource under another name than the wanted one; empty if there is none.
-	OldSecret string
+	ObsoleteSecret string
 
-	// Held is the answer of a create call that is not recorded yet.
-	Held *Held
-	// Unsent is the attempt whose intent this pass has written and whose call it
+	// HeldResponse is the answer of a create call that is not recorded yet.
+	HeldResponse *HeldResponse
+	// DeclaredAttempt is the attempt whose intent this pass has written and whose call it
 	// has not sent: nobody else may send it, and nothing has been made by it.
-	Unsent string
-	// Refused is the attempt that Plivo has definitely refused, or that was never
+	DeclaredAttempt string
+	// RefusedAttempt is the attempt that Plivo has definitely refused, or that was never
 	// sent and never will be.
-	Refused string
-	// FirstSight is when this process first saw the attempt that is pending.
-	FirstSight time.Time
-	// Found are the subaccounts that bear the marker, as the inventory has them.
-	Found []string
-	// Swept is the last complete sweep of the Account's list.
-	Swept Fact[Sweep]
+	RefusedAttempt string
+	// PendingSince is when this process first saw the attempt that is pending.
+	PendingSince time.Time
+	// FoundByMarker are the subaccounts that bear the marker, as the inventory has them.
+	FoundByMarker []string
+	// LastSweep is the last complete sweep of the Account's list.
+	LastSweep Fact[Sweep]
 
 	// Remote is the subaccount in status.authID, before it is recorded the one
 	// in spec.authID; Absent if the last complete sweep lacks it.
@@ -63,22 +63,22 @@ type Observation struct {
 	// Deleted: this process has deleted it, and Plivo has said so.
 	Deleted bool
 
-	// Looked: this pass has read the subaccount at Plivo.
-	Looked bool
+	// Fetched: this pass has read the subaccount at Plivo.
+	Fetched bool
 	// ContestedUntil is how long the Secret is left as it is, because something
 	// changes it whenever it is written; ContestedBy are its field managers, if
 	// they are known.
 	ContestedUntil time.Time
 	ContestedBy    string
-	// GivenUp is the authID of the subaccount that this reconcile has given up as
+	// ReplacedAuthID is the authID of the subaccount that this reconcile has given up as
 	// gone, empty if none.
-	GivenUp string
-	// TokenInHand: this pass holds the subaccount's token.
-	TokenInHand bool
+	ReplacedAuthID string
+	// HasToken: this pass holds the subaccount's token.
+	HasToken bool
 	// Failure of a step of this pass.
 	Failure *Failure
-	// Done are the steps of this pass that succeeded, in order.
-	Done []Step
+	// Performed are the steps of this pass that succeeded, in order.
+	Performed []Step
 }
 
 // Namespace is what matters of the resource's namespace.
@@ -96,12 +96,12 @@ type Account struct {
 	Blocked        string
 	BlockedMessage string
 	Terminating    bool
-	// Allows: its namespaceSelector selects the resource's namespace.
-	Allows Fact[bool]
-	// Grants: its adoption list grants spec.authID to the namespace.
-	Grants bool
-	// Implausible: its last sweeps lack so many subaccounts that no absence counts.
-	Implausible bool
+	// AllowsNamespace: its namespaceSelector selects the resource's namespace.
+	AllowsNamespace Fact[bool]
+	// GrantsAdoption: its adoption list grants spec.authID to the namespace.
+	GrantsAdoption bool
+	// GuardOn: its last sweeps lack so many subaccounts that no absence counts.
+	GuardOn bool
 	// SweepInterval is its spec.sweepInterval.
 	SweepInterval time.Duration
 }
@@ -120,15 +120,15 @@ type Secret struct {
 	AuthID string
 	// TokenDigest is the digest of the value under the wanted key.
 	TokenDigest [16]byte
-	// Sound: it has the wanted type and keys, none that an earlier spec wanted, and
+	// WellFormed: it has the wanted type and keys, none that an earlier spec wanted, and
 	// is not immutable. Keys that others add do not matter.
-	Sound bool
-	// Labelled: labels, annotations and owner reference are as they should be.
-	Labelled bool
+	WellFormed bool
+	// MetadataUpToDate: labels, annotations and owner reference are as they should be.
+	MetadataUpToDate bool
 }
 
-// Held is the answer of a create call that is not recorded yet.
-type Held struct {
+// HeldResponse is the answer of a create call that is not recorded yet.
+type HeldResponse struct {
 	Attempt, AuthID, AccountID string
 }
 
@@ -143,20 +143,20 @@ type Remote struct {
 	Enabled bool
 	// TokenDigest is zero where the token has not been seen.
 	TokenDigest [16]byte
-	// Unsure: an update was sent since and its answer was lost.
-	Unsure bool
-	// SettledAs is a name that Plivo was seen to turn into Name when it was sent;
+	// UpdateUnconfirmed: an update was sent since and its answer was lost.
+	UpdateUnconfirmed bool
+	// SentAs is a name that Plivo was seen to turn into Name when it was sent;
 	// empty if none was.
-	SettledAs string
+	SentAs string
 }
 
 // NotFound is what 404s, and the sweeps around them, say about one subaccount.
 type NotFound struct {
 	// First and Last 404 with no sight of the subaccount in between; zero: none.
 	First, Last time.Time
-	// Lacked is the start of the first complete sweep, of those in a row up to the
+	// MissingSince is the start of the first complete sweep, of those in a row up to the
 	// last one, that lacks the subaccount; zero: the last one shows it.
-	Lacked time.Time
+	MissingSince time.Time
 }
 
 // FailureKind says what a failed step means.
@@ -167,16 +167,16 @@ const (
 	FailureRefused FailureKind = iota + 1
 	// FailureRateLimited: Plivo answered 429.
 	FailureRateLimited
-	// FailureBesideTheSpec: a definite no that says nothing of what the spec wants,
+	// FailureUnrelatedToSpec: a definite no that says nothing of what the spec wants,
 	// such as a 404 to a create: Plivo does not know what was asked for, or
 	// something in between does not.
-	FailureBesideTheSpec
+	FailureUnrelatedToSpec
 	// FailureNoSlot: the resource waits for a slot of the request budget. The
 	// Message says until when the main account pauses, if that takes long.
 	FailureNoSlot
-	// FailureTooOften: the resource has made its share of calls for now; After
+	// FailureThrottled: the resource has made its share of calls for now; After
 	// says for how long.
-	FailureTooOften
+	FailureThrottled
 	// FailureNotSent: nothing was sent.
 	FailureNotSent
 	// FailureUnknown: the call may or may not have taken effect.
@@ -193,19 +193,19 @@ type Failure struct {
 	Step    Step
 	Kind    FailureKind
 	Message string        // of Plivo or the API server, safe to show
-	After   time.Duration // of FailureTooOften
+	After   time.Duration // of FailureThrottled
 	Long    bool          // of FailureNoSlot: it waits for long enough to report it
 	// Persistent is of FailureKubernetes: another try is likely to fail too.
 	Persistent bool
 }
 
-// terminating says whether the resource is being deleted.
-func (o *Observation) terminating() bool { return o.Object.DeletionTimestamp != nil }
+// isTerminating says whether the resource is being deleted.
+func (o *Observation) isTerminating() bool { return o.Object.DeletionTimestamp != nil }
 
-// neverSeen says whether the status reads as if nobody had looked yet.
-func (o *Observation) neverSeen() bool { return o.Object.Status.ObservedGeneration == -1 }
+// isNew says whether the status reads as if nobody had looked yet.
+func (o *Observation) isNew() bool { return o.Object.Status.ObservedGeneration == -1 }
 
-func (o *Observation) finalized() bool {
+func (o *Observation) hasFinalizer() bool {
 	for _, f := range o.Object.Finalizers {
 		if f == v1alpha1.Finalizer {
 			return true
@@ -214,18 +214,18 @@ func (o *Observation) finalized() bool {
 	return false
 }
 
-// lost says whether the status was lost. Whatever is told of such a resource,
+// hasLostStatus says whether the status was lost. Whatever is told of such a resource,
 // observedGeneration stays: it is all that tells of the loss.
-func (o *Observation) lost() bool { return o.finalized() && o.neverSeen() }
+func (o *Observation) hasLostStatus() bool { return o.hasFinalizer() && o.isNew() }
 
-func (o *Observation) adopts() bool { return o.Object.Spec.AuthID != nil }
+func (o *Observation) isAdopting() bool { return o.Object.Spec.AuthID != nil }
 
-// recreates says whether a subaccount that is gone is replaced by another one.
-func (o *Observation) recreates() bool {
-	return !o.adopts() && o.Object.Spec.RecreatePolicy != v1alpha1.RecreatePolicyNever
+// allowsRecreation says whether a subaccount that is gone is replaced by another one.
+func (o *Observation) allowsRecreation() bool {
+	return !o.isAdopting() && o.Object.Spec.RecreatePolicy != v1alpha1.RecreatePolicyNever
 }
 
-func (o *Observation) orphans() bool {
+func (o *Observation) isOrphaned() bool {
 	return o.Object.Spec.DeletionPolicy == v1alpha1.DeletionPolicyOrphan
 }
 
@@ -238,18 +238,18 @@ func RecordedAccount(s *v1alpha1.Subaccount) string {
 	return s.Status.AccountID
 }
 
-// Did says whether a step has succeeded in this pass.
-func (o *Observation) Did(s Step) bool { return slices.Contains(o.Done, s) }
+// HasPerformed says whether a step has succeeded in this pass.
+func (o *Observation) HasPerformed(s Step) bool { return slices.Contains(o.Performed, s) }
 
-// asked says whether a fresh look has been asked for and not yet been had.
-func (o *Observation) asked() bool {
+// hasReconcileRequest says whether a fresh look has been asked for and not yet been had.
+func (o *Observation) hasReconcileRequest() bool {
 	at := o.Object.Annotations[v1alpha1.ReconcileRequestedAtAnnotation]
 	return at != "" && at != o.Object.Status.LastHandledReconcileAt
 }
 
-// wanted returns the name and enabled that Plivo should have. What an adopting
+// desired returns the name and enabled that Plivo should have. What an adopting
 // spec leaves out is left as it is.
-func (o *Observation) wanted(remote Remote) (name string, enabled bool) {
+func (o *Observation) desired(remote Remote) (name string, enabled bool) {
 	name, enabled = remote.Name, remote.Enabled
 	if n := o.Object.Spec.Name; n != nil {
 		name = *n
@@ -257,7 +257,7 @@ func (o *Observation) wanted(remote Remote) (name string, enabled bool) {
 	switch e := o.Object.Spec.Enabled; {
 	case e != nil:
 		enabled = *e
-	case !o.adopts():
+	case !o.isAdopting():
 		enabled = false
 	}
 	return name, enabled

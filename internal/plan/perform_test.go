@@ -30,7 +30,7 @@ func (w *world) perform(o *observation, d decision, f fault) {
 		}
 	}
 	if o.Failure == nil || o.Failure.Step != d.Step {
-		o.Done = append(o.Done, d.Step)
+		o.Performed = append(o.Performed, d.Step)
 	}
 }
 
@@ -39,31 +39,31 @@ func (w *world) write(o *observation, d decision) {
 	m, s := &w.memory, w.object
 	switch d.Step {
 	case plan.StepReadCRD, plan.StepReadSecret:
-	case plan.StepJudgeClaim:
+	case plan.StepReadClaim:
 		m.judged = true
 	case plan.StepAddFinalizer:
 		s.Finalizers = append(s.Finalizers, v1alpha1.Finalizer)
-	case plan.StepRelease:
+	case plan.StepRemoveFinalizer:
 		s.Finalizers, w.released = nil, true
 	case plan.StepDeclareIntent:
 		attempt := fmt.Sprintf("attempt %d", len(w.trace))
-		o.GivenUp = s.Status.AuthID
-		if o.GivenUp != "" {
-			s.Status.PreviousAuthID = o.GivenUp
+		o.ReplacedAuthID = s.Status.AuthID
+		if o.ReplacedAuthID != "" {
+			s.Status.PreviousAuthID = o.ReplacedAuthID
 		}
 		if s.Status.ObservedGeneration == -1 {
 			s.Status.ObservedGeneration = s.Generation
 		}
 		s.Status.PendingCreation = &v1alpha1.PendingCreation{Attempt: attempt, AccountID: mainID}
 		s.Status.AuthID, s.Status.AccountID, m.judged = "", "", false
-		o.Unsent, o.TokenInHand = attempt, false
+		o.DeclaredAttempt, o.HasToken = attempt, false
 	case plan.StepClearIntent:
 		s.Status.PendingCreation = nil
 	case plan.StepRecord:
 		s.Status.PendingCreation, s.Status.AuthID, s.Status.AccountID = nil, d.AuthID, mainID
-		m.held, o.Held = nil, nil
+		m.held, o.HeldResponse = nil, nil
 	case plan.StepWriteSecret:
-		secret := plan.Secret{Owned: true, AuthID: s.Status.AuthID, TokenDigest: m.rows[s.Status.AuthID].TokenDigest, Sound: true, Labelled: true}
+		secret := plan.Secret{Owned: true, AuthID: s.Status.AuthID, TokenDigest: m.rows[s.Status.AuthID].TokenDigest, WellFormed: true, MetadataUpToDate: true}
 		w.secret, o.Secret = plan.Known(secret), plan.Known(secret)
 	case plan.StepRemoveSecret:
 		w.secret, o.Secret = plan.Absent[plan.Secret](), plan.Absent[plan.Secret]()
@@ -73,11 +73,11 @@ func (w *world) write(o *observation, d decision) {
 }
 
 func (w *world) performCreate(o *observation, f fault, fail func(plan.FailureKind)) {
-	m, attempt := &w.memory, o.Unsent
-	o.Unsent = ""
+	m, attempt := &w.memory, o.DeclaredAttempt
+	o.DeclaredAttempt = ""
 	switch f {
 	case refusal:
-		m.refused, o.Refused = attempt, attempt
+		m.refused, o.RefusedAttempt = attempt, attempt
 		fail(plan.FailureRefused)
 	case lostCall:
 	case late:
@@ -86,9 +86,9 @@ func (w *world) performCreate(o *observation, f fault, fail func(plan.FailureKin
 		w.create()
 	default:
 		id := w.create()
-		m.held = &plan.Held{Attempt: attempt, AuthID: id, AccountID: mainID}
+		m.held = &plan.HeldResponse{Attempt: attempt, AuthID: id, AccountID: mainID}
 		m.rows[id], m.rowsAt[id] = w.live[id], w.now
-		o.Held, o.TokenInHand, o.Looked = m.held, true, true
+		o.HeldResponse, o.HasToken, o.Fetched = m.held, true, true
 	}
 }
 
@@ -114,7 +114,7 @@ func (w *world) call(o *observation, d decision, f fault, fail func(plan.Failure
 			apply()
 		}
 		if r, ok := m.rows[d.AuthID]; ok && d.Step == plan.StepUpdate {
-			r.Unsure = true
+			r.UpdateUnconfirmed = true
 			m.rows[d.AuthID], m.rowsAt[d.AuthID] = r, w.now
 		}
 		fail(plan.FailureUnknown)
@@ -124,11 +124,11 @@ func (w *world) call(o *observation, d decision, f fault, fail func(plan.Failure
 			n.First = w.now
 		}
 		n.Last = w.now
-		if sweep, ok := m.swept.Get(); ok && n.Lacked.IsZero() && m.rowsAt[d.AuthID].Before(sweep.Started) {
-			n.Lacked = sweep.Started
+		if sweep, ok := m.swept.Get(); ok && n.MissingSince.IsZero() && m.rowsAt[d.AuthID].Before(sweep.Started) {
+			n.MissingSince = sweep.Started
 		}
 		m.notFound[d.AuthID] = n
-		o.Looked = o.Looked || d.Step == plan.StepGet
+		o.Fetched = o.Fetched || d.Step == plan.StepGet
 	default:
 		apply()
 		delete(m.notFound, d.AuthID)
@@ -139,7 +139,7 @@ func (w *world) call(o *observation, d decision, f fault, fail func(plan.Failure
 		}
 		m.rows[d.AuthID], m.rowsAt[d.AuthID] = w.live[d.AuthID], w.now
 		if d.Step == plan.StepGet {
-			o.Looked, o.TokenInHand = true, true
+			o.Fetched, o.HasToken = true, true
 		}
 	}
 }

@@ -21,11 +21,11 @@ import (
 var rules = map[string]func(o *observation, d decision) (broken bool){
 	"a held answer comes first": func(o *observation, d decision) bool {
 		failed := o.Failure != nil && o.Failure.Step == plan.StepRecord
-		return o.Held != nil && !failed && (d.Step != plan.StepRecord || d.AuthID != o.Held.AuthID)
+		return o.HeldResponse != nil && !failed && (d.Step != plan.StepRecord || d.AuthID != o.HeldResponse.AuthID)
 	},
 	"nothing goes before an answer whose record has failed": func(o *observation, d decision) bool {
 		f := o.Failure
-		return o.Held != nil && f != nil && f.Step == plan.StepRecord && d.Step != plan.StepNone
+		return o.HeldResponse != nil && f != nil && f.Step == plan.StepRecord && d.Step != plan.StepNone
 	},
 	"no remote step while suspended": func(o *observation, d decision) bool {
 		s := o.Object.Spec.Suspend
@@ -34,7 +34,7 @@ var rules = map[string]func(o *observation, d decision) (broken bool){
 	"suspended, only a record, an orphan and a release are written": func(o *observation, d decision) bool {
 		s := o.Object.Spec.Suspend
 		return s != nil && *s && !slices.Contains([]plan.Step{"", plan.StepRecord, plan.StepClearIntent,
-			plan.StepReadCRD, plan.StepNoteOrphan, plan.StepRelease}, d.Step)
+			plan.StepReadCRD, plan.StepRecordOrphan, plan.StepRemoveFinalizer}, d.Step)
 	},
 	"no remote step without a usable Account": func(o *observation, d decision) bool {
 		a, ok := o.Account.Get()
@@ -64,7 +64,7 @@ var rules = map[string]func(o *observation, d decision) (broken bool){
 	},
 	"only the call of the intent just written is sent": func(o *observation, d decision) bool {
 		p := o.Object.Status.PendingCreation
-		return d.Step == plan.StepCreate && (p == nil || p.Attempt != o.Unsent)
+		return d.Step == plan.StepCreate && (p == nil || p.Attempt != o.DeclaredAttempt)
 	},
 	"a create call is sent only under the finalizer and a status": func(o *observation, d decision) bool {
 		return d.Step == plan.StepCreate && !begunRightly(o)
@@ -73,18 +73,18 @@ var rules = map[string]func(o *observation, d decision) (broken bool){
 		return creates(d.Step) && (o.Object.DeletionTimestamp != nil || lost(o))
 	},
 	"a release has a ground": func(o *observation, d decision) bool {
-		return d.Step == plan.StepRelease && !mayRelease(o)
+		return d.Step == plan.StepRemoveFinalizer && !mayRelease(o)
 	},
 	"nothing is left at Plivo that could be removed as a stray": func(o *observation, d decision) bool {
 		r, known := o.Remote.Get()
 		name := o.Object.Status.Name
 		mayBeMarked := name == nil || *name == marker
-		if known && !r.Unsure {
+		if known && !r.UpdateUnconfirmed {
 			mayBeMarked = r.Name == marker
 		}
 		left := o.Object.Spec.DeletionPolicy == v1alpha1.DeletionPolicyOrphan || plan.Is(o.CRDTerminating, true)
-		return d.Step == plan.StepRelease && left && o.Object.Status.AuthID != "" && mayBeMarked &&
-			!slices.Contains(o.Done, plan.StepNoteOrphan)
+		return d.Step == plan.StepRemoveFinalizer && left && o.Object.Status.AuthID != "" && mayBeMarked &&
+			!slices.Contains(o.Performed, plan.StepRecordOrphan)
 	},
 	"a delete needs a claim and a terminating resource, and no Orphan": func(o *observation, d decision) bool {
 		c, _ := o.Claim.Get()
@@ -92,7 +92,7 @@ var rules = map[string]func(o *observation, d decision) (broken bool){
 			o.Object.Spec.DeletionPolicy == v1alpha1.DeletionPolicyOrphan || !plan.Is(o.CRDTerminating, false) && !o.CRDTerminating.IsAbsent())
 	},
 	"nothing is deleted or left at Plivo by a policy that the Account may not allow": func(o *observation, d decision) bool {
-		leaves := d.Step == plan.StepRelease && o.Object.Spec.DeletionPolicy == v1alpha1.DeletionPolicyOrphan && o.Object.Status.AuthID != "" &&
+		leaves := d.Step == plan.StepRemoveFinalizer && o.Object.Spec.DeletionPolicy == v1alpha1.DeletionPolicyOrphan && o.Object.Status.AuthID != "" &&
 			!plan.Is(o.CRDTerminating, true) && !o.Deleted
 		return (leaves || d.Step == plan.StepDelete) && !mayUsePolicies(o)
 	},
@@ -103,14 +103,14 @@ var rules = map[string]func(o *observation, d decision) (broken bool){
 	"a Secret of another is never written or removed": func(o *observation, d decision) bool {
 		s, ok := o.Secret.Get()
 		return d.Step == plan.StepWriteSecret && (o.Secret.IsUnknown() || ok && !s.Owned) ||
-			d.Step == plan.StepRemoveSecret && !s.Owned && o.OldSecret != d.Secret
+			d.Step == plan.StepRemoveSecret && !s.Owned && o.ObsoleteSecret != d.Secret
 	},
 	"an update that keeps what the spec leaves open follows a read": func(o *observation, d decision) bool {
 		spec := o.Object.Spec
 		leavesOpen := spec.AuthID != nil && (spec.Name == nil || spec.Enabled == nil)
-		return d.Step == plan.StepUpdate && leavesOpen && (!o.Looked || o.Remote.IsUnknown())
+		return d.Step == plan.StepUpdate && leavesOpen && (!o.Fetched || o.Remote.IsUnknown())
 	},
-	"one look in a pass": func(o *observation, d decision) bool { return d.Step == plan.StepGet && o.Looked },
+	"one look in a pass": func(o *observation, d decision) bool { return d.Step == plan.StepGet && o.Fetched },
 }
 
 func mayUsePolicies(o *observation) bool {
@@ -140,7 +140,7 @@ func clearToCreate(o *observation) bool {
 	a, account := o.Account.Get()
 	n, namespace := o.Namespace.Get()
 	s, secret := o.Secret.Get()
-	return account && !a.Terminating && plan.Is(a.Allows, true) && namespace && !n.Terminating &&
+	return account && !a.Terminating && plan.Is(a.AllowsNamespace, true) && namespace && !n.Terminating &&
 		!o.Secret.IsUnknown() && (!secret || s.Owned)
 }
 
@@ -152,12 +152,12 @@ func begunRightly(o *observation) bool {
 func madeNothing(o *observation) bool {
 	a, _ := o.Account.Get()
 	p := o.Object.Status.PendingCreation
-	if p.Attempt == o.Unsent || p.Attempt == o.Refused {
+	if p.Attempt == o.DeclaredAttempt || p.Attempt == o.RefusedAttempt {
 		return true
 	}
-	sweep, swept := o.Swept.Get()
-	return swept && a.ID == p.AccountID && !a.Implausible && len(o.Found) == 0 &&
-		!o.FirstSight.IsZero() && sweep.Started.After(o.FirstSight.Add(settle))
+	sweep, swept := o.LastSweep.Get()
+	return swept && a.ID == p.AccountID && !a.GuardOn && len(o.FoundByMarker) == 0 &&
+		!o.PendingSince.IsZero() && sweep.Started.After(o.PendingSince.Add(settle))
 }
 
 // gone: all that it takes to give up a subaccount that was recorded. Two
@@ -165,10 +165,10 @@ func madeNothing(o *observation) bool {
 // second one, and another after it.
 func gone(o *observation) bool {
 	a, n := accountOf(o), o.NotFound
-	second, swept := o.Swept.Get()
+	second, swept := o.LastSweep.Get()
 	return o.Object.Spec.AuthID == nil && o.Object.Spec.RecreatePolicy != v1alpha1.RecreatePolicyNever &&
-		o.Remote.IsAbsent() && !a.Implausible && swept && a.ID != "" && !n.First.IsZero() && !n.Lacked.IsZero() &&
-		second.Started.Sub(n.Lacked) >= a.SweepInterval && second.Started.Sub(n.First) >= settle && n.Last.After(second.Started)
+		o.Remote.IsAbsent() && !a.GuardOn && swept && a.ID != "" && !n.First.IsZero() && !n.MissingSince.IsZero() &&
+		second.Started.Sub(n.MissingSince) >= a.SweepInterval && second.Started.Sub(n.First) >= settle && n.Last.After(second.Started)
 }
 
 func accountOf(o *observation) plan.Account { a, _ := o.Account.Get(); return a }
@@ -185,10 +185,10 @@ func mayRelease(o *observation) bool {
 		return false
 	}
 	c, judged := o.Claim.Get()
-	sweep, swept := o.Swept.Get()
+	sweep, swept := o.LastSweep.Get()
 	a := accountOf(o)
 	return s.AuthID == "" || o.Deleted || judged && !c.Ours ||
-		swept && a.ID != "" && !o.NotFound.First.IsZero() && sweep.Started.After(o.NotFound.First) && o.NotFound.Last.After(sweep.Started) && o.Remote.IsAbsent() && !a.Implausible
+		swept && a.ID != "" && !o.NotFound.First.IsZero() && sweep.Started.After(o.NotFound.First) && o.NotFound.Last.After(sweep.Started) && o.Remote.IsAbsent() && !a.GuardOn
 }
 
 // exact compares whole observations, unexported fields of facts included.
@@ -202,7 +202,7 @@ func checkRules(t *rapid.T) {
 		t.Fatalf("decided %+v, then %+v", d, again)
 	}
 	s := plan.Summarize(o, d)
-	plan.NeedsAttention(o)
+	plan.NeedsReconcile(o)
 	if diff := cmp.Diff(before, o, exact); diff != "" {
 		t.Fatalf("the observation has changed: %s", diff)
 	}
@@ -244,7 +244,7 @@ func checkSummary(t *rapid.T, o *observation, d decision, s plan.Summary) {
 	if s.Changed == equality.Semantic.DeepEqual(s.Status, was) {
 		t.Errorf("changed: %v", s.Changed)
 	}
-	if _, ok := v1alpha1.Catalogue[d.Reason]; d.Reason != "" && !ok {
+	if _, ok := v1alpha1.StatesOf(d.Reason); d.Reason != "" && !ok {
 		t.Errorf("%q is not in the catalogue", d.Reason)
 	}
 }
@@ -252,9 +252,9 @@ func checkSummary(t *rapid.T, o *observation, d decision, s plan.Summary) {
 func copyOf(o *observation) *observation {
 	c := *o
 	c.Object = o.Object.DeepCopy()
-	c.Found, c.Done = slices.Clone(o.Found), slices.Clone(o.Done)
-	if o.Held != nil {
-		c.Held = new(*o.Held)
+	c.FoundByMarker, c.Performed = slices.Clone(o.FoundByMarker), slices.Clone(o.Performed)
+	if o.HeldResponse != nil {
+		c.HeldResponse = new(*o.HeldResponse)
 	}
 	if o.Failure != nil {
 		c.Failure = new(*o.Failure)

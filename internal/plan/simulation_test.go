@@ -28,7 +28,7 @@ func once(step plan.Step, f fault) func(string) fault {
 func TestOnePassLifeOfANewSubaccount(t *testing.T) {
 	w := newWorld(always)
 	d := w.pass()
-	want := []string{"DeclareIntent", "AddFinalizer", "Create", "Record", "JudgeClaim", "Update", "WriteSecret"}
+	want := []string{"DeclareIntent", "AddFinalizer", "Create", "Record", "ReadClaim", "Update", "WriteSecret"}
 	if !slices.Equal(w.trace, want) || d.Reason != v1alpha1.ReasonReady {
 		t.Errorf("%v, then %s; want %v", w.trace, d.Reason, want)
 	}
@@ -38,7 +38,7 @@ func TestOnePassLifeOfANewSubaccount(t *testing.T) {
 	}
 	w.remove()
 	w.pass()
-	if want := []string{"Delete", "RemoveSecret", "Release"}; !slices.Equal(w.trace, want) || len(w.live) > 0 {
+	if want := []string{"Delete", "RemoveSecret", "RemoveFinalizer"}; !slices.Equal(w.trace, want) || len(w.live) > 0 {
 		t.Errorf("deletion: %v, want %v", w.trace, want)
 	}
 }
@@ -50,13 +50,13 @@ func TestLivesWithOneFault(t *testing.T) {
 		f    fault
 		want []string // from the faulty step on
 	}{
-		{"answer lost, made", plan.StepCreate, committed, []string{"Create", "sweep", "Record", "JudgeClaim", "Update", "Get", "WriteSecret"}},
+		{"answer lost, made", plan.StepCreate, committed, []string{"Create", "sweep", "Record", "ReadClaim", "Update", "Get", "WriteSecret"}},
 		{"answer lost, not made", plan.StepCreate, lostCall,
-			[]string{"Create", "sweep", "sweep", "DeclareIntent", "Create", "Record", "JudgeClaim", "Update", "WriteSecret"}},
-		{"answer lost, made late", plan.StepCreate, late, []string{"Create", "sweep", "sweep", "Record", "JudgeClaim", "Update", "Get", "WriteSecret"}},
-		{"crash after the call", plan.StepCreate, crashed, []string{"Create", "sweep", "Record", "JudgeClaim", "Update", "Get", "WriteSecret"}},
-		{"crash after the record", plan.StepRecord, crashed, []string{"Record", "JudgeClaim", "Update", "Get", "WriteSecret"}},
-		{"record not written", plan.StepRecord, lostCall, []string{"Record", "Record", "JudgeClaim", "Update", "WriteSecret"}},
+			[]string{"Create", "sweep", "sweep", "DeclareIntent", "Create", "Record", "ReadClaim", "Update", "WriteSecret"}},
+		{"answer lost, made late", plan.StepCreate, late, []string{"Create", "sweep", "sweep", "Record", "ReadClaim", "Update", "Get", "WriteSecret"}},
+		{"crash after the call", plan.StepCreate, crashed, []string{"Create", "sweep", "Record", "ReadClaim", "Update", "Get", "WriteSecret"}},
+		{"crash after the record", plan.StepRecord, crashed, []string{"Record", "ReadClaim", "Update", "Get", "WriteSecret"}},
+		{"record not written", plan.StepRecord, lostCall, []string{"Record", "Record", "ReadClaim", "Update", "WriteSecret"}},
 		{"refused", plan.StepCreate, refusal, []string{"Create", "ClearIntent"}},
 	} {
 		t.Run(r.name, func(t *testing.T) {

@@ -8,8 +8,8 @@ import (
 	"github.com/subaccount-operator/subaccount-operator/api/v1alpha1"
 )
 
-// OwnMarker says whether a name is, whole, a marker of this cluster.
-func OwnMarker(name string, cluster types.UID) bool {
+// IsMarkerOfCluster says whether a name is, whole, a marker of this cluster.
+func IsMarkerOfCluster(name string, cluster types.UID) bool {
 	_, uid, ok := ParseMarker(name)
 	return ok && name == Marker(cluster, uid)
 }

@@ -20,9 +20,9 @@ type Summary struct {
 	Changed bool
 	// Events are what happened in this pass.
 	Events []Event
-	// News is what the status tells anew: to be told once that is written, or it
+	// DeferredEvents is what the status tells anew: to be told once that is written, or it
 	// would be told again by the next pass.
-	News []Event
+	DeferredEvents []Event
 }
 
 // Event is one thing that happened.
@@ -34,17 +34,18 @@ type Event struct {
 // is known and from the decision that the pass ended with.
 func Summarize(o *Observation, d Decision) Summary {
 	s := Summary{Status: *o.Object.Status.DeepCopy()}
-	s.Events = append(s.Events, o.happened()...)
+	s.Events = append(s.Events, o.performedEvents()...)
 	if d.Reason != "" {
-		if actedUpon := v1alpha1.Catalogue[d.Reason].Ready != ""; actedUpon && !o.lost() {
+		states, _ := v1alpha1.StatesOf(d.Reason)
+		if actedUpon := states.Ready != ""; actedUpon && !o.hasLostStatus() {
 			s.Status.ObservedGeneration = o.Object.Generation
 		}
 		if changed := SetConditions(&s.Status.Conditions, d.Reason, d.Message, o.Object.Generation, metav1.NewTime(o.Now)); changed &&
-			v1alpha1.Catalogue[d.Reason].Ready == metav1.ConditionFalse && o.isNews(d.Reason) {
-			s.News = append(s.News, Event{corev1.EventTypeWarning, d.Reason, "Reconcile", d.Message})
+			states.Ready == metav1.ConditionFalse && o.needsEvent(d.Reason) {
+			s.DeferredEvents = append(s.DeferredEvents, Event{corev1.EventTypeWarning, d.Reason, "Reconcile", d.Message})
 		}
 	}
-	if ready := meta.FindStatusCondition(s.Status.Conditions, v1alpha1.ConditionReady); o.terminating() && ready != nil && ready.Status == metav1.ConditionTrue {
+	if ready := meta.FindStatusCondition(s.Status.Conditions, v1alpha1.ConditionReady); o.isTerminating() && ready != nil && ready.Status == metav1.ConditionTrue {
 		if d.Reason == "" {
 			SetConditions(&s.Status.Conditions, v1alpha1.ReasonDeleting, "The resource is being deleted.", o.Object.Generation, metav1.NewTime(o.Now))
 		}
@@ -52,9 +53,9 @@ func Summarize(o *Observation, d Decision) Summary {
 	}
 	claim, judged := o.Claim.Get()
 	anothers := judged && !claim.Ours // whose state is not ours to show
-	if remote, ok := o.Remote.Get(); ok && s.Status.AuthID != "" && !remote.Unsure && !anothers {
-		if remote.SettledAs != "" && (s.Status.Name == nil || *s.Status.Name != remote.Name) {
-			s.News = append(s.News, Event{corev1.EventTypeWarning, "NameChangedByPlivo", "Update",
+	if remote, ok := o.Remote.Get(); ok && s.Status.AuthID != "" && !remote.UpdateUnconfirmed && !anothers {
+		if remote.SentAs != "" && (s.Status.Name == nil || *s.Status.Name != remote.Name) {
+			s.DeferredEvents = append(s.DeferredEvents, Event{corev1.EventTypeWarning, "NameChangedByPlivo", "Update",
 				"Plivo keeps the name in another form than the spec gives it; it is not sent again."})
 		}
 		s.Status.Name, s.Status.Enabled = &remote.Name, &remote.Enabled
@@ -62,19 +63,19 @@ func Summarize(o *Observation, d Decision) Summary {
 	if anothers {
 		s.Status.Binding = nil
 	}
-	if secret, ok := o.Secret.Get(); ok && secret.Owned && secret.Sound && !o.terminating() {
+	if secret, ok := o.Secret.Get(); ok && secret.Owned && secret.WellFormed && !o.isTerminating() {
 		s.Status.Binding = &v1alpha1.SecretBinding{Name: SecretName(o.Object)}
 	}
-	if o.asked() && (o.Looked || o.Failure != nil && d.Reason == v1alpha1.ReasonRejected) {
+	if o.hasReconcileRequest() && (o.Fetched || o.Failure != nil && d.Reason == v1alpha1.ReasonRejected) {
 		s.Status.LastHandledReconcileAt = o.Object.Annotations[v1alpha1.ReconcileRequestedAtAnnotation]
 	}
 	s.Changed = !equality.Semantic.DeepEqual(s.Status, o.Object.Status)
 	return s
 }
 
-// isNews says whether a reason for which Ready is False is worth an event: what
+// needsEvent says whether a reason for which Ready is False is worth an event: what
 // was asked for, and is under way, is not.
-func (o *Observation) isNews(reason string) bool {
+func (o *Observation) needsEvent(reason string) bool {
 	switch reason {
 	case v1alpha1.ReasonDeleting:
 		return o.failedAt(StepDelete)
@@ -85,12 +86,12 @@ func (o *Observation) isNews(reason string) bool {
 	}
 }
 
-// SetConditions sets the three conditions to the states that the Catalogue
+// SetConditions sets the three conditions to the states that v1alpha1.StatesOf
 // gives to a reason. A Ready that is kept keeps its generation too: it says
 // nothing about a spec that was not acted upon. SetConditions returns whether
 // Ready now has another status or reason.
 func SetConditions(conditions *[]metav1.Condition, reason, message string, generation int64, now metav1.Time) bool {
-	states := v1alpha1.Catalogue[reason]
+	states, _ := v1alpha1.StatesOf(reason)
 	before := meta.FindStatusCondition(*conditions, v1alpha1.ConditionReady)
 	was := metav1.Condition{Status: metav1.ConditionUnknown}
 	if before != nil {
@@ -117,17 +118,17 @@ func SetConditions(conditions *[]metav1.Condition, reason, message string, gener
 	return was.Status != states.Ready || was.Reason != reason
 }
 
-// happened turns the steps of the pass into events.
-func (o *Observation) happened() []Event {
+// performedEvents turns the steps of the pass into events.
+func (o *Observation) performedEvents() []Event {
 	var events []Event
 	normal := func(reason, action, format string, args ...any) {
 		events = append(events, Event{corev1.EventTypeNormal, reason, action, fmt.Sprintf(format, args...)})
 	}
 	status := &o.Object.Status
-	for _, done := range o.Done {
+	for _, done := range o.Performed {
 		switch done {
 		case StepRecord:
-			if o.Did(StepWriteSecret) {
+			if o.HasPerformed(StepWriteSecret) {
 				normal("Created", "Create", "Created the subaccount %s and wrote its credentials to the Secret %s.", status.AuthID, SecretName(o.Object))
 			} else {
 				normal("Created", "Create", "Created the subaccount %s.", status.AuthID)
@@ -136,11 +137,11 @@ func (o *Observation) happened() []Event {
 			normal("Adopted", "Adopt", "Adopted the subaccount %s.", status.AuthID)
 		case StepUpdate:
 			// Right after a creation it is the second half of that.
-			if !o.Did(StepRecord) && o.NotFound.First.IsZero() {
+			if !o.HasPerformed(StepRecord) && o.NotFound.First.IsZero() {
 				normal("Updated", "Update", "Set name and enabled at Plivo.")
 			}
 		case StepWriteSecret:
-			if !o.Did(StepRecord) {
+			if !o.HasPerformed(StepRecord) {
 				normal("SecretWritten", "WriteSecret", "Wrote the credentials to the Secret %s.", SecretName(o.Object))
 			}
 		case StepRemoveSecret:
@@ -151,16 +152,16 @@ func (o *Observation) happened() []Event {
 			}
 		}
 	}
-	if o.GivenUp != "" {
+	if o.ReplacedAuthID != "" {
 		events = append(events, Event{corev1.EventTypeWarning, "Recreating", "Create",
-			"The subaccount " + o.GivenUp + " is gone at Plivo. The operator creates another one with new credentials."})
+			"The subaccount " + o.ReplacedAuthID + " is gone at Plivo. The operator creates another one with new credentials."})
 	}
 	return events
 }
 
-// NeedsAttention says whether a pass over this observation would do or tell
+// NeedsReconcile says whether a pass over this observation would do or tell
 // anything. It is how a sweep finds what differs.
-func NeedsAttention(o *Observation) bool {
+func NeedsReconcile(o *Observation) bool {
 	d := Decide(o)
 	waits := d.Wait.After > 0 || !d.Wait.Sweep.IsZero() // for what may have come, or for another of it
 	return waits || d.Step != StepNone || Summarize(o, d).Changed

@@ -123,21 +123,21 @@ func TestNoReportHidesALostStatus(t *testing.T) {
 func TestNothingNewTellsNothing(t *testing.T) {
 	o := ready()
 	o.Object.Status = summarize(o).Status
-	if s := summarize(o); s.Changed || len(s.Events)+len(s.News) > 0 || plan.NeedsAttention(o) {
-		t.Errorf("changed %v, events %v, news %v", s.Changed, s.Events, s.News)
+	if s := summarize(o); s.Changed || len(s.Events)+len(s.DeferredEvents) > 0 || plan.NeedsReconcile(o) {
+		t.Errorf("changed %v, events %v, news %v", s.Changed, s.Events, s.DeferredEvents)
 	}
 	o = ready(loser)
 	first := summarize(o)
 	o.Object.Status = first.Status
-	if again := summarize(o); len(first.News) != 1 || first.News[0].Type != corev1.EventTypeWarning || len(again.News) > 0 {
-		t.Errorf("news %v, then %v", first.News, again.News)
+	if again := summarize(o); len(first.DeferredEvents) != 1 || first.DeferredEvents[0].Type != corev1.EventTypeWarning || len(again.DeferredEvents) > 0 {
+		t.Errorf("news %v, then %v", first.DeferredEvents, again.DeferredEvents)
 	}
 }
 
 func TestEvents(t *testing.T) {
-	done := func(steps ...plan.Step) change { return func(o *observation) { o.Done = steps } }
+	done := func(steps ...plan.Step) change { return func(o *observation) { o.Performed = steps } }
 	notFound := func(o *observation) { o.NotFound = plan.NotFound{First: base, Last: base} }
-	settled := remote(plan.Remote{Name: "team", Enabled: true, TokenDigest: token1, SettledAs: wanted})
+	settled := remote(plan.Remote{Name: "team", Enabled: true, TokenDigest: token1, SentAs: wanted})
 	for _, r := range []struct {
 		name string
 		o    *observation
@@ -151,14 +151,14 @@ func TestEvents(t *testing.T) {
 		{"deleted", ready(terminating, done(plan.StepDelete), func(o *observation) { o.Deleted = true }), []string{"Deleted"}},
 		{"delete refused", ready(terminating, failed(plan.StepDelete, plan.FailureRefused)), []string{v1alpha1.ReasonDeleting}},
 		{"delete answered with a 404", ready(terminating, done(plan.StepDelete), notFound), nil},
-		{"looks are no events", ready(done(plan.StepGet, plan.StepReadSecret, plan.StepJudgeClaim)), nil},
-		{"recreated", ready(func(o *observation) { o.GivenUp = sa2 }), []string{"Recreating"}},
+		{"looks are no events", ready(done(plan.StepGet, plan.StepReadSecret, plan.StepReadClaim)), nil},
+		{"recreated", ready(func(o *observation) { o.ReplacedAuthID = sa2 }), []string{"Recreating"}},
 		{"name in another form", ready(settled), []string{"NameChangedByPlivo"}},
 		{"name in another form, told before", ready(settled, func(o *observation) { o.Object.Status.Name = new("team") }), nil},
 	} {
 		t.Run(r.name, func(t *testing.T) {
 			s := summarize(r.o)
-			if got := reasonsOf(append(s.Events, s.News...)); !slices.Equal(got, r.want) {
+			if got := reasonsOf(append(s.Events, s.DeferredEvents...)); !slices.Equal(got, r.want) {
 				t.Errorf("got %v, want %v", got, r.want)
 			}
 			for _, e := range s.Events {
@@ -177,7 +177,7 @@ func TestStatusTellsWhatWasSeen(t *testing.T) {
 	}
 	for name, o := range map[string]*observation{
 		"another's":    ready(claim(false), remote(plan.Remote{Name: "seen"})),
-		"unsure":       ready(remote(plan.Remote{Name: "seen", Unsure: true})),
+		"unsure":       ready(remote(plan.Remote{Name: "seen", UpdateUnconfirmed: true})),
 		"not read":     ready(func(o *observation) { o.Remote = plan.Unknown[plan.Remote]() }),
 		"not recorded": fresh(adopting, begun, remote(plan.Remote{Name: "seen"}), func(o *observation) { o.Object.Status.Name = new(wanted) }),
 	} {
@@ -189,7 +189,7 @@ func TestStatusTellsWhatWasSeen(t *testing.T) {
 	if got := summarize(ready(renamed)).Status.Binding.Name; got != "new" {
 		t.Errorf("binding %s", got)
 	}
-	for name, c := range map[string]change{"unsound": secret(func(s *plan.Secret) { s.Sound = false }), "another's": foreignSecret, "terminating": terminating} {
+	for name, c := range map[string]change{"unsound": secret(func(s *plan.Secret) { s.WellFormed = false }), "another's": foreignSecret, "terminating": terminating} {
 		if got := summarize(ready(renamed, c)).Status.Binding.Name; got != "a-plivo" {
 			t.Errorf("%s: binding %s", name, got)
 		}
@@ -197,7 +197,7 @@ func TestStatusTellsWhatWasSeen(t *testing.T) {
 }
 
 func TestAskedIsHandledOnceAnswered(t *testing.T) {
-	looked := func(o *observation) { o.Looked = true }
+	looked := func(o *observation) { o.Fetched = true }
 	for _, r := range []struct {
 		name, want string
 		o          *observation
@@ -247,12 +247,12 @@ func TestNeedsAttention(t *testing.T) {
 		"waits for the time": {fresh(foreignSecret), true},
 		"rejected, told":     {fresh(begun, told(v1alpha1.ReasonRejected), func(o *observation) { o.Object.Status.Conditions[0].Message = "" }), true},
 	} {
-		if got := plan.NeedsAttention(r.o); got != r.want {
+		if got := plan.NeedsReconcile(r.o); got != r.want {
 			t.Errorf("%s: %v", name, got)
 		}
 	}
 	o := fresh(begun, told(v1alpha1.ReasonRejected))
-	if plan.NeedsAttention(o) {
+	if plan.NeedsReconcile(o) {
 		t.Error("a rejection that is told needs no attention")
 	}
 }

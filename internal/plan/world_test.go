@@ -48,7 +48,7 @@ type world struct {
 
 // memory is what a crash loses.
 type memory struct {
-	held                      *plan.Held
+	held                      *plan.HeldResponse
 	refused, attempt, deleted string
 	firstSight                time.Time
 	judged                    bool
@@ -76,7 +76,7 @@ func (w *world) observe() *observation {
 	if m.held != nil && m.held.AuthID == s.Status.AuthID {
 		m.held = nil
 	}
-	o.Held, o.TokenInHand, o.Refused, o.Swept = m.held, m.held != nil, m.refused, m.swept
+	o.HeldResponse, o.HasToken, o.RefusedAttempt, o.LastSweep = m.held, m.held != nil, m.refused, m.swept
 	w.fold(o)
 	return o
 }
@@ -88,13 +88,13 @@ func (w *world) fold(o *observation) {
 	if p := s.Status.PendingCreation; p != nil && p.Attempt != m.attempt {
 		m.attempt, m.firstSight = p.Attempt, w.now
 	}
-	o.FirstSight, o.Found = m.firstSight, nil
+	o.PendingSince, o.FoundByMarker = m.firstSight, nil
 	for id, r := range m.rows {
 		if r.Name == marker {
-			o.Found = append(o.Found, id)
+			o.FoundByMarker = append(o.FoundByMarker, id)
 		}
 	}
-	slices.Sort(o.Found)
+	slices.Sort(o.FoundByMarker)
 	o.Remote, o.NotFound, o.Claim = plan.Unknown[plan.Remote](), plan.NotFound{}, plan.Unknown[plan.Claim]()
 	if m.judged {
 		o.Claim = plan.Known(plan.Claim{Ours: true})
@@ -199,9 +199,9 @@ func (w *world) sweep(from time.Time) {
 	}
 	for id, n := range m.notFound {
 		if _, shown := m.rows[id]; shown {
-			n.Lacked = time.Time{}
-		} else if n.Lacked.IsZero() {
-			n.Lacked = started
+			n.MissingSince = time.Time{}
+		} else if n.MissingSince.IsZero() {
+			n.MissingSince = started
 		}
 		m.notFound[id] = n
 	}

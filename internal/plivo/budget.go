@@ -39,14 +39,14 @@ type Budget struct {
 	mu       sync.Mutex
 	size     int
 	inFlight int
-	answered []time.Time // in order: when each slot in use becomes free
+	freeAt   []time.Time // in order: when each slot in use becomes free
 	paused   time.Time
 	timer    *time.Timer
 
 	queue
-	inAcquire [classes]int
-	changed   chan struct{} // closed when Acquire may find a slot
-	others    int           // slots given to others since the last one to a sweep
+	inAcquire      [classes]int
+	changed        chan struct{} // closed when Acquire may find a slot
+	sinceLastSweep int           // slots given to others since the last one to a sweep
 }
 
 // Slot is the right to send one request. Exactly one of Done and Cancel must
@@ -60,19 +60,19 @@ func NewBudget(size, share int, wake func(Key)) *Budget {
 	b := &Budget{size: size, queue: newQueue(share, wake), changed: make(chan struct{})}
 	now := time.Now()
 	for i := range size {
-		b.answered = append(b.answered, now.Add(Window*time.Duration(i+1)/time.Duration(size)))
+		b.freeAt = append(b.freeAt, now.Add(Window*time.Duration(i+1)/time.Duration(size)))
 	}
-	b.timer = time.AfterFunc(Window, func() { b.change(func() {}) })
+	b.timer = time.AfterFunc(Window, func() { b.update(func() {}) })
 	return b
 }
 
 // Resize changes the size; slots in use stay in use.
-func (b *Budget) Resize(size int) { b.change(func() { b.size = size }) }
+func (b *Budget) Resize(size int) { b.update(func() { b.size = size }) }
 
 // Pause gives no slot before the time until: the whole main account pauses
 // after a 429.
 func (b *Budget) Pause(until time.Time) {
-	b.change(func() {
+	b.update(func() {
 		if until.After(b.paused) {
 			b.paused = until
 		}
@@ -107,7 +107,7 @@ func (b *Budget) Acquire(ctx context.Context, class Class) (*Slot, error) {
 
 func (b *Budget) wait(class Class, more int) {
 	waiting.WithLabelValues(class.String()).Add(float64(more))
-	b.change(func() { b.inAcquire[class] += more })
+	b.update(func() { b.inAcquire[class] += more })
 }
 
 func (b *Budget) tryAcquire(class Class, since time.Time) (*Slot, <-chan struct{}) {
@@ -123,10 +123,10 @@ func (b *Budget) tryAcquire(class Class, since time.Time) (*Slot, <-chan struct{
 	}
 	if b.free() > before {
 		b.inFlight++
-		if b.others++; class == ClassBackground {
-			b.others = 0
+		if b.sinceLastSweep++; class == ClassBackground {
+			b.sinceLastSweep = 0
 		}
-		waited.WithLabelValues(class.String()).Observe(time.Since(since).Seconds())
+		waitSeconds.WithLabelValues(class.String()).Observe(time.Since(since).Seconds())
 		return &Slot{b}, nil
 	}
 	return nil, b.changed
@@ -135,18 +135,18 @@ func (b *Budget) tryAcquire(class Class, since time.Time) (*Slot, <-chan struct{
 // Done says that the response has come, or that none will: the slot becomes
 // free one Window from now.
 func (s *Slot) Done() {
-	spent.Inc()
-	s.budget.change(func() {
+	slotsUsed.Inc()
+	s.budget.update(func() {
 		s.budget.inFlight--
-		s.budget.answered = append(s.budget.answered, time.Now().Add(Window))
+		s.budget.freeAt = append(s.budget.freeAt, time.Now().Add(Window))
 	})
 }
 
 // Cancel says that nothing was sent: the slot is free at once.
-func (s *Slot) Cancel() { s.budget.change(func() { s.budget.inFlight-- }) }
+func (s *Slot) Cancel() { s.budget.update(func() { s.budget.inFlight-- }) }
 
-// change makes a change, and then wakes those for whom slots are free.
-func (b *Budget) change(do func()) {
+// update makes a change, and then wakes those for whom slots are free.
+func (b *Budget) update(do func()) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	do()
@@ -158,26 +158,26 @@ func (b *Budget) change(do func()) {
 	switch {
 	case time.Now().Before(b.paused):
 		b.timer.Reset(time.Until(b.paused))
-	case len(b.answered) > 0:
-		b.timer.Reset(time.Until(b.answered[0]))
+	case len(b.freeAt) > 0:
+		b.timer.Reset(time.Until(b.freeAt[0]))
 	}
 }
 
 // free returns how many slots are free.
 func (b *Budget) free() int {
 	now := time.Now()
-	for len(b.answered) > 0 && !b.answered[0].After(now) {
-		b.answered = b.answered[1:]
+	for len(b.freeAt) > 0 && !b.freeAt[0].After(now) {
+		b.freeAt = b.freeAt[1:]
 	}
 	if now.Before(b.paused) {
 		return 0
 	}
-	return b.size - b.inFlight - len(b.answered)
+	return b.size - b.inFlight - len(b.freeAt)
 }
 
 // dueSweeps is 1 if a sweep waits whose share is due.
 func (b *Budget) dueSweeps() int {
-	if b.inAcquire[ClassBackground] > 0 && b.others >= sweepShare-1 {
+	if b.inAcquire[ClassBackground] > 0 && b.sinceLastSweep >= sweepShare-1 {
 		return 1
 	}
 	return 0

@@ -151,7 +151,7 @@ func order(t *testing.T, calls string) string {
 		})
 		synctest.Wait()
 	}
-	b.others = 0
+	b.sinceLastSweep = 0
 	first.Cancel()
 	all.Wait()
 	return served.String()

@@ -25,7 +25,7 @@ type request struct {
 // call sends one request, once, and decodes the answer into out; out is nil
 // where the one good answer is an empty 204.
 func (c *Client) call(ctx context.Context, r request, out any) error {
-	if passed(ctx) {
+	if hasEnded(ctx) {
 		return &Error{Kind: KindNotSent, Operation: r.op, Message: "the time for it had passed"}
 	}
 	if r.needsAuthID() && !subaccountAuthID.MatchString(r.authID) {
@@ -41,11 +41,11 @@ func (c *Client) call(ctx context.Context, r request, out any) error {
 	return err
 }
 
-// passed says whether a context has ended. Its deadline is held against the
+// hasEnded says whether a context has ended. Its deadline is held against the
 // clock too, because in a process that was stopped and woken the deadline can
 // have passed before its timer fires; and against the clock on the wall,
 // because the other one stands still while the machine sleeps.
-func passed(ctx context.Context) bool {
+func hasEnded(ctx context.Context) bool {
 	if ctx.Err() != nil {
 		return true
 	}
@@ -69,15 +69,15 @@ func (c *Client) send(ctx context.Context, r request, out any) *Error {
 	body, err := io.ReadAll(io.LimitReader(resp.Body, maxBody+1))
 	switch {
 	case err != nil:
-		return unreadable(r.op, resp.StatusCode, transportFailure(err))
+		return unreadableError(r.op, resp.StatusCode, transportFailure(err))
 	case len(body) > maxBody:
-		return unreadable(r.op, resp.StatusCode, "the answer is too large")
+		return unreadableError(r.op, resp.StatusCode, "the answer is too large")
 	case out == nil && resp.StatusCode == http.StatusNoContent:
 		return nil
 	case out != nil && resp.StatusCode >= 200 && resp.StatusCode < 300:
 		return c.decode(r.op, resp.StatusCode, body, out)
 	default:
-		return c.refusal(r.op, resp, body)
+		return c.refusalError(r.op, resp, body)
 	}
 }
 
@@ -123,22 +123,22 @@ func (c *Client) decode(op Operation, status int, body []byte, out any) *Error {
 	isDocumented := op != OperationUpdate || status == http.StatusAccepted
 	switch {
 	case !isObject(body) || json.Unmarshal(body, &answer) != nil:
-		return unreadable(op, status, "the answer is not the JSON that was expected")
-	case holdsError(answer.Error):
-		return unreadable(op, status, cmp.Or(c.scrub.message(body), "an error without words"))
+		return unreadableError(op, status, "the answer is not the JSON that was expected")
+	case hasError(answer.Error):
+		return unreadableError(op, status, cmp.Or(c.scrub.message(body), "an error without words"))
 	case !isDocumented && answer.Message == nil:
-		return unreadable(op, status, "the answer does not confirm the update")
+		return unreadableError(op, status, "the answer does not confirm the update")
 	case json.Unmarshal(body, out) != nil:
-		return unreadable(op, status, "the answer is not the JSON that was expected")
+		return unreadableError(op, status, "the answer is not the JSON that was expected")
 	}
 	return nil
 }
 
-func holdsError(member json.RawMessage) bool {
+func hasError(member json.RawMessage) bool {
 	return member != nil && !slices.Contains([]string{"null", `""`, "false"}, string(member))
 }
 
-func unreadable(op Operation, status int, message string) *Error {
+func unreadableError(op Operation, status int, message string) *Error {
 	return &Error{Kind: KindUnknown, Operation: op, Status: status, Message: message}
 }
 
@@ -159,10 +159,10 @@ var kinds = map[int]Kind{
 // that they gave up.
 const statusClientClosedRequest = 499
 
-// refusal reads an answer that is not success. A refusal is definite only with
+// refusalError reads an answer that is not success. A refusal is definite only with
 // a JSON object as its body: anything else may come from something between
 // here and Plivo, after Plivo has acted.
-func (c *Client) refusal(op Operation, resp *http.Response, body []byte) *Error {
+func (c *Client) refusalError(op Operation, resp *http.Response, body []byte) *Error {
 	e := &Error{Kind: KindUnknown, Operation: op, Status: resp.StatusCode, RetryAfter: retryAfter(resp)}
 	if !isObject(body) {
 		e.Message = statusText(resp.StatusCode) + ", without a JSON body"

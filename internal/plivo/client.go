@@ -158,8 +158,8 @@ func (c *Client) Create(ctx context.Context, name string, enabled bool) (Created
 		return Created{}, err
 	}
 	authID, token := optional(answer.AuthID), optional(answer.AuthToken)
-	if !subaccountAuthID.MatchString(authID) || !usable(token) {
-		return Created{}, unreadable(r.op, http.StatusCreated, "the answer holds no auth_id and auth_token")
+	if !subaccountAuthID.MatchString(authID) || !isUsableToken(token) {
+		return Created{}, unreadableError(r.op, http.StatusCreated, "the answer holds no auth_id and auth_token")
 	}
 	return Created{AuthID: authID, Token: NewToken(token)}, nil
 }
@@ -173,7 +173,7 @@ func (c *Client) Get(ctx context.Context, authID string) (Subaccount, error) {
 	}
 	got, err := answer.subaccount()
 	if err != nil || got.AuthID != authID || got.Token.IsZero() {
-		return Subaccount{}, unreadable(r.op, http.StatusOK, "the answer is not the requested subaccount with its token")
+		return Subaccount{}, unreadableError(r.op, http.StatusOK, "the answer is not the requested subaccount with its token")
 	}
 	return got, nil
 }
@@ -195,10 +195,10 @@ func (c *Client) List(ctx context.Context, limit, offset int) (Page, error) {
 		return Page{}, err
 	}
 	if answer.Meta == nil || answer.Meta.TotalCount == nil || *answer.Meta.TotalCount < 0 || answer.Objects == nil {
-		return Page{}, unreadable(r.op, http.StatusOK, "the answer is not a page of a list")
+		return Page{}, unreadableError(r.op, http.StatusOK, "the answer is not a page of a list")
 	}
 	if len(answer.Objects) > limit {
-		return Page{}, unreadable(r.op, http.StatusOK, "the page holds more than was asked for")
+		return Page{}, unreadableError(r.op, http.StatusOK, "the page holds more than was asked for")
 	}
 	page := Page{Total: *answer.Meta.TotalCount, Subaccounts: make([]Subaccount, 0, len(answer.Objects))}
 	for i, raw := range answer.Objects {

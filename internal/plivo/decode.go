@@ -24,7 +24,7 @@ var errUnreadable = errors.New("auth_id, name or enabled is missing or of anothe
 // subaccount reads an object. If it fails, AuthID is still set where it could be read.
 func (o object) subaccount() (Subaccount, error) {
 	s := Subaccount{AuthID: optional(o.AuthID), Created: optional(o.Created), Modified: optional(o.Modified)}
-	if token := optional(o.AuthToken); usable(token) {
+	if token := optional(o.AuthToken); isUsableToken(token) {
 		s.Token = NewToken(token)
 	}
 	var named, stated bool
@@ -61,8 +61,8 @@ func row(raw json.RawMessage, position int) (Subaccount, error) {
 // only the end of each token shows no token.
 const shortestToken = 20
 
-// usable says whether a token can be handed out. A masked one cannot.
-func usable(token string) bool {
+// isUsableToken says whether a token can be handed out. A masked one cannot.
+func isUsableToken(token string) bool {
 	return token != "" && printable(token) && !strings.Contains(token, "*")
 }
 

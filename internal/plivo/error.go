@@ -65,8 +65,8 @@ func (e *Error) Error() string {
 	return fmt.Sprintf("plivo: %s: HTTP %d: %s", e.Operation, e.Status, e.Message)
 }
 
-// Definite says whether it is certain that the call had no effect.
-func (e *Error) Definite() bool { return e.Kind != KindUnknown }
+// IsDefinite says whether it is certain that the call had no effect.
+func (e *Error) IsDefinite() bool { return e.Kind != KindUnknown }
 
 // AsError returns err as an *Error. Anything else that is not nil, which no
 // call of this package returns, becomes one of KindUnknown.

@@ -78,7 +78,7 @@ func TestRefusal_4xxWithAJSONObject_IsDefinite(t *testing.T) {
 				}
 				err := five.call(t.Context(), newInProcess(always(status, body.body)), absentID)
 				e := wantKind(t, err, five.op, want)
-				if e.Status != status || e.Message == "" || strings.HasPrefix(e.Message, ",") || e.Definite() != (want != KindUnknown) {
+				if e.Status != status || e.Message == "" || strings.HasPrefix(e.Message, ",") || e.IsDefinite() != (want != KindUnknown) {
 					t.Errorf("%s, %d with %s: %+v", five.op, status, body.name, e)
 				}
 			}

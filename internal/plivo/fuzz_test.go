@@ -108,7 +108,7 @@ func TestBodiesAreReadUpToTheLimit(t *testing.T) {
 				t.Errorf("%s, %d bytes: %v", five.op, size, e)
 			}
 			e = AsError(five.call(t.Context(), newInProcess(always(400, body)), absentID))
-			if e.Definite() != whole {
+			if e.IsDefinite() != whole {
 				t.Errorf("%s, refused in %d bytes: %v", five.op, size, e)
 			}
 			wantFitToShow(t, e)
@@ -173,7 +173,7 @@ func FuzzAnswers(f *testing.F) {
 				continue
 			}
 			_, definite := definiteKind(status)
-			if e.Definite() && (!definite || !strings.Contains(body, "{")) {
+			if e.IsDefinite() && (!definite || !strings.Contains(body, "{")) {
 				t.Errorf("%s: %d %q is definite", five.op, status, body)
 			}
 			wantFitToShow(t, e)

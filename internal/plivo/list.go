@@ -77,7 +77,7 @@ func ReadList(read func(offset int) (Page, error), deletes func() Deletes) (Read
 		offset := max(0, l.covered-(before.Sent-l.since)-l.margin)
 		page, err := read(offset)
 		if err == nil {
-			err = l.take(offset, page, before, deletes())
+			err = l.add(offset, page, before, deletes())
 		}
 		if err != nil {
 			return Reading{}, err
@@ -102,7 +102,7 @@ type listing struct {
 	ended bool
 }
 
-func (l *listing) take(offset int, page Page, before, after Deletes) error {
+func (l *listing) add(offset int, page Page, before, after Deletes) error {
 	if l.Promised < 0 {
 		l.Promised = page.Total
 	}
@@ -112,7 +112,7 @@ func (l *listing) take(offset int, page Page, before, after Deletes) error {
 	if l.reads++; max(offset, l.reads) > 2*l.Promised+maxGrowth {
 		return &Error{Kind: KindUnknown, Operation: OperationList, Message: "the list grows as fast as it is read"}
 	}
-	l.note(page)
+	l.count(page)
 	l.margin = after.Sent - before.Sent
 	moved := after.Sent - l.since
 	if offset > max(0, l.covered-moved) { // a row may have slipped through
@@ -129,8 +129,8 @@ func (l *listing) take(offset int, page Page, before, after Deletes) error {
 	return nil
 }
 
-// note takes in the rows of a page.
-func (l *listing) note(page Page) {
+// count takes in the rows of a page.
+func (l *listing) count(page Page) {
 	for _, s := range page.Subaccounts {
 		if l.isNew(s.AuthID) {
 			l.Seen++

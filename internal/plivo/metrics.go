@@ -9,7 +9,7 @@ var (
 		Buckets: prometheus.ExponentialBuckets(0.01, 2, 11),
 	}, []string{"operation"})
 
-	spent = prometheus.NewCounter(prometheus.CounterOpts{
+	slotsUsed = prometheus.NewCounter(prometheus.CounterOpts{
 		Name: "subaccount_operator_budget_spent_total",
 		Help: "Slots of the request budgets of all main accounts that were used.",
 	})
@@ -19,7 +19,7 @@ var (
 		Help: "Calls that wait for a slot of a request budget, by class.",
 	}, []string{"class"})
 
-	waited = prometheus.NewHistogramVec(prometheus.HistogramOpts{
+	waitSeconds = prometheus.NewHistogramVec(prometheus.HistogramOpts{
 		Name:    "subaccount_operator_budget_wait_seconds",
 		Help:    "How long calls have waited for a slot of a request budget, by class.",
 		Buckets: prometheus.ExponentialBuckets(0.01, 2, 14),
@@ -35,7 +35,7 @@ func (c Class) String() string {
 func Collectors() []prometheus.Collector {
 	for class := ClassInteractive; class < classes; class++ {
 		waiting.WithLabelValues(class.String()) // shown, and 0, from the beginning
-		waited.WithLabelValues(class.String())
+		waitSeconds.WithLabelValues(class.String())
 	}
-	return []prometheus.Collector{durations, spent, waiting, waited}
+	return []prometheus.Collector{durations, slotsUsed, waiting, waitSeconds}
 }

@@ -14,17 +14,17 @@ import (
 // every other reconcile ends with Leave. So deleted resources do not stay, and a
 // woken key keeps others from a slot until the end of its reconcile at most.
 type queue struct {
-	share int // of the workers: how many keys may have a turn at once
-	wake  func(Key)
+	maxTurns int // of the workers: how many keys may have a turn at once
+	wake     func(Key)
 
-	places  map[Key]*place
-	count   [3]int           // of places, by state
-	tenants map[string][]Key // queued keys
-	turns   []string         // the tenants that have queued keys, next one first
+	places     map[Key]*place
+	count      [3]int           // of places, by state
+	namespaces map[string][]Key // queued keys
+	turns      []string         // the tenants that have queued keys, next one first
 }
 
 // Key names a resource. Tenants take turns in the queue.
-type Key struct{ Tenant, Name string }
+type Key struct{ Namespace, Name string }
 
 type place struct {
 	state state
@@ -40,16 +40,16 @@ const (
 )
 
 func newQueue(share int, wake func(Key)) queue {
-	return queue{share: share, wake: wake, places: map[Key]*place{}, tenants: map[string][]Key{}}
+	return queue{maxTurns: share, wake: wake, places: map[Key]*place{}, namespaces: map[string][]Key{}}
 }
 
-// Ask says whether a reconcile may begin with its calls. If not, the key is in
+// RequestTurn says whether a reconcile may begin with its calls. If not, the key is in
 // the queue and the reconcile has to end: a later one, for which the key is
 // woken or which a change causes, asks again and finds the key's place as it
 // was. After a reconcile that did anything else than ask in vain the caller MUST
 // call Leave.
-func (b *Budget) Ask(key Key) (turn bool) {
-	b.change(func() {
+func (b *Budget) RequestTurn(key Key) (turn bool) {
+	b.update(func() {
 		b.wakeAll() // those who came before
 		p := b.places[key]
 		switch {
@@ -64,15 +64,15 @@ func (b *Budget) Ask(key Key) (turn bool) {
 			return
 		}
 		b.setState(p, started)
-		waited.WithLabelValues(ClassInteractive.String()).Observe(time.Since(p.since).Seconds())
+		waitSeconds.WithLabelValues(ClassInteractive.String()).Observe(time.Since(p.since).Seconds())
 		turn = true
 	})
 	return turn
 }
 
-// Leave ends a key's turn, or its wait.
-func (b *Budget) Leave(key Key) {
-	b.change(func() {
+// EndTurn ends a key's turn, or its wait.
+func (b *Budget) EndTurn(key Key) {
+	b.update(func() {
 		p := b.places[key]
 		if p == nil {
 			return
@@ -90,15 +90,15 @@ func (b *Budget) Leave(key Key) {
 // into one window, so that what has begun need not wait for the next.
 func (b *Budget) hasRoom() bool {
 	before := b.count[woken] + b.inAcquire[ClassContinued] + b.dueSweeps()
-	return b.free() > before && b.count[woken]+b.count[started] < min(b.share, max(1, b.size/2))
+	return b.free() > before && b.count[woken]+b.count[started] < min(b.maxTurns, max(1, b.size/2))
 }
 
 // wakeAll gives turns to the keys in the queue while there is room.
 func (b *Budget) wakeAll() {
 	for len(b.turns) > 0 && b.hasRoom() {
 		tenant := b.turns[0]
-		key := b.tenants[tenant][0]
-		if b.dequeue(key); len(b.tenants[tenant]) > 0 {
+		key := b.namespaces[tenant][0]
+		if b.dequeue(key); len(b.namespaces[tenant]) > 0 {
 			b.turns = append(b.turns[1:], tenant)
 		}
 		b.setState(b.places[key], woken)
@@ -116,18 +116,18 @@ func (b *Budget) enqueue(key Key) {
 	waiting.WithLabelValues(ClassInteractive.String()).Inc()
 	b.places[key] = &place{state: queued, since: time.Now()}
 	b.count[queued]++
-	b.tenants[key.Tenant] = append(b.tenants[key.Tenant], key)
-	if !slices.Contains(b.turns, key.Tenant) {
-		b.turns = append(b.turns, key.Tenant)
+	b.namespaces[key.Namespace] = append(b.namespaces[key.Namespace], key)
+	if !slices.Contains(b.turns, key.Namespace) {
+		b.turns = append(b.turns, key.Namespace)
 	}
 }
 
 func (b *Budget) dequeue(key Key) {
 	waiting.WithLabelValues(ClassInteractive.String()).Dec()
-	left := without(b.tenants[key.Tenant], key)
-	if b.tenants[key.Tenant] = left; len(left) == 0 {
-		delete(b.tenants, key.Tenant)
-		b.turns = without(b.turns, key.Tenant)
+	left := without(b.namespaces[key.Namespace], key)
+	if b.namespaces[key.Namespace] = left; len(left) == 0 {
+		delete(b.namespaces, key.Namespace)
+		b.turns = without(b.turns, key.Namespace)
 	}
 }
 

@@ -16,13 +16,13 @@ import (
 // the slot.
 func ask(t *testing.T, b *Budget, key string) *Slot {
 	t.Helper()
-	if !b.Ask(keyOf(key)) {
+	if !b.RequestTurn(keyOf(key)) {
 		return nil
 	}
 	return acquire(t, b, ClassContinued)
 }
 
-func keyOf(key string) Key { return Key{Tenant: key[:1], Name: key} }
+func keyOf(key string) Key { return Key{Namespace: key[:1], Name: key} }
 
 // spent is a budget all of whose slots are in use, and what it has woken.
 func spentBudget(t *testing.T, size, share int) (b *Budget, used []*Slot, woken *[]string) {
@@ -71,9 +71,9 @@ func TestAsk_SlotBecomesFree_WakesTenantsInTurn(t *testing.T) {
 			wantWoken(t, woken, want[:i+1]...)
 			slot := mustGet(t, b, key)
 			slot.Cancel()
-			b.Leave(keyOf(key))
+			b.EndTurn(keyOf(key))
 		}
-		if len(b.places)+len(b.tenants)+len(b.turns) != 0 || b.count != [3]int{} {
+		if len(b.places)+len(b.namespaces)+len(b.turns) != 0 || b.count != [3]int{} {
 			t.Errorf("something stays behind: %+v", b)
 		}
 	})
@@ -96,9 +96,9 @@ func TestLeave_WokenKeyDoesNotAsk_WakesTheNext(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b, used, woken := spentBudget(t, 1, 1)
 		mustWait(t, b, "a1", "b1", "c1")
-		b.Leave(keyOf("b1")) // deleted while it waits
+		b.EndTurn(keyOf("b1")) // deleted while it waits
 		used[0].Cancel()
-		b.Leave(keyOf("a1")) // deleted when it was woken
+		b.EndTurn(keyOf("a1")) // deleted when it was woken
 		wantWoken(t, woken, "a1", "c1")
 		mustGet(t, b, "c1")
 	})
@@ -123,7 +123,7 @@ func TestAsk_ShareOfWorkersUsed_WaitsUntilOneLeaves(t *testing.T) {
 		mustGet(t, b, "a1")
 		mustGet(t, b, "a2").Done() // its call is over, its reconcile is not
 		mustWait(t, b, "b1")
-		b.Leave(keyOf("a2"))
+		b.EndTurn(keyOf("a2"))
 		mustGet(t, b, "b1")
 	})
 }
@@ -197,10 +197,10 @@ func (o *operators) reconcile(key Key, work time.Duration) {
 		o.mu.Unlock()
 	}()
 	if gone || done {
-		o.b.Leave(key)
+		o.b.EndTurn(key)
 		return
 	}
-	if !o.b.Ask(key) {
+	if !o.b.RequestTurn(key) {
 		return
 	}
 	o.mu.Lock()
@@ -220,7 +220,7 @@ func (o *operators) reconcile(key Key, work time.Duration) {
 	o.active--
 	o.served[key] = time.Now()
 	o.mu.Unlock()
-	o.b.Leave(key)
+	o.b.EndTurn(key)
 }
 
 // Every key that is not deleted is served, in about the time that the budget
@@ -251,7 +251,7 @@ func TestAsk_RandomKeysAndDeletions_AllServedWithoutIdleSlots(t *testing.T) {
 			start := time.Now()
 			var left []Key
 			for i := range keys {
-				key := Key{Tenant: strings.Repeat("t", 1+dice.IntN(3)), Name: fmt.Sprint(i)}
+				key := Key{Namespace: strings.Repeat("t", 1+dice.IntN(3)), Name: fmt.Sprint(i)}
 				o.queue <- key
 				if dice.IntN(4) > 0 {
 					left = append(left, key)
@@ -279,7 +279,7 @@ func TestAsk_RandomKeysAndDeletions_AllServedWithoutIdleSlots(t *testing.T) {
 			if n := fullest(o.spans); n > size || o.most > share {
 				t.Errorf("seed %d: %d in one window, of %d; %d at once, of %d", seed, n, size, o.most, share)
 			}
-			if len(o.b.places)+len(o.b.tenants)+len(o.b.turns)+o.b.inFlight != 0 {
+			if len(o.b.places)+len(o.b.namespaces)+len(o.b.turns)+o.b.inFlight != 0 {
 				t.Errorf("seed %d: something stays behind: %+v", seed, o.b.places)
 			}
 		})

@@ -87,7 +87,7 @@ func FindManagers(remotes []Remote, all []v1alpha1.Subaccount) {
 		r := &remotes[i]
 		claimants := recorded[r.AuthID]
 		for j := range claimants {
-			if plan.Holds(&claimants[j], claimants) {
+			if plan.IsClaimHolder(&claimants[j], claimants) {
 				r.ManagedBy = manager(&claimants[j])
 			}
 		}

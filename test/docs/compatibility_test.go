@@ -10,7 +10,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/subaccount-operator/subaccount-operator/hack/assets/cache"
-	"github.com/subaccount-operator/subaccount-operator/test/devplane"
+	"github.com/subaccount-operator/subaccount-operator/test/controlplane"
 )
 
 var (
@@ -22,7 +22,7 @@ var (
 // Chart.yaml, README.md and all pages claim the same oldest version of
 // Kubernetes as docs/compatibility.md, which was tested, as the newest was.
 func TestCompatibility_EveryClaimIsTheTables(t *testing.T) {
-	root, err := devplane.Root()
+	root, err := controlplane.Root()
 	if err != nil {
 		t.Fatal(err)
 	}

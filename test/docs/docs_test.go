@@ -17,7 +17,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/subaccount-operator/subaccount-operator/internal/plivo/plivosim"
-	"github.com/subaccount-operator/subaccount-operator/test/devplane"
+	"github.com/subaccount-operator/subaccount-operator/test/controlplane"
 	"github.com/subaccount-operator/subaccount-operator/test/process"
 )
 
@@ -30,14 +30,14 @@ const (
 // TestDocuments runs each page on a new cluster, or on several.
 func TestDocuments(t *testing.T) {
 	ctrl.SetLogger(logr.Discard()) // envtest's
-	root, err := devplane.Root()
+	root, err := controlplane.Root()
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := devplane.Assets("kubectl"); err != nil { // for make dist
+	if _, err := controlplane.Assets("kubectl"); err != nil { // for make dist
 		t.Fatal(err)
 	}
-	helm, err := devplane.Tool("helm")
+	helm, err := controlplane.Tool("helm")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -105,7 +105,7 @@ func copyOf(t *testing.T, root string) string {
 // manages. Operator and plugin are sent to the simulator.
 func newReader(t *testing.T, bin string) []string {
 	t.Helper()
-	plane, err := devplane.Start(devplane.Options{CRDs: []string{}, ControllerManager: true, Controllers: []string{"clusterrole-aggregation-controller"}})
+	plane, err := controlplane.Start(controlplane.Options{CRDs: []string{}, ControllerManager: true, Controllers: []string{"clusterrole-aggregation-controller"}})
 	if err != nil {
 		t.Fatal(err)
 	}

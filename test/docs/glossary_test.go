@@ -6,7 +6,7 @@ import (
 	"regexp"
 	"testing"
 
-	"github.com/subaccount-operator/subaccount-operator/test/devplane"
+	"github.com/subaccount-operator/subaccount-operator/test/controlplane"
 )
 
 var (
@@ -16,7 +16,7 @@ var (
 
 // A newcomer has to learn all of these before the first change.
 func TestGlossary_HasAtMost30Entries(t *testing.T) {
-	root, err := devplane.Root()
+	root, err := controlplane.Root()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -10,7 +10,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
-	"github.com/subaccount-operator/subaccount-operator/test/devplane"
+	"github.com/subaccount-operator/subaccount-operator/test/controlplane"
 	"github.com/subaccount-operator/subaccount-operator/test/process"
 )
 
@@ -18,7 +18,7 @@ import (
 // installs it, as a process, with the Deployment's arguments and as its
 // ServiceAccount, and says in its status that it runs.
 type kubelet struct {
-	plane  *devplane.Plane
+	plane  *controlplane.Plane
 	k8s    client.Client
 	binary string
 	more   []string // arguments

@@ -9,7 +9,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/subaccount-operator/subaccount-operator/test/devplane"
+	"github.com/subaccount-operator/subaccount-operator/test/controlplane"
 )
 
 var (
@@ -22,7 +22,7 @@ var (
 
 // Every link from one page to another, or to a file, leads somewhere.
 func TestLinksLeadSomewhere(t *testing.T) {
-	root, err := devplane.Root()
+	root, err := controlplane.Root()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -11,7 +11,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/subaccount-operator/subaccount-operator/test/devplane"
+	"github.com/subaccount-operator/subaccount-operator/test/controlplane"
 )
 
 var (
@@ -22,7 +22,7 @@ var (
 // The reasons that the page of Subaccounts lists are those that the core, or the
 // observation that it decides by, gives to a Subaccount.
 func TestSpecOfSubaccounts_Reasons_AreThoseOfTheCode(t *testing.T) {
-	root, err := devplane.Root()
+	root, err := controlplane.Root()
 	if err != nil {
 		t.Fatal(err)
 	}

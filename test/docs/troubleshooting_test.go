@@ -1,7 +1,6 @@
 package docs
 
 import (
-	"maps"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -11,7 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/subaccount-operator/subaccount-operator/api/v1alpha1"
-	"github.com/subaccount-operator/subaccount-operator/test/devplane"
+	"github.com/subaccount-operator/subaccount-operator/test/controlplane"
 )
 
 var (
@@ -22,7 +21,7 @@ var (
 // Whoever reads a reason finds it in docs/troubleshooting.md, once, and what
 // that page leads to exists.
 func TestTroubleshootingKnowsEveryReason(t *testing.T) {
-	root, err := devplane.Root()
+	root, err := controlplane.Root()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -36,8 +35,8 @@ func TestTroubleshootingKnowsEveryReason(t *testing.T) {
 		told = append(told, string(m[1]))
 	}
 	slices.Sort(told)
-	if diff := cmp.Diff(slices.Sorted(maps.Keys(v1alpha1.Catalogue)), told); diff != "" {
-		t.Errorf("reasons of the Catalogue (-) and of the table (+):\n%s", diff)
+	if diff := cmp.Diff(v1alpha1.Reasons(), told); diff != "" {
+		t.Errorf("reasons of the API (-) and of the table (+):\n%s", diff)
 	}
 	for _, m := range runbook.FindAllSubmatch(page, -1) {
 		if _, err := os.Stat(filepath.Join(docs, string(m[1]))); err != nil {

@@ -18,7 +18,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/subaccount-operator/subaccount-operator/internal/plivo/plivosim"
-	"github.com/subaccount-operator/subaccount-operator/test/devplane"
+	"github.com/subaccount-operator/subaccount-operator/test/controlplane"
 )
 
 const (
@@ -141,7 +141,7 @@ func (w *world) planAccidents(users *sync.WaitGroup) []accident {
 		}},
 		accident{chaosTime, "the end", func() error { return nil }},
 	)
-	outages := [][]string{{devplane.APIServer, devplane.Etcd}, {devplane.Etcd}, {devplane.APIServer}}
+	outages := [][]string{{controlplane.APIServer, controlplane.Etcd}, {controlplane.Etcd}, {controlplane.APIServer}}
 	w.rng.Shuffle(len(outages), func(i, j int) { outages[i], outages[j] = outages[j], outages[i] })
 	for i, names := range outages {
 		all = append(all, accident{between(5+i*17, 20+i*17), "kill -9 of " + strings.Join(names, " and "), func() error {

@@ -16,7 +16,7 @@ import (
 
 	"github.com/subaccount-operator/subaccount-operator/api/v1alpha1"
 	"github.com/subaccount-operator/subaccount-operator/internal/plivo/plivosim"
-	"github.com/subaccount-operator/subaccount-operator/test/devplane"
+	"github.com/subaccount-operator/subaccount-operator/test/controlplane"
 )
 
 var _ = Describe("Uninstall", func() {
@@ -38,7 +38,7 @@ var _ = Describe("Uninstall", func() {
 		before := w.plivo.subaccounts()
 		Expect(before).To(HaveLen(len(w.strangers) + 27))
 
-		root, err := devplane.Root()
+		root, err := controlplane.Root()
 		Expect(err).NotTo(HaveOccurred())
 		w.witness.keep("before-the-uninstall")
 		// As `make uninstall` does.

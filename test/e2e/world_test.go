@@ -28,7 +28,7 @@ import (
 
 	"github.com/subaccount-operator/subaccount-operator/api/v1alpha1"
 	"github.com/subaccount-operator/subaccount-operator/internal/plivo/plivosim"
-	"github.com/subaccount-operator/subaccount-operator/test/devplane"
+	"github.com/subaccount-operator/subaccount-operator/test/controlplane"
 	"github.com/subaccount-operator/subaccount-operator/test/process"
 )
 
@@ -43,7 +43,7 @@ const (
 // world is what a spec has to itself: a control plane, a Plivo, managers, the
 // Account "default", and strangers at Plivo.
 type world struct {
-	plane     *devplane.Plane
+	plane     *controlplane.Plane
 	k8s       client.Client
 	plivo     *plivo
 	strangers []plivosim.Subaccount
@@ -83,7 +83,7 @@ func newWorld(namespaces ...string) *world {
 	var err error
 	w.dir, err = os.MkdirTemp("", "subaccount-operator-e2e-")
 	Expect(err).NotTo(HaveOccurred())
-	w.plane, err = devplane.Start(devplane.Options{CRDs: []string{}, ControllerManager: true})
+	w.plane, err = controlplane.Start(controlplane.Options{CRDs: []string{}, ControllerManager: true})
 	Expect(err).NotTo(HaveOccurred())
 	DeferCleanup(func() { Expect(w.plane.Stop()).To(Succeed()) })
 	w.plivo = startPlivo(seed)
@@ -127,7 +127,7 @@ func (w *world) install(namespaces []string) {
 // manifests runs kubectl where the manifests are.
 func (w *world) manifests(args ...string) {
 	GinkgoHelper()
-	root, err := devplane.Root()
+	root, err := controlplane.Root()
 	Expect(err).NotTo(HaveOccurred())
 	for i, arg := range args {
 		if strings.HasPrefix(arg, "config/") {
@@ -156,7 +156,7 @@ func (w *world) furnish() {
 			CredentialsSecretRef: v1alpha1.CredentialsSecretReference{Name: "plivo"},
 			NamespaceSelector:    &metav1.LabelSelector{},
 			SweepInterval:        metav1.Duration{Duration: 10 * time.Second},
-			RequestsPer5Seconds:        250,
+			RequestsPer5Seconds:  250,
 		},
 	})).To(Succeed())
 }

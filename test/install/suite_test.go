@@ -21,16 +21,16 @@ import (
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/yaml"
 
-	"github.com/subaccount-operator/subaccount-operator/test/devplane"
+	"github.com/subaccount-operator/subaccount-operator/test/controlplane"
 	"github.com/subaccount-operator/subaccount-operator/test/process"
 )
 
 var (
 	ctx = context.Background()
 
-	root, chart   string          // of the repository
-	dryPlane      *devplane.Plane // for dry runs, with all CRDs and nothing installed
-	home          string          // of helm
+	root, chart   string              // of the repository
+	dryPlane      *controlplane.Plane // for dry runs, with all CRDs and nothing installed
+	home          string              // of helm
 	managerBinary string
 	helmBinary    string
 )
@@ -45,15 +45,15 @@ func TestInstall(t *testing.T) {
 
 var _ = BeforeSuite(func() {
 	var err error
-	root, err = devplane.Root()
+	root, err = controlplane.Root()
 	Expect(err).NotTo(HaveOccurred())
 	chart = filepath.Join(root, "charts", "subaccount-operator")
 	home = GinkgoT().TempDir()
 	managerBinary, err = process.Program("manager", GinkgoT().TempDir())
 	Expect(err).NotTo(HaveOccurred())
-	helmBinary, err = devplane.Tool("helm")
+	helmBinary, err = controlplane.Tool("helm")
 	Expect(err).NotTo(HaveOccurred())
-	dryPlane = startPlane(devplane.Options{CRDs: []string{filepath.Join(root, "config", "crd", "bases"), "testdata"}})
+	dryPlane = startPlane(controlplane.Options{CRDs: []string{filepath.Join(root, "config", "crd", "bases"), "testdata"}})
 })
 
 // run runs a program of the machine and returns what it prints.
@@ -87,9 +87,9 @@ func template(release, namespace, values string) (string, error) {
 	return text, err
 }
 
-func startPlane(options devplane.Options) *devplane.Plane {
+func startPlane(options controlplane.Options) *controlplane.Plane {
 	GinkgoHelper()
-	plane, err := devplane.Start(options)
+	plane, err := controlplane.Start(options)
 	Expect(err).NotTo(HaveOccurred())
 	DeferCleanup(func() { Expect(plane.Stop()).To(Succeed()) })
 	return plane

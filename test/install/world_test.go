@@ -22,7 +22,7 @@ import (
 
 	"github.com/subaccount-operator/subaccount-operator/api/v1alpha1"
 	"github.com/subaccount-operator/subaccount-operator/internal/plivo/plivosim"
-	"github.com/subaccount-operator/subaccount-operator/test/devplane"
+	"github.com/subaccount-operator/subaccount-operator/test/controlplane"
 	"github.com/subaccount-operator/subaccount-operator/test/process"
 )
 
@@ -32,7 +32,7 @@ var quick = []string{"--plivo-timeout=2s", "--metrics-bind-address=127.0.0.1:0",
 
 // world is a cluster with nothing installed, a Plivo, and namespaces of tenants.
 type world struct {
-	plane   *devplane.Plane
+	plane   *controlplane.Plane
 	k8s     client.Client
 	sim     *plivosim.Server
 	simURL  string
@@ -42,7 +42,7 @@ type world struct {
 func newWorld(tenants ...string) *world {
 	GinkgoHelper()
 	w := &world{tenants: tenants, sim: plivosim.New(plivosim.Options{RateLimit: 300})}
-	w.plane = startPlane(devplane.Options{CRDs: []string{}, ControllerManager: true})
+	w.plane = startPlane(controlplane.Options{CRDs: []string{}, ControllerManager: true})
 	server := httptest.NewServer(w.sim)
 	DeferCleanup(server.CloseClientConnections)
 	w.simURL = server.URL

@@ -19,7 +19,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/subaccount-operator/subaccount-operator/api/v1alpha1"
-	"github.com/subaccount-operator/subaccount-operator/test/devplane"
+	"github.com/subaccount-operator/subaccount-operator/test/controlplane"
 )
 
 func applyAs(manager, manifest string) error {
@@ -259,7 +259,7 @@ func expectProvisioned(namespace string) {
 // they name: folders of the layout, and resources in the cluster.
 func expectReferencesExist(folder string) {
 	GinkgoHelper()
-	root, err := devplane.Root()
+	root, err := controlplane.Root()
 	Expect(err).NotTo(HaveOccurred())
 	read := func(name string) map[string]any {
 		text, err := os.ReadFile(filepath.Join(root, folder, name))

@@ -13,7 +13,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/subaccount-operator/subaccount-operator/api/v1alpha1"
-	"github.com/subaccount-operator/subaccount-operator/test/devplane"
+	"github.com/subaccount-operator/subaccount-operator/test/controlplane"
 )
 
 // healthScripts are Argo CD's, by the key of argocd-cm that holds each.
@@ -22,7 +22,7 @@ type healthScripts map[string]string
 // readHealthScripts reads what config/argocd adds to argocd-cm.
 func readHealthScripts() healthScripts {
 	GinkgoHelper()
-	root, err := devplane.Root()
+	root, err := controlplane.Root()
 	Expect(err).NotTo(HaveOccurred())
 	out, err := plane.RunKubectl(ctx, "", "kustomize", filepath.Join(root, "config", "argocd"))
 	Expect(err).NotTo(HaveOccurred())

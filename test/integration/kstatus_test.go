@@ -166,12 +166,12 @@ func (t told) says() (status kstatus.Status, health string) {
 	}
 }
 
-// catalogued holds the states of the conditions against the Catalogue.
+// catalogued holds the states of the conditions against v1alpha1.StatesOf.
 func (t told) catalogued() error {
 	if t.reason == "" && t.states == (v1alpha1.States{}) {
 		return nil // nobody has looked at it
 	}
-	want, ok := v1alpha1.Catalogue[t.reason]
+	want, ok := v1alpha1.StatesOf(t.reason)
 	if want.Ready == "" {
 		want.Ready = t.states.Ready
 	}

@@ -14,7 +14,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/yaml"
 
-	"github.com/subaccount-operator/subaccount-operator/test/devplane"
+	"github.com/subaccount-operator/subaccount-operator/test/controlplane"
 )
 
 var _ = Describe("What is installed", func() {
@@ -39,7 +39,7 @@ var _ = Describe("What is installed", func() {
 	})
 
 	It("from config/namespaced has no right on Secrets but in given namespaces", func() {
-		root, err := devplane.Root()
+		root, err := controlplane.Root()
 		Expect(err).NotTo(HaveOccurred())
 		out, err := plane.RunKubectl(ctx, "", "kustomize", filepath.Join(root, "config", "namespaced"))
 		Expect(err).NotTo(HaveOccurred())

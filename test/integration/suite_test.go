@@ -38,7 +38,7 @@ import (
 
 	"github.com/subaccount-operator/subaccount-operator/api/v1alpha1"
 	"github.com/subaccount-operator/subaccount-operator/internal/plivo/plivosim"
-	"github.com/subaccount-operator/subaccount-operator/test/devplane"
+	"github.com/subaccount-operator/subaccount-operator/test/controlplane"
 	"github.com/subaccount-operator/subaccount-operator/test/process"
 )
 
@@ -58,7 +58,7 @@ const (
 
 var (
 	ctx    = context.Background()
-	plane  *devplane.Plane
+	plane  *controlplane.Plane
 	sim    *plivosim.Server
 	simURL string
 	k8s    client.Client
@@ -100,7 +100,7 @@ var _ = SynchronizedBeforeSuite(func() []byte {
 	binary, rightsFolder = shared.Manager, shared.Rights
 
 	var err error
-	plane, err = devplane.Start(devplane.Options{
+	plane, err = controlplane.Start(controlplane.Options{
 		CRDs:              []string{}, // config/default has them
 		ControllerManager: true, Controllers: []string{"clusterrole-aggregation-controller", "resourcequota-controller"},
 		AuditUser: serviceAccountUser,
@@ -144,7 +144,7 @@ func uninstall(folder string) {
 
 func manifests(folder string, do ...string) {
 	GinkgoHelper()
-	root, err := devplane.Root()
+	root, err := controlplane.Root()
 	Expect(err).NotTo(HaveOccurred())
 	_, err = plane.RunKubectl(ctx, "", append(do, "-k", filepath.Join(root, folder))...)
 	Expect(err).NotTo(HaveOccurred())

@@ -13,7 +13,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/subaccount-operator/subaccount-operator/api/v1alpha1"
-	"github.com/subaccount-operator/subaccount-operator/test/devplane"
+	"github.com/subaccount-operator/subaccount-operator/test/controlplane"
 )
 
 const runbooksURL = "https://github.com/subaccount-operator/subaccount-operator/blob/main/docs/runbooks/"
@@ -54,7 +54,7 @@ func readRules() []rule {
 func outside(t *testing.T) {
 	RegisterTestingT(t)
 	var err error
-	root, err = devplane.Root()
+	root, err = controlplane.Root()
 	Expect(err).NotTo(HaveOccurred())
 }
 
@@ -140,7 +140,7 @@ func TestEachAlertAndEachReasonHasItsRunbook(t *testing.T) {
 		Expect(r.Annotations["runbook_url"]).To(Equal(runbooksURL + r.Alert + ".md"))
 		Expect(pages).To(HaveKey(r.Alert), "no page")
 	}
-	for reason := range v1alpha1.Catalogue {
+	for _, reason := range v1alpha1.Reasons() {
 		wanted[reason] = true
 		if !pages[reason] {
 			Expect(string(index)).To(ContainSubstring("\n| `"+reason+"` | "), "no page, and no line in the index")

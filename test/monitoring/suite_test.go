@@ -23,7 +23,7 @@ import (
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 
-	"github.com/subaccount-operator/subaccount-operator/test/devplane"
+	"github.com/subaccount-operator/subaccount-operator/test/controlplane"
 	"github.com/subaccount-operator/subaccount-operator/test/process"
 )
 
@@ -35,7 +35,7 @@ const (
 var (
 	ctx        = context.Background()
 	root       string
-	plane      *devplane.Plane
+	plane      *controlplane.Plane
 	sim        *process.Plivo
 	manager    string // its metrics endpoint
 	reader     string // the token that may read it
@@ -52,12 +52,12 @@ func TestMonitoring(t *testing.T) {
 
 var _ = BeforeSuite(func() {
 	var err error
-	root, err = devplane.Root()
+	root, err = controlplane.Root()
 	Expect(err).NotTo(HaveOccurred())
 	program := tool("prometheus")
 	dir := GinkgoT().TempDir()
 
-	plane, err = devplane.Start(devplane.Options{CRDs: []string{}}) // config/default has them
+	plane, err = controlplane.Start(controlplane.Options{CRDs: []string{}}) // config/default has them
 	Expect(err).NotTo(HaveOccurred())
 	DeferCleanup(func() { Expect(plane.Stop()).To(Succeed()) })
 	kubectl("", "apply", "--server-side", "-k", filepath.Join(root, "config", "default"))
@@ -71,7 +71,7 @@ var _ = BeforeSuite(func() {
 
 func tool(name string) string {
 	GinkgoHelper()
-	path, err := devplane.Tool(name)
+	path, err := controlplane.Tool(name)
 	Expect(err).NotTo(HaveOccurred())
 	return path
 }

@@ -9,12 +9,12 @@ import (
 
 	. "github.com/onsi/gomega"
 
-	"github.com/subaccount-operator/subaccount-operator/test/devplane"
+	"github.com/subaccount-operator/subaccount-operator/test/controlplane"
 )
 
 // read returns a file of the repository.
 func read(g Gomega, name string) string {
-	root, err := devplane.Root()
+	root, err := controlplane.Root()
 	g.Expect(err).NotTo(HaveOccurred())
 	content, err := os.ReadFile(filepath.Join(root, name))
 	g.Expect(err).NotTo(HaveOccurred())

@@ -24,14 +24,14 @@ import (
 
 	"github.com/subaccount-operator/subaccount-operator/api/v1alpha1"
 	"github.com/subaccount-operator/subaccount-operator/internal/plivo/plivosim"
-	"github.com/subaccount-operator/subaccount-operator/test/devplane"
+	"github.com/subaccount-operator/subaccount-operator/test/controlplane"
 	"github.com/subaccount-operator/subaccount-operator/test/process"
 )
 
 const operatorNamespace = "subaccount-operator-system"
 
 var (
-	plane  *devplane.Plane
+	plane  *controlplane.Plane
 	k8s    client.Client
 	sim    *plivosim.Server
 	simURL string
@@ -41,7 +41,7 @@ var (
 )
 
 func TestMain(m *testing.M) {
-	os.Exit(devplane.Main(m, devplane.Options{}, func(p *devplane.Plane) {
+	os.Exit(controlplane.Main(m, controlplane.Options{}, func(p *controlplane.Plane) {
 		plane = p
 		if err := prepare(); err != nil {
 			panic(err)

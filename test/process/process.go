@@ -11,7 +11,7 @@ import (
 	"path/filepath"
 	"sync"
 
-	"github.com/subaccount-operator/subaccount-operator/test/devplane"
+	"github.com/subaccount-operator/subaccount-operator/test/controlplane"
 )
 
 // Version is the version that Program's programs have.
@@ -34,7 +34,7 @@ func Program(name, dir string) (string, error) {
 // Build builds one of the project's programs as the given path; flags are go
 // build's.
 func Build(name, path string, flags ...string) error {
-	root, err := devplane.Root()
+	root, err := controlplane.Root()
 	if err != nil {
 		return err
 	}

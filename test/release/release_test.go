@@ -20,7 +20,7 @@ import (
 
 	"sigs.k8s.io/yaml"
 
-	"github.com/subaccount-operator/subaccount-operator/test/devplane"
+	"github.com/subaccount-operator/subaccount-operator/test/controlplane"
 )
 
 const version = "v9.8.7"
@@ -34,14 +34,14 @@ var (
 )
 
 func TestARelease(t *testing.T) {
-	root, err := devplane.Root()
+	root, err := controlplane.Root()
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := devplane.Assets("kubectl"); err != nil { // for make release
+	if _, err := controlplane.Assets("kubectl"); err != nil { // for make release
 		t.Fatal(err)
 	}
-	helm, err := devplane.Tool("helm")
+	helm, err := controlplane.Tool("helm")
 	if err != nil {
 		t.Fatal(err)
 	}

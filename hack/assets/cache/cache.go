@@ -43,9 +43,9 @@ type Kubernetes struct {
 }
 
 // PinnedKubernetes is the Kubernetes of a minor version (1.32, v1.32); "" means
-// the one that hack/devplane/go.mod requires.
+// the one that hack/controlplane/go.mod requires.
 func PinnedKubernetes(root, minor string) (Kubernetes, error) {
-	module := filepath.Join(root, "hack", "devplane")
+	module := filepath.Join(root, "hack", "controlplane")
 	version, err := PinnedVersion(module, "k8s.io/kubernetes")
 	if err != nil {
 		return Kubernetes{}, err

@@ -10,16 +10,16 @@ import (
 
 func TestPinnedKubernetes(t *testing.T) {
 	root := t.TempDir()
-	pin(t, filepath.Join(root, "hack", "devplane"), "tool k8s.io/kubernetes/cmd/kubectl\n\nrequire (\n\tk8s.io/kubernetes v1.37.2 // indirect\n)\n")
-	pin(t, filepath.Join(root, "hack", "devplane", "v1.32"), "require k8s.io/kubernetes v1.32.13\n")
-	pin(t, filepath.Join(root, "hack", "devplane", "v1.33"), "require k8s.io/klog/v2 v2.140.0\n")
+	pin(t, filepath.Join(root, "hack", "controlplane"), "tool k8s.io/kubernetes/cmd/kubectl\n\nrequire (\n\tk8s.io/kubernetes v1.37.2 // indirect\n)\n")
+	pin(t, filepath.Join(root, "hack", "controlplane", "v1.32"), "require k8s.io/kubernetes v1.32.13\n")
+	pin(t, filepath.Join(root, "hack", "controlplane", "v1.33"), "require k8s.io/klog/v2 v2.140.0\n")
 	for minor, want := range map[string]string{"": "v1.37.2", "1.37": "v1.37.2", "v1.37": "v1.37.2", "1.32": "v1.32.13"} {
 		if got, err := PinnedKubernetes(root, minor); err != nil || got.Version != want {
 			t.Errorf("PinnedKubernetes(%q) = %+v, %v, want %s", minor, got, err, want)
 		}
 	}
 	for minor, want := range map[string]string{
-		"1.31":    filepath.Join("hack", "devplane", "v1.31") + " is missing",
+		"1.31":    filepath.Join("hack", "controlplane", "v1.31") + " is missing",
 		"1.33":    "does not require k8s.io/kubernetes",
 		"1.32.13": "not a minor version",
 		"../x":    "not a minor version",

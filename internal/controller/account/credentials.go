@@ -35,9 +35,9 @@ func (r *Reconciler) credentials(ctx context.Context, a *v1alpha1.Account) (c pl
 	return c, "", "", nil
 }
 
-// accountChanged refuses credentials of another main account than any of the
+// checkAccountChanged refuses credentials of another main account than any of the
 // Subaccounts is recorded or pending under: each would look deleted.
-func accountChanged(authID string, users []v1alpha1.Subaccount) (reason, message string) {
+func checkAccountChanged(authID string, users []v1alpha1.Subaccount) (reason, message string) {
 	for i := range users {
 		if recorded := plan.RecordedAccount(&users[i]); recorded != "" && recorded != authID {
 			return v1alpha1.ReasonAccountChanged, "The credentials are those of the main account " + authID + ", and there are Subaccounts under " +
@@ -47,9 +47,9 @@ func accountChanged(authID string, users []v1alpha1.Subaccount) (reason, message
 	return "", ""
 }
 
-// duplicate refuses the credentials of a main account that an older Account
+// checkDuplicate refuses the credentials of a main account that an older Account
 // has. The cache alone decides, so that the order of reconciles does not matter.
-func (r *Reconciler) duplicate(ctx context.Context, a *v1alpha1.Account, authID string) (reason, message string, err error) {
+func (r *Reconciler) checkDuplicate(ctx context.Context, a *v1alpha1.Account, authID string) (reason, message string, err error) {
 	var all v1alpha1.AccountList
 	if err := r.Client.List(ctx, &all, client.UnsafeDisableDeepCopy); err != nil {
 		return "", "", err
@@ -67,7 +67,7 @@ func (r *Reconciler) duplicate(ctx context.Context, a *v1alpha1.Account, authID 
 		if err != nil {
 			return "", "", err
 		}
-		if changed, _ := accountChanged(authID, users); has == authID && changed == "" {
+		if changed, _ := checkAccountChanged(authID, users); has == authID && changed == "" {
 			return v1alpha1.ReasonDuplicateAccount, "The older Account " + older.Name + " has credentials of the same main account " + authID +
 				": delete one of the two Accounts, or give one of them credentials of another main account.", nil
 		}

@@ -50,8 +50,8 @@ type Reconciler struct {
 	Live kube.LiveReader
 	// ClusterUID is the UID of the namespace kube-system.
 	ClusterUID types.UID
-	// Settle is how long after its first sight a create call may still take effect.
-	Settle time.Duration
+	// SettleTime is how long after its first sight a create call may still take effect.
+	SettleTime time.Duration
 	// Selector of the Accounts that this instance serves.
 	Selector labels.Selector
 
@@ -65,27 +65,27 @@ type Reconciler struct {
 
 // Notify brings an Account and its Subaccounts back, those of them for which
 // the last sweep has something to do or to tell.
-func (r *Reconciler) Notify(name string) { go r.look(context.Background(), name) }
+func (r *Reconciler) Notify(name string) { go r.enqueueAfterSweep(context.Background(), name) }
 
-func (r *Reconciler) look(ctx context.Context, name string) {
+func (r *Reconciler) enqueueAfterSweep(ctx context.Context, name string) {
 	key := types.NamespacedName{Name: name}
 	a := &v1alpha1.Account{}
 	users, err := kube.SubaccountsOf(ctx, r.Client, name)
 	acct, ok := r.Accounts.Get(name)
-	if err != nil || !ok || r.Client.Get(ctx, key, a) != nil || r.needsAttention(a, acct, users) ||
+	if err != nil || !ok || r.Client.Get(ctx, key, a) != nil || r.needsReconcile(a, acct, users) ||
 		r.EnqueueChanged(ctx, name) != nil {
 		r.queue.Add(key)
 	}
 }
 
-// needsAttention says whether a pass over an Account whose spec and credentials
+// needsReconcile says whether a pass over an Account whose spec and credentials
 // have not changed would do or tell anything.
-func (r *Reconciler) needsAttention(a *v1alpha1.Account, acct *mainaccount.Account, users []v1alpha1.Subaccount) bool {
+func (r *Reconciler) needsReconcile(a *v1alpha1.Account, acct *mainaccount.Account, users []v1alpha1.Subaccount) bool {
 	// While the guard is on, a confirmation may wait for the sweep that has ended.
-	if a.DeletionTimestamp != nil || acct.Usable().Reason != "" || acct.Implausible() || len(r.marked(a, acct)) > 0 {
+	if a.DeletionTimestamp != nil || acct.Usable().Reason != "" || acct.GuardOn() || len(r.markedByCluster(a, acct)) > 0 {
 		return true
 	}
-	reason, message := tells(a, acct)
+	reason, message := sweepCondition(a, acct)
 	status, _ := r.status(a, users, reason, message)
 	return !equality.Semantic.DeepEqual(status, a.Status)
 }
@@ -141,7 +141,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 	if reason == "" {
 		acct, _ := r.Accounts.Get(a.Name)
 		r.removeStrays(ctx, a, acct)
-		reason, message = tells(a, acct)
+		reason, message = sweepCondition(a, acct)
 	}
 	if a.DeletionTimestamp != nil {
 		reason, message = v1alpha1.ReasonInUse, "The Account is being deleted, and stays until no Subaccount needs it any more."
@@ -194,20 +194,20 @@ func (r *Reconciler) finalize(ctx context.Context, a *v1alpha1.Account, users []
 	if !controllerutil.ContainsFinalizer(a, v1alpha1.Finalizer) {
 		return true, nil
 	}
-	if needed(a.Name, users) {
+	if isNeeded(a.Name, users) {
 		return false, nil
 	}
 	// A Subaccount that the cache does not show yet may be about to create.
 	live, err := r.Live.Subaccounts(ctx)
-	if err != nil || needed(a.Name, live) {
+	if err != nil || isNeeded(a.Name, live) {
 		return false, err
 	}
 	controllerutil.RemoveFinalizer(a, v1alpha1.Finalizer)
 	return true, r.patch(ctx, before, a)
 }
 
-// needed says whether any of the Subaccounts needs the Account.
-func needed(account string, all []v1alpha1.Subaccount) bool {
+// isNeeded says whether any of the Subaccounts needs the Account.
+func isNeeded(account string, all []v1alpha1.Subaccount) bool {
 	return slices.ContainsFunc(all, func(s v1alpha1.Subaccount) bool {
 		creating := s.Status.PendingCreation != nil && s.DeletionTimestamp == nil // the finalizer follows
 		return s.Spec.AccountRef.Name == account && (creating || controllerutil.ContainsFinalizer(&s, v1alpha1.Finalizer))
@@ -230,10 +230,10 @@ func (r *Reconciler) configure(ctx context.Context, a *v1alpha1.Account, users [
 		}
 	}
 	if reason == "" {
-		reason, message = accountChanged(credentials.AuthID, users)
+		reason, message = checkAccountChanged(credentials.AuthID, users)
 	}
 	if reason == "" {
-		if reason, message, err = r.duplicate(ctx, a, credentials.AuthID); err != nil {
+		if reason, message, err = r.checkDuplicate(ctx, a, credentials.AuthID); err != nil {
 			return "", "", err
 		}
 	}
@@ -260,11 +260,11 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager) error {
 		Named("account").
 		For(&v1alpha1.Account{}, builder.WithPredicates(predicate.Or(
 			predicate.GenerationChangedPredicate{}, predicate.AnnotationChangedPredicate{}, predicate.LabelChangedPredicate{},
-			predicate.Funcs{UpdateFunc: finalizersChange}))).
+			predicate.Funcs{UpdateFunc: finalizersChanged}))).
 		// A terminating Account, and one whose credentials are another main
 		// account's, wait for the last Subaccount that stands in the way.
-		Watches(&v1alpha1.Subaccount{}, handler.EnqueueRequestsFromMapFunc(r.waitingFor), builder.WithPredicates(predicate.Funcs{
-			CreateFunc: func(event.CreateEvent) bool { return false }, UpdateFunc: leavesItsMainAccount,
+		Watches(&v1alpha1.Subaccount{}, handler.EnqueueRequestsFromMapFunc(r.requestsForWaitingAccount), builder.WithPredicates(predicate.Funcs{
+			CreateFunc: func(event.CreateEvent) bool { return false }, UpdateFunc: leavesMainAccount,
 		})).
 		// An Account may take over a main account, or has to leave it to an older one.
 		Watches(&v1alpha1.Account{}, handler.EnqueueRequestsFromMapFunc(r.requestsForAllAccounts), builder.WithPredicates(predicate.Funcs{
@@ -279,17 +279,17 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager) error {
 		Complete(r)
 }
 
-func finalizersChange(e event.UpdateEvent) bool {
+func finalizersChanged(e event.UpdateEvent) bool {
 	return !slices.Equal(e.ObjectOld.GetFinalizers(), e.ObjectNew.GetFinalizers())
 }
 
-func leavesItsMainAccount(e event.UpdateEvent) bool {
+func leavesMainAccount(e event.UpdateEvent) bool {
 	before := plan.RecordedAccount(e.ObjectOld.(*v1alpha1.Subaccount))
 	return before != "" && plan.RecordedAccount(e.ObjectNew.(*v1alpha1.Subaccount)) != before
 }
 
-// waitingFor returns a Subaccount's Account if that waits for it to go.
-func (r *Reconciler) waitingFor(ctx context.Context, obj client.Object) []reconcile.Request {
+// requestsForWaitingAccount returns a Subaccount's Account if that waits for it to go.
+func (r *Reconciler) requestsForWaitingAccount(ctx context.Context, obj client.Object) []reconcile.Request {
 	a := &v1alpha1.Account{}
 	key := types.NamespacedName{Name: obj.(*v1alpha1.Subaccount).Spec.AccountRef.Name}
 	if err := r.Client.Get(ctx, key, a); err != nil {

@@ -79,7 +79,7 @@ func withAccounts(t *testing.T, f func(*testing.T, *accountRig)) {
 			WithStatusSubresource(&v1alpha1.Account{}, &v1alpha1.Subaccount{}).
 			WithIndex(&v1alpha1.Account{}, "metadata.name", func(o client.Object) []string { return []string{o.GetName()} }).
 			WithIndex(&v1alpha1.Subaccount{}, kube.IndexAccount, index(func(s *v1alpha1.Subaccount) string { return s.Spec.AccountRef.Name })).
-			WithIndex(&v1alpha1.Subaccount{}, kube.IndexAuthID, index(plan.Claimed)).
+			WithIndex(&v1alpha1.Subaccount{}, kube.IndexAuthID, index(plan.ClaimedAuthID)).
 			WithIndex(&corev1.Secret{}, kube.IndexOwner, func(client.Object) []string { return nil }).
 			WithIndex(&v1alpha1.Subaccount{}, kube.SelectAuthID, index(func(s *v1alpha1.Subaccount) string { return s.Status.AuthID })).
 			WithInterceptorFuncs(interceptor.Funcs{
@@ -118,7 +118,7 @@ func (r *accountRig) start() {
 		},
 		Timeout: 10 * time.Second, Digester: plivo.NewDigester([]byte("key")), Recorded: a.Recorded, Notify: func(string) {},
 	})
-	a.Live, a.ClusterUID, a.Settle = kube.LiveReader{Reader: live}, testCluster, testSettle
+	a.Live, a.ClusterUID, a.SettleTime = kube.LiveReader{Reader: live}, testCluster, testSettle
 	a.EnqueueChanged = func(_ context.Context, name string) error {
 		r.enqueued = append(r.enqueued, name)
 		return nil
@@ -245,5 +245,5 @@ func (r *accountRig) annotate(name, value string) {
 
 func (r *accountRig) implausible(name string) bool {
 	acct, ok := r.accounts.Accounts.Get(name)
-	return ok && acct.Implausible()
+	return ok && acct.GuardOn()
 }

@@ -20,10 +20,10 @@ import (
 // while it was read.
 const changingReportedFrom = 3
 
-// tells reads how the sweeps fare.
-func tells(a *v1alpha1.Account, acct *mainaccount.Account) (reason, message string) {
+// sweepCondition reads how the sweeps fare.
+func sweepCondition(a *v1alpha1.Account, acct *mainaccount.Account) (reason, message string) {
 	status := acct.Status()
-	if acct.Implausible() {
+	if acct.GuardOn() {
 		return v1alpha1.ReasonInventoryImplausible, "Plivo's list lacks more than half of the subaccounts recorded under this Account. The operator " +
 			"recreates nothing. If they are really gone, give the annotation " + v1alpha1.ConfirmDisappearanceAnnotation + " a new value."
 	}
@@ -93,8 +93,8 @@ func (r *Reconciler) status(a *v1alpha1.Account, users []v1alpha1.Subaccount, re
 		case reason == v1alpha1.ReasonDuplicateAccount: // the older one counts them
 			status.Subaccounts, status.MassDisappearance = nil, nil
 		case tally.Complete > 0 && status.AuthID != "":
-			status.Subaccounts = count(acct, users, tally.Total)
-			status.MassDisappearance = massDisappearance(a, tally.Implausible)
+			status.Subaccounts = countSubaccounts(acct, users, tally.Total)
+			status.MassDisappearance = massDisappearance(a, tally.MassDisappearance)
 		}
 	}
 	return status, changed
@@ -123,8 +123,8 @@ func confirmsDisappearance(a *v1alpha1.Account) bool {
 	return value != "" && reported != nil && value != reported.HandledConfirmation
 }
 
-// count what the last sweep saw.
-func count(acct *mainaccount.Account, users []v1alpha1.Subaccount, total int) *v1alpha1.SubaccountCounts {
+// countSubaccounts what the last sweep saw.
+func countSubaccounts(acct *mainaccount.Account, users []v1alpha1.Subaccount, total int) *v1alpha1.SubaccountCounts {
 	managed := map[string]struct{}{}
 	for i := range users {
 		remote, _, _ := acct.Remote(users[i].Status.AuthID)

@@ -23,33 +23,33 @@ import (
 
 // strays remembers since when each stray has been seen, by Account.
 type strays struct {
-	mu sync.Mutex
-	of map[string]*seenStrays
+	mu        sync.Mutex
+	byAccount map[string]*strayHistory
 }
 
-// seenStrays are those of one Account, whose reconciles never overlap.
-type seenStrays struct {
+// strayHistory are those of one Account, whose reconciles never overlap.
+type strayHistory struct {
 	acct  *mainaccount.Account
 	sweep int                  // that was judged last
 	since map[string]time.Time // by authID: first sight, or the last failed deletion
 }
 
-func (s *strays) seen(name string, acct *mainaccount.Account) *seenStrays {
+func (s *strays) history(name string, acct *mainaccount.Account) *strayHistory {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.of == nil {
-		s.of = map[string]*seenStrays{}
+	if s.byAccount == nil {
+		s.byAccount = map[string]*strayHistory{}
 	}
-	if seen := s.of[name]; seen == nil || seen.acct != acct {
-		s.of[name] = &seenStrays{acct: acct}
+	if seen := s.byAccount[name]; seen == nil || seen.acct != acct {
+		s.byAccount[name] = &strayHistory{acct: acct}
 	}
-	return s.of[name]
+	return s.byAccount[name]
 }
 
 func (s *strays) forget(name string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	delete(s.of, name)
+	delete(s.byAccount, name)
 }
 
 // straysAtOnce bounds how many strays one reconcile tries to delete: the
@@ -61,13 +61,13 @@ const straysAtOnce = 20
 // once two sweeps a settle time apart have shown it. Nothing else is ever
 // deleted without its resource.
 func (r *Reconciler) removeStrays(ctx context.Context, a *v1alpha1.Account, acct *mainaccount.Account) {
-	seen, sweep := r.strays.seen(a.Name, acct), acct.Status().Complete
-	swept, ok := acct.Swept().Get()
-	if !ok || seen.sweep == sweep || acct.Implausible() {
+	seen, sweep := r.strays.history(a.Name, acct), acct.Status().Complete
+	swept, ok := acct.LastSweep().Get()
+	if !ok || seen.sweep == sweep || acct.GuardOn() {
 		return
 	}
 	seen.sweep = sweep
-	marked := r.marked(a, acct)
+	marked := r.markedByCluster(a, acct)
 	if len(marked) == 0 {
 		seen.since = nil
 		return
@@ -88,7 +88,7 @@ func (r *Reconciler) removeStrays(ctx context.Context, a *v1alpha1.Account, acct
 			first = swept.Started
 		}
 		since[authID] = first
-		if swept.Started.Sub(first) >= r.Settle {
+		if swept.Started.Sub(first) >= r.SettleTime {
 			due = append(due, authID)
 		}
 	}
@@ -130,7 +130,7 @@ func (r *Reconciler) removeStray(ctx context.Context, a *v1alpha1.Account, acct 
 	if len(plan.Strays(map[string]string{authID: marker}, now, len(r.Live.Namespaces) > 0)) == 0 {
 		return nil
 	}
-	slot, err := acct.Reserve(ctx)
+	slot, err := acct.AcquireSlot(ctx)
 	if err != nil {
 		return err
 	}
@@ -144,11 +144,11 @@ func (r *Reconciler) removeStray(ctx context.Context, a *v1alpha1.Account, acct 
 	return nil
 }
 
-// marked are the subaccounts that bear a marker of this cluster and were not
+// markedByCluster are the subaccounts that bear a marker of this cluster and were not
 // left at Plivo.
-func (r *Reconciler) marked(a *v1alpha1.Account, acct *mainaccount.Account) map[string]string {
-	marked := withoutOrphans(acct.Marked(), a)
-	maps.DeleteFunc(marked, func(_, marker string) bool { return !plan.OwnMarker(marker, r.ClusterUID) })
+func (r *Reconciler) markedByCluster(a *v1alpha1.Account, acct *mainaccount.Account) map[string]string {
+	marked := withoutOrphans(acct.AllWithMarker(), a)
+	maps.DeleteFunc(marked, func(_, marker string) bool { return !plan.IsMarkerOfCluster(marker, r.ClusterUID) })
 	return marked
 }
 

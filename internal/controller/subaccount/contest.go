@@ -26,14 +26,14 @@ const (
 type contest struct {
 	writes int // that followed each other closely
 	at     time.Time
-	times  int // that it was contested
+	rounds int // that it was contested
 	until  time.Time
 	by     string // field managers whose changes were undone
 }
 
-// wrote counts a write over what the given field managers had made of the Secret.
-func (c *contest) wrote(by string, changed bool, now time.Time) {
-	if now.After(c.ends()) {
+// countWrite counts a write over what the given field managers had made of the Secret.
+func (c *contest) countWrite(by string, changed bool, now time.Time) {
+	if now.After(c.endsAt()) {
 		*c = contest{}
 	}
 	c.at = now
@@ -44,13 +44,13 @@ func (c *contest) wrote(by string, changed bool, now time.Time) {
 		c.by = by
 	}
 	if c.writes >= contestAfter {
-		c.until = now.Add(min(time.Minute<<min(c.times, 10), contestMax))
-		c.writes, c.times = contestAfter-1, c.times+1
+		c.until = now.Add(min(time.Minute<<min(c.rounds, 10), contestMax))
+		c.writes, c.rounds = contestAfter-1, c.rounds+1
 	}
 }
 
-// ends is when the next write begins a new count.
-func (c *contest) ends() time.Time {
+// endsAt is when the next write begins a new count.
+func (c *contest) endsAt() time.Time {
 	if c.until.After(c.at) {
 		return c.until.Add(time.Minute)
 	}

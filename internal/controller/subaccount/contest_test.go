@@ -39,7 +39,7 @@ func TestContest_Writes_AreCountedWhileTheyFollowClosely(t *testing.T) {
 			if contested.until.After(now) {
 				now = contested.until
 			}
-			contested.wrote("", c.changed, now)
+			contested.countWrite("", c.changed, now)
 		}
 		if got := max(0, contested.until.Sub(now)); got != c.want {
 			t.Errorf("%s: left for %v, want %v", name, got, c.want)

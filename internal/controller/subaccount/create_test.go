@@ -19,7 +19,7 @@ import (
 
 // newRecordingPass returns a pass that holds the create response of one attempt, while
 // the API server stores the given status.
-func newRecordingPass(t *testing.T, held plan.Held, stored v1alpha1.SubaccountStatus) (*pass, client.Client) {
+func newRecordingPass(t *testing.T, held plan.HeldResponse, stored v1alpha1.SubaccountStatus) (*reconcileState, client.Client) {
 	t.Helper()
 	scheme := runtime.NewScheme()
 	if err := v1alpha1.AddToScheme(scheme); err != nil {
@@ -38,34 +38,34 @@ func newRecordingPass(t *testing.T, held plan.Held, stored v1alpha1.SubaccountSt
 		},
 	}).Build()
 	r := &Reconciler{Client: c, Live: kube.LiveReader{Reader: c}, memory: newMemory()}
-	return &pass{r: r, o: &plan.Observation{Object: s.DeepCopy(), Held: &held}}, c
+	return &reconcileState{reconciler: r, obs: &plan.Observation{Object: s.DeepCopy(), HeldResponse: &held}}, c
 }
 
 func TestRecord_AnotherAttemptPending_ReturnsConflict(t *testing.T) {
 	stored := v1alpha1.SubaccountStatus{PendingCreation: &v1alpha1.PendingCreation{Attempt: "second", AccountID: "MA"}}
-	p, c := newRecordingPass(t, plan.Held{Attempt: "first", AuthID: "SA1", AccountID: "MA"}, stored)
-	if err := p.record(t.Context(), "SA1"); !apierrors.IsConflict(err) {
+	p, c := newRecordingPass(t, plan.HeldResponse{Attempt: "first", AuthID: "SA1", AccountID: "MA"}, stored)
+	if err := p.recordResponse(t.Context(), "SA1"); !apierrors.IsConflict(err) {
 		t.Errorf("%v; want a conflict", err)
 	}
 	var got v1alpha1.Subaccount
-	if err := c.Get(t.Context(), client.ObjectKeyFromObject(p.o.Object), &got); err != nil {
+	if err := c.Get(t.Context(), client.ObjectKeyFromObject(p.obs.Object), &got); err != nil {
 		t.Fatal(err)
 	}
 	if pending := got.Status.PendingCreation; got.Status.AuthID != "" || pending == nil || pending.Attempt != "second" {
 		t.Errorf("status %+v; want the second attempt pending", got.Status)
 	}
-	if p.o.Held != nil {
+	if p.obs.HeldResponse != nil {
 		t.Error("the response is still held")
 	}
 }
 
 func TestRecord_AnotherAuthIDRecorded_ReturnsConflict(t *testing.T) {
-	p, c := newRecordingPass(t, plan.Held{Attempt: "first", AuthID: "SA1", AccountID: "MA"}, v1alpha1.SubaccountStatus{AuthID: "SA2", AccountID: "MA"})
-	if err := p.record(t.Context(), "SA1"); !apierrors.IsConflict(err) {
+	p, c := newRecordingPass(t, plan.HeldResponse{Attempt: "first", AuthID: "SA1", AccountID: "MA"}, v1alpha1.SubaccountStatus{AuthID: "SA2", AccountID: "MA"})
+	if err := p.recordResponse(t.Context(), "SA1"); !apierrors.IsConflict(err) {
 		t.Errorf("%v; want a conflict", err)
 	}
 	var got v1alpha1.Subaccount
-	if err := c.Get(t.Context(), client.ObjectKeyFromObject(p.o.Object), &got); err != nil {
+	if err := c.Get(t.Context(), client.ObjectKeyFromObject(p.obs.Object), &got); err != nil {
 		t.Fatal(err)
 	}
 	if got.Status.AuthID != "SA2" {

@@ -21,20 +21,20 @@ type memory struct {
 	mu      sync.Mutex
 	entries map[types.UID]*entry
 	uids    map[types.NamespacedName][]types.UID
-	// asking is which Subaccount's pass is about to claim an authID that none has.
-	asking map[string]types.UID
+	// claiming is which Subaccount's pass is about to claim an authID that none has.
+	claiming map[string]types.UID
 }
 
 type entry struct {
-	// held is the answer of a create call that is not recorded yet.
-	held *held
-	// refused is the attempt that is known to have made nothing.
-	refused string
+	// response is the answer of a create call that is not recorded yet.
+	response *heldResponse
+	// refusedAttempt is the attempt that is known to have made nothing.
+	refusedAttempt string
 	// attempt that was pending when last seen, and when it was first seen.
-	attempt    string
-	firstSight time.Time
-	// judged is the authID whose claim was judged ours on a live list.
-	judged string
+	attempt      string
+	pendingSince time.Time
+	// confirmedClaim is the authID whose claim was judged ours on a live list.
+	confirmedClaim string
 	// contest counts how often something else undoes the writes of the Secret.
 	contest contest
 	// calls are the times of the last gets and updates.
@@ -44,8 +44,8 @@ type entry struct {
 	writtenAt time.Time
 }
 
-type held struct {
-	plan.Held
+type heldResponse struct {
+	plan.HeldResponse
 	token plivo.Token
 }
 
@@ -54,11 +54,11 @@ type held struct {
 const staleFor = 10 * time.Second
 
 func newMemory() *memory {
-	return &memory{entries: map[types.UID]*entry{}, uids: map[types.NamespacedName][]types.UID{}, asking: map[string]types.UID{}}
+	return &memory{entries: map[types.UID]*entry{}, uids: map[types.NamespacedName][]types.UID{}, claiming: map[string]types.UID{}}
 }
 
-// with calls do with the entry of a resource, a new one if it has none.
-func (m *memory) with(s *v1alpha1.Subaccount, do func(*entry)) {
+// update calls do with the entry of a resource, a new one if it has none.
+func (m *memory) update(s *v1alpha1.Subaccount, do func(*entry)) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	e := m.entries[s.UID]
@@ -71,8 +71,8 @@ func (m *memory) with(s *v1alpha1.Subaccount, do func(*entry)) {
 	do(e)
 }
 
-// known calls do with the entry of a resource, if it has one.
-func (m *memory) known(s *v1alpha1.Subaccount, do func(*entry)) {
+// updateExisting calls do with the entry of a resource, if it has one.
+func (m *memory) updateExisting(s *v1alpha1.Subaccount, do func(*entry)) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if e := m.entries[s.UID]; e != nil {
@@ -86,34 +86,34 @@ func (m *memory) known(s *v1alpha1.Subaccount, do func(*entry)) {
 func (m *memory) get(s *v1alpha1.Subaccount, now time.Time) entry {
 	var out entry
 	if p := s.Status.PendingCreation; p != nil {
-		m.with(s, func(e *entry) {
+		m.update(s, func(e *entry) {
 			if p.Attempt != e.attempt {
-				e.attempt, e.firstSight = p.Attempt, now
+				e.attempt, e.pendingSince = p.Attempt, now
 			}
 		})
 	}
-	m.known(s, func(e *entry) {
-		if e.held != nil && e.held.AuthID == s.Status.AuthID {
-			e.held = nil
+	m.updateExisting(s, func(e *entry) {
+		if e.response != nil && e.response.AuthID == s.Status.AuthID {
+			e.response = nil
 		}
 		out = *e
-		if s.Status.PendingCreation == nil && e.rests(now) {
+		if s.Status.PendingCreation == nil && e.isIdle(now) {
 			m.drop(client.ObjectKeyFromObject(s), s.UID)
 		}
 	})
 	return out
 }
 
-// rests says whether the entry of a resource without a pending creation has
+// isIdle says whether the entry of a resource without a pending creation has
 // nothing to say.
-func (e *entry) rests(now time.Time) bool {
-	return e.held == nil && e.judged == "" && now.After(e.contest.ends()) &&
+func (e *entry) isIdle(now time.Time) bool {
+	return e.response == nil && e.confirmedClaim == "" && now.After(e.contest.endsAt()) &&
 		now.Sub(e.writtenAt) > staleFor && (len(e.calls) == 0 || now.Sub(e.calls[len(e.calls)-1]) > callWindow)
 }
 
-// wrote remembers our own last write.
-func (m *memory) wrote(s *v1alpha1.Subaccount) {
-	m.with(s, func(e *entry) { e.written, e.writtenAt = s.ResourceVersion, time.Now() })
+// recordWrite remembers our own last write.
+func (m *memory) recordWrite(s *v1alpha1.Subaccount) {
+	m.update(s, func(e *entry) { e.written, e.writtenAt = s.ResourceVersion, time.Now() })
 }
 
 // isStale says whether an object of the cache is older than our own last write.
@@ -126,7 +126,7 @@ func (m *memory) hasWritten(s *v1alpha1.Subaccount) bool { return m.compareToWri
 // if it is that, and positive if it is newer or nothing was written lately.
 func (m *memory) compareToWritten(s *v1alpha1.Subaccount) int {
 	order := 1
-	m.known(s, func(e *entry) {
+	m.updateExisting(s, func(e *entry) {
 		if e.written == "" || time.Since(e.writtenAt) > staleFor {
 			return
 		}
@@ -149,22 +149,22 @@ func (m *memory) forget(key types.NamespacedName, now types.UID) {
 	}
 }
 
-// ask says whether a Subaccount's pass may be the one that claims an authID,
+// tryClaim says whether a Subaccount's pass may be the one that claims an authID,
 // until asked ends that.
-func (m *memory) ask(authID string, uid types.UID) bool {
+func (m *memory) tryClaim(authID string, uid types.UID) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if by, ok := m.asking[authID]; ok && by != uid {
+	if by, ok := m.claiming[authID]; ok && by != uid {
 		return false
 	}
-	m.asking[authID] = uid
+	m.claiming[authID] = uid
 	return true
 }
 
-func (m *memory) asked(uid types.UID) {
+func (m *memory) endClaim(uid types.UID) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	maps.DeleteFunc(m.asking, func(_ string, by types.UID) bool { return by == uid })
+	maps.DeleteFunc(m.claiming, func(_ string, by types.UID) bool { return by == uid })
 }
 
 // drop forgets one resource. The memory is locked.

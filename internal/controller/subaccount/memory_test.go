@@ -17,23 +17,23 @@ func TestWhatSaysNothingAnyMoreIsForgottenAndNothingElse(t *testing.T) {
 		kept     bool
 	}{
 		"nothing":              {func(*memory, *v1alpha1.Subaccount) {}, false},
-		"our last write":       {func(m *memory, s *v1alpha1.Subaccount) { m.wrote(s) }, false},
-		"a call of long ago":   {func(m *memory, s *v1alpha1.Subaccount) { m.called(s, time.Now()) }, false},
-		"a call just now":      {func(m *memory, s *v1alpha1.Subaccount) { m.called(s, later) }, true},
-		"a refusal, done with": {func(m *memory, s *v1alpha1.Subaccount) { m.with(s, func(e *entry) { e.refused = "x" }) }, false},
+		"our last write":       {func(m *memory, s *v1alpha1.Subaccount) { m.recordWrite(s) }, false},
+		"a call of long ago":   {func(m *memory, s *v1alpha1.Subaccount) { m.recordCall(s, time.Now()) }, false},
+		"a call just now":      {func(m *memory, s *v1alpha1.Subaccount) { m.recordCall(s, later) }, true},
+		"a refusal, done with": {func(m *memory, s *v1alpha1.Subaccount) { m.update(s, func(e *entry) { e.refusedAttempt = "x" }) }, false},
 		"a pending creation": {func(_ *memory, s *v1alpha1.Subaccount) {
 			s.Status.PendingCreation = &v1alpha1.PendingCreation{Attempt: "x"}
 		}, true},
 		"an answer that is not recorded": {func(m *memory, s *v1alpha1.Subaccount) {
-			m.with(s, func(e *entry) { e.held = &held{Held: plan.Held{AuthID: "SA1"}} })
+			m.update(s, func(e *entry) { e.response = &heldResponse{HeldResponse: plan.HeldResponse{AuthID: "SA1"}} })
 		}, true},
 		"an answer that is recorded": {func(m *memory, s *v1alpha1.Subaccount) {
-			m.with(s, func(e *entry) { e.held = &held{Held: plan.Held{AuthID: "SA1"}} })
+			m.update(s, func(e *entry) { e.response = &heldResponse{HeldResponse: plan.HeldResponse{AuthID: "SA1"}} })
 			s.Status.AuthID = "SA1"
 		}, false},
-		"a judgement": {func(m *memory, s *v1alpha1.Subaccount) { m.with(s, func(e *entry) { e.judged = "SA1" }) }, true},
+		"a judgement": {func(m *memory, s *v1alpha1.Subaccount) { m.update(s, func(e *entry) { e.confirmedClaim = "SA1" }) }, true},
 		"a fight over the Secret": {func(m *memory, s *v1alpha1.Subaccount) {
-			m.with(s, func(e *entry) { e.contest.wrote("", false, later) })
+			m.update(s, func(e *entry) { e.contest.countWrite("", false, later) })
 		}, true},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -53,7 +53,7 @@ func TestOfANameOnlyTheResourceThatHasItNowIsRemembered(t *testing.T) {
 	for _, uid := range []types.UID{"old", "older", "now"} {
 		s := &v1alpha1.Subaccount{}
 		s.Namespace, s.Name, s.UID = key.Namespace, key.Name, uid
-		m.wrote(s)
+		m.recordWrite(s)
 	}
 	m.forget(key, "now")
 	if m.entries["now"] == nil || len(m.entries) != 1 || len(m.uids[key]) != 1 {
@@ -67,14 +67,14 @@ func TestOfANameOnlyTheResourceThatHasItNowIsRemembered(t *testing.T) {
 
 func TestOneAtATimeMayAskForAnAuthID(t *testing.T) {
 	m := newMemory()
-	if !m.ask("SA1", "x") || !m.ask("SA1", "x") || !m.ask("SA2", "y") {
+	if !m.tryClaim("SA1", "x") || !m.tryClaim("SA1", "x") || !m.tryClaim("SA2", "y") {
 		t.Error("refused to whom nobody was before")
 	}
-	if m.ask("SA1", "y") {
+	if m.tryClaim("SA1", "y") {
 		t.Error("two may ask for one")
 	}
-	m.asked("x")
-	if !m.ask("SA1", "y") || m.ask("SA2", "x") {
+	m.endClaim("x")
+	if !m.tryClaim("SA1", "y") || m.tryClaim("SA2", "x") {
 		t.Error("who is done has left something, or taken another's along")
 	}
 }

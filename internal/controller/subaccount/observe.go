@@ -26,11 +26,11 @@ func (r *Reconciler) observe(ctx context.Context, s *v1alpha1.Subaccount) (*plan
 	now := time.Now()
 	known := r.memory.get(s, now)
 	o := &plan.Observation{
-		Now: now, Settle: r.Settle, Object: s, Marker: plan.Marker(r.ClusterUID, s.UID),
-		Refused: known.refused, FirstSight: known.firstSight,
+		Now: now, SettleTime: r.SettleTime, Object: s, Marker: plan.Marker(r.ClusterUID, s.UID),
+		RefusedAttempt: known.refusedAttempt, PendingSince: known.pendingSince,
 	}
-	if known.held != nil {
-		o.Held, o.TokenInHand = &known.held.Held, true
+	if known.response != nil {
+		o.HeldResponse, o.HasToken = &known.response.HeldResponse, true
 	}
 	o.ContestedUntil, o.ContestedBy = known.contest.until, known.contest.by
 	ns := r.namespace(ctx, s.Namespace)
@@ -39,10 +39,10 @@ func (r *Reconciler) observe(ctx context.Context, s *v1alpha1.Subaccount) (*plan
 	}
 	acct := r.observeAccount(ctx, o, ns)
 	r.observeSecrets(ctx, o)
-	o.Claim = r.observeClaim(ctx, s, known.judged)
+	o.Claim = r.observeClaim(ctx, s, known.confirmedClaim)
 	if acct != nil {
-		o.Swept = acct.Swept()
-		o.Found = acct.Bearing(o.Marker)
+		o.LastSweep = acct.LastSweep()
+		o.FoundByMarker = acct.WithMarker(o.Marker)
 		observeRemote(o, acct)
 	}
 	return o, acct
@@ -79,8 +79,8 @@ func (r *Reconciler) observeAccount(ctx context.Context, o *plan.Observation, ns
 	usable := acct.Usable()
 	facts := plan.Account{
 		ID: usable.ID, Terminating: resource.DeletionTimestamp != nil,
-		Allows: allows(resource, ns), Grants: grants(resource, s),
-		Implausible: acct.Implausible(), SweepInterval: resource.Spec.SweepInterval.Duration,
+		AllowsNamespace: allowsNamespace(resource, ns), GrantsAdoption: grantsAdoption(resource, s),
+		GuardOn: acct.GuardOn(), SweepInterval: resource.Spec.SweepInterval.Duration,
 	}
 	switch {
 	case usable.Reason != "":
@@ -94,8 +94,8 @@ func (r *Reconciler) observeAccount(ctx context.Context, o *plan.Observation, ns
 	return acct
 }
 
-// allows says whether an Account's namespaceSelector selects a namespace.
-func allows(a *v1alpha1.Account, ns *corev1.Namespace) plan.Fact[bool] {
+// allowsNamespace says whether an Account's namespaceSelector selects a namespace.
+func allowsNamespace(a *v1alpha1.Account, ns *corev1.Namespace) plan.Fact[bool] {
 	selector, err := metav1.LabelSelectorAsSelector(a.Spec.NamespaceSelector)
 	if err != nil || ns == nil {
 		return plan.Unknown[bool]()
@@ -103,8 +103,8 @@ func allows(a *v1alpha1.Account, ns *corev1.Namespace) plan.Fact[bool] {
 	return plan.Known(selector.Matches(labels.Set(ns.Labels)))
 }
 
-// grants says whether an Account lets a Subaccount adopt its spec.authID.
-func grants(a *v1alpha1.Account, s *v1alpha1.Subaccount) bool {
+// grantsAdoption says whether an Account lets a Subaccount adopt its spec.authID.
+func grantsAdoption(a *v1alpha1.Account, s *v1alpha1.Subaccount) bool {
 	return s.Spec.AuthID != nil && slices.ContainsFunc(a.Spec.Adoption, func(g v1alpha1.AdoptionGrant) bool {
 		return g.Namespace == s.Namespace &&
 			(slices.Contains(g.AuthIDs, *s.Spec.AuthID) || slices.Contains(g.AuthIDs, v1alpha1.AnyAuthID))
@@ -120,8 +120,8 @@ func (r *Reconciler) observeSecrets(ctx context.Context, o *plan.Observation) {
 	}
 	usual := plan.DefaultSecretName(s.Name)
 	if wanted != usual && r.Client.Get(ctx, types.NamespacedName{Namespace: s.Namespace, Name: usual}, secret, client.UnsafeDisableDeepCopy) == nil &&
-		owns(s, secret) && !kube.IsCopy(s.Name, secret) {
-		o.OldSecret = usual
+		isOwner(s, secret) && !kube.IsCopy(s.Name, secret) {
+		o.ObsoleteSecret = usual
 		return
 	}
 	var renamed corev1.SecretList
@@ -129,27 +129,27 @@ func (r *Reconciler) observeSecrets(ctx context.Context, o *plan.Observation) {
 		return
 	}
 	for i := range renamed.Items {
-		if old := &renamed.Items[i]; old.Name != wanted && owns(s, old) {
-			o.OldSecret = old.Name
+		if old := &renamed.Items[i]; old.Name != wanted && isOwner(s, old) {
+			o.ObsoleteSecret = old.Name
 		}
 	}
 }
 
 // observeClaim says who holds the authID, as far as the cache can tell.
 func (r *Reconciler) observeClaim(ctx context.Context, s *v1alpha1.Subaccount, judged string) plan.Fact[plan.Claim] {
-	authID := plan.Claimed(s)
+	authID := plan.ClaimedAuthID(s)
 	var holders v1alpha1.SubaccountList
 	if authID == "" || r.Client.List(ctx, &holders, client.MatchingFields{kube.IndexAuthID: authID}, client.UnsafeDisableDeepCopy) != nil {
 		return plan.Unknown[plan.Claim]()
 	}
-	return plan.ClaimSeen(s, holders.Items, judged == authID)
+	return plan.ClaimFromCache(s, holders.Items, judged == authID)
 }
 
 // observeRemote folds in what is known of the subaccount that the resource
 // holds or wants to adopt.
 func observeRemote(o *plan.Observation, acct *mainaccount.Account) {
 	o.Remote, o.NotFound, o.Deleted = plan.Unknown[plan.Remote](), plan.NotFound{}, false
-	if authID := plan.Claimed(o.Object); authID != "" && acct != nil {
+	if authID := plan.ClaimedAuthID(o.Object); authID != "" && acct != nil {
 		o.Remote, o.NotFound, o.Deleted = acct.Remote(authID)
 	}
 }

@@ -7,9 +7,9 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
-// noteOrphan enters a subaccount in its Account's status.orphaned. Where there
+// recordOrphan enters a subaccount in its Account's status.orphaned. Where there
 // is no such Account, nobody removes strays from its main account.
-func (r *Reconciler) noteOrphan(ctx context.Context, accountName, authID string) error {
+func (r *Reconciler) recordOrphan(ctx context.Context, accountName, authID string) error {
 	a, err := r.Live.Account(ctx, accountName)
 	if err != nil || a == nil || slices.Contains(a.Status.Orphaned, authID) {
 		return err

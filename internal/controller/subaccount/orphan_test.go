@@ -43,7 +43,7 @@ func TestNoteOrphan(t *testing.T) {
 	r := &Reconciler{Client: cluster, Live: kube.LiveReader{Reader: cluster}}
 	note := func(authID string) {
 		t.Helper()
-		if err := r.noteOrphan(t.Context(), "default", authID); err != nil {
+		if err := r.recordOrphan(t.Context(), "default", authID); err != nil {
 			t.Fatal(err)
 		}
 	}

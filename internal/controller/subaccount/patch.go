@@ -39,43 +39,43 @@ const (
 	pathObservedGeneration = "/status/observedGeneration"
 )
 
-func (p *pass) patchJSON(ctx context.Context, j jsonPatch) error {
+func (st *reconcileState) patchJSON(ctx context.Context, j jsonPatch) error {
 	data, err := json.Marshal(j)
 	if err != nil {
 		return err
 	}
-	return p.write(ctx, client.RawPatch(types.JSONPatchType, data), p.statusPatch)
+	return st.write(ctx, client.RawPatch(types.JSONPatchType, data), st.statusPatch)
 }
 
-func (p *pass) patchStatus(ctx context.Context, modified *v1alpha1.Subaccount) error {
-	return p.patch(ctx, modified, p.statusPatch)
+func (st *reconcileState) patchStatus(ctx context.Context, modified *v1alpha1.Subaccount) error {
+	return st.patch(ctx, modified, st.statusPatch)
 }
 
-func (p *pass) statusPatch(ctx context.Context, obj client.Object, patch client.Patch, _ ...client.PatchOption) error {
-	return p.r.Client.Status().Patch(ctx, obj, patch)
+func (st *reconcileState) statusPatch(ctx context.Context, obj client.Object, patch client.Patch, _ ...client.PatchOption) error {
+	return st.reconciler.Client.Status().Patch(ctx, obj, patch)
 }
 
 type patcher func(context.Context, client.Object, client.Patch, ...client.PatchOption) error
 
 // patch writes a change under an optimistic lock.
-func (p *pass) patch(ctx context.Context, modified *v1alpha1.Subaccount, send patcher) error {
-	patch := client.MergeFromWithOptions(p.o.Object, client.MergeFromWithOptimisticLock{})
+func (st *reconcileState) patch(ctx context.Context, modified *v1alpha1.Subaccount, send patcher) error {
+	patch := client.MergeFromWithOptions(st.obs.Object, client.MergeFromWithOptimisticLock{})
 	data, err := patch.Data(modified)
 	if err != nil {
 		return err
 	}
-	return p.write(ctx, client.RawPatch(patch.Type(), data), send)
+	return st.write(ctx, client.RawPatch(patch.Type(), data), send)
 }
 
 // write sends a patch and takes the answer as the object. The answer is read
 // into an empty object: decoding leaves alone what it does not mention.
-func (p *pass) write(ctx context.Context, patch client.Patch, send patcher) error {
-	s := &v1alpha1.Subaccount{ObjectMeta: metav1.ObjectMeta{Namespace: p.o.Object.Namespace, Name: p.o.Object.Name}}
+func (st *reconcileState) write(ctx context.Context, patch client.Patch, send patcher) error {
+	s := &v1alpha1.Subaccount{ObjectMeta: metav1.ObjectMeta{Namespace: st.obs.Object.Namespace, Name: st.obs.Object.Name}}
 	if err := send(ctx, s, patch); err != nil {
 		return err
 	}
 	_, _ = kube.StripSubaccount(s) // as the cache has it; it does not fail
-	p.o.Object = s
-	p.r.memory.wrote(s)
+	st.obs.Object = s
+	st.reconciler.memory.recordWrite(s)
 	return nil
 }

@@ -21,209 +21,209 @@ import (
 	"github.com/subaccount-operator/subaccount-operator/internal/plivo"
 )
 
-// pass is one pass over one Subaccount: the observation, into which each
+// reconcileState is one pass over one Subaccount: the observation, into which each
 // step's answer is folded, and what cannot stand in an observation.
-type pass struct {
-	r       *Reconciler
-	o       *plan.Observation
-	account *mainaccount.Account
+type reconcileState struct {
+	reconciler  *Reconciler
+	obs         *plan.Observation
+	mainAccount *mainaccount.Account
 
-	token    plivo.Token       // o.TokenInHand
-	inSecret map[string][]byte // what was read of the Secret, to keep it out of messages
-	slot     *plivo.Slot       // reserved for the create call of o.Unsent
-	deadline time.Time         // of that call
+	token          plivo.Token       // o.TokenInHand
+	secretDataRead map[string][]byte // what was read of the Secret, to keep it out of messages
+	createSlot     *plivo.Slot       // reserved for the create call of o.Unsent
+	createDeadline time.Time         // of that call
 
-	early   *plivo.Slot // reserved for the first call
-	started bool        // the first call has a slot
-	queued  bool        // there was none: the resource waits for one
+	reservedSlot *plivo.Slot // reserved for the first call
+	hasTurn      bool        // the first call has a slot
+	isQueued     bool        // there was none: the resource waits for one
 }
 
-// end gives back what the pass has reserved and not used. A call that was
+// releaseSlots gives back what the pass has reserved and not used. A call that was
 // announced and not sent will never be sent.
-func (p *pass) end() {
-	p.r.memory.asked(p.o.Object.UID)
-	if p.early != nil {
-		p.early.Cancel()
+func (st *reconcileState) releaseSlots() {
+	st.reconciler.memory.endClaim(st.obs.Object.UID)
+	if st.reservedSlot != nil {
+		st.reservedSlot.Cancel()
 	}
-	if !p.queued {
-		defer p.r.queue.leave(client.ObjectKeyFromObject(p.o.Object))
+	if !st.isQueued {
+		defer st.reconciler.queue.leave(client.ObjectKeyFromObject(st.obs.Object))
 	}
-	if p.slot == nil {
+	if st.createSlot == nil {
 		return
 	}
-	p.slot.Cancel()
-	p.r.memory.with(p.o.Object, func(e *entry) { e.refused = p.o.Unsent })
+	st.createSlot.Cancel()
+	st.reconciler.memory.update(st.obs.Object, func(e *entry) { e.refusedAttempt = st.obs.DeclaredAttempt })
 }
 
 // perform does one step and folds its answer in.
-func (p *pass) perform(ctx context.Context, d plan.Decision) {
-	err := p.step(ctx, d)
+func (st *reconcileState) perform(ctx context.Context, d plan.Decision) {
+	err := st.performStep(ctx, d)
 	if err == nil {
-		p.o.Done = append(p.o.Done, d.Step)
+		st.obs.Performed = append(st.obs.Performed, d.Step)
 		return
 	}
-	p.o.Failure = p.failure(d.Step, err)
+	st.obs.Failure = st.failureOf(d.Step, err)
 }
 
-func (p *pass) step(ctx context.Context, d plan.Decision) error {
+func (st *reconcileState) performStep(ctx context.Context, d plan.Decision) error {
 	switch d.Step {
 	case plan.StepReadCRD:
-		return p.readCRD(ctx)
-	case plan.StepJudgeClaim:
-		return p.judgeClaim(ctx)
+		return st.readCRD(ctx)
+	case plan.StepReadClaim:
+		return st.readClaim(ctx)
 	case plan.StepReadSecret:
-		return p.readSecret(ctx)
+		return st.readSecret(ctx)
 	case plan.StepGet:
-		return p.get(ctx, d.AuthID)
+		return st.getSubaccount(ctx, d.AuthID)
 	case plan.StepAddFinalizer:
-		return p.finalizer(ctx, controllerutil.AddFinalizer)
+		return st.patchFinalizer(ctx, controllerutil.AddFinalizer)
 	case plan.StepDeclareIntent:
-		return p.declareIntent(ctx)
+		return st.declareIntent(ctx)
 	case plan.StepCreate:
-		return p.create(ctx)
+		return st.sendCreate(ctx)
 	case plan.StepClearIntent:
-		return p.clearIntent(ctx)
+		return st.clearIntent(ctx)
 	case plan.StepRecord:
-		return p.record(ctx, d.AuthID)
+		return st.recordResponse(ctx, d.AuthID)
 	case plan.StepAdopt:
-		return p.adopt(ctx, d.AuthID)
+		return st.adopt(ctx, d.AuthID)
 	case plan.StepUpdate:
-		return p.update(ctx, d)
+		return st.updateSubaccount(ctx, d)
 	case plan.StepDelete:
-		return p.delete(ctx, d)
+		return st.deleteSubaccount(ctx, d)
 	case plan.StepWriteSecret:
-		return p.writeSecret(ctx)
+		return st.writeSecret(ctx)
 	case plan.StepRemoveSecret:
-		return p.removeSecret(ctx, d.Secret)
-	case plan.StepNoteOrphan:
-		return p.r.noteOrphan(ctx, p.o.Object.Spec.AccountRef.Name, d.AuthID)
-	case plan.StepRelease:
-		return p.finalizer(ctx, controllerutil.RemoveFinalizer)
+		return st.removeSecret(ctx, d.Secret)
+	case plan.StepRecordOrphan:
+		return st.reconciler.recordOrphan(ctx, st.obs.Object.Spec.AccountRef.Name, d.AuthID)
+	case plan.StepRemoveFinalizer:
+		return st.patchFinalizer(ctx, controllerutil.RemoveFinalizer)
 	default:
 		return fmt.Errorf("no such step: %s", d.Step)
 	}
 }
 
-func (p *pass) readCRD(ctx context.Context) error {
+func (st *reconcileState) readCRD(ctx context.Context) error {
 	crd := &metav1.PartialObjectMetadata{TypeMeta: metav1.TypeMeta{APIVersion: "apiextensions.k8s.io/v1", Kind: "CustomResourceDefinition"}}
-	if err := p.r.Live.Get(ctx, types.NamespacedName{Name: "subaccounts." + v1alpha1.Group}, crd); err != nil {
+	if err := st.reconciler.Live.Get(ctx, types.NamespacedName{Name: "subaccounts." + v1alpha1.Group}, crd); err != nil {
 		return err
 	}
-	p.o.CRDTerminating = plan.Known(crd.DeletionTimestamp != nil)
+	st.obs.CRDTerminating = plan.Known(crd.DeletionTimestamp != nil)
 	return nil
 }
 
-// judgeClaim finds out on a live list who holds the authID. Of several that ask
+// readClaim finds out on a live list who holds the authID. Of several that ask
 // for one, a single pass at a time may go on to write its claim: the next one
 // then finds it on the list.
-func (p *pass) judgeClaim(ctx context.Context) error {
-	s, authID := p.o.Object, plan.Claimed(p.o.Object)
-	if s.Status.AuthID == "" && !p.r.memory.ask(authID, s.UID) {
+func (st *reconcileState) readClaim(ctx context.Context) error {
+	s, authID := st.obs.Object, plan.ClaimedAuthID(st.obs.Object)
+	if s.Status.AuthID == "" && !st.reconciler.memory.tryClaim(authID, s.UID) {
 		return conflict("another Subaccount asks for " + authID + " at this moment")
 	}
-	holders, err := p.r.Live.Subaccounts(ctx, client.MatchingFields{kube.SelectAuthID: authID})
+	holders, err := st.reconciler.Live.Subaccounts(ctx, client.MatchingFields{kube.SelectAuthID: authID})
 	if err != nil {
 		return err
 	}
-	ours := plan.Holds(s, holders)
+	ours := plan.IsClaimHolder(s, holders)
 	if ours && s.Status.AuthID != "" {
-		p.r.memory.with(s, func(e *entry) { e.judged = authID })
+		st.reconciler.memory.update(s, func(e *entry) { e.confirmedClaim = authID })
 	}
-	p.o.Claim = plan.Known(plan.Claim{Ours: ours})
+	st.obs.Claim = plan.Known(plan.Claim{Ours: ours})
 	return nil
 }
 
-func (p *pass) readSecret(ctx context.Context) error {
-	if err := p.reserveEarly(ctx); err != nil {
+func (st *reconcileState) readSecret(ctx context.Context) error {
+	if err := st.reserveSlotEarly(ctx); err != nil {
 		return err
 	}
 	secret := &corev1.Secret{}
-	err := p.r.Live.Get(ctx, types.NamespacedName{Namespace: p.o.Object.Namespace, Name: plan.SecretName(p.o.Object)}, secret)
+	err := st.reconciler.Live.Get(ctx, types.NamespacedName{Namespace: st.obs.Object.Namespace, Name: plan.SecretName(st.obs.Object)}, secret)
 	switch {
 	case apierrors.IsNotFound(err):
-		p.o.Secret = plan.Absent[plan.Secret]()
+		st.obs.Secret = plan.Absent[plan.Secret]()
 		return nil
 	case err != nil:
 		return err
 	}
-	p.foldSecret(secret)
+	st.foldSecret(secret)
 	return nil
 }
 
-func (p *pass) get(ctx context.Context, authID string) error {
-	main := p.o.Object.Status.AccountID
-	if facts, ok := p.o.Account.Get(); ok && main == "" {
+func (st *reconcileState) getSubaccount(ctx context.Context, authID string) error {
+	main := st.obs.Object.Status.AccountID
+	if facts, ok := st.obs.Account.Get(); ok && main == "" {
 		main = facts.ID
 	}
-	slot, err := p.reserveSparingly(ctx)
+	slot, err := st.reserveThrottledSlot(ctx)
 	if err != nil {
 		return err
 	}
-	got, err := p.account.Get(ctx, slot, main, authID)
+	got, err := st.mainAccount.Get(ctx, slot, main, authID)
 	if err == nil {
-		p.token, p.o.TokenInHand = got.Token, true
+		st.token, st.obs.HasToken = got.Token, true
 	}
-	if err = p.forgive404(err); err == nil {
-		p.o.Looked = true
+	if err = st.ignoreNotFound(err); err == nil {
+		st.obs.Fetched = true
 	}
 	return err
 }
 
-func (p *pass) update(ctx context.Context, d plan.Decision) error {
-	slot, err := p.reserveSparingly(ctx)
+func (st *reconcileState) updateSubaccount(ctx context.Context, d plan.Decision) error {
+	slot, err := st.reserveThrottledSlot(ctx)
 	if err != nil {
 		return err
 	}
-	err = p.account.Update(ctx, slot, p.o.Object.Status.AccountID, d.AuthID, d.Name, d.Enabled)
-	if err == nil && p.wasReady() {
-		p.account.Count(mainaccount.EventDriftRepaired)
+	err = st.mainAccount.Update(ctx, slot, st.obs.Object.Status.AccountID, d.AuthID, d.Name, d.Enabled)
+	if err == nil && st.wasReady() {
+		st.mainAccount.Count(mainaccount.EventDriftRepaired)
 	}
-	return p.forgive404(err)
+	return st.ignoreNotFound(err)
 }
 
 // wasReady says whether the status tells that all was as the spec, as it is
 // now, wants it: what has to be put right was then changed at Plivo.
-func (p *pass) wasReady() bool {
-	s := p.o.Object
+func (st *reconcileState) wasReady() bool {
+	s := st.obs.Object
 	ready := meta.FindStatusCondition(s.Status.Conditions, v1alpha1.ConditionReady)
 	return ready != nil && ready.Status == metav1.ConditionTrue && ready.ObservedGeneration == s.Generation
 }
 
-func (p *pass) delete(ctx context.Context, d plan.Decision) error {
-	slot, err := p.reserve(ctx)
+func (st *reconcileState) deleteSubaccount(ctx context.Context, d plan.Decision) error {
+	slot, err := st.reserveSlot(ctx)
 	if err != nil {
 		return err
 	}
-	return p.forgive404(p.account.Delete(ctx, slot, p.o.Object.Status.AccountID, d.AuthID, d.Cascade))
+	return st.ignoreNotFound(st.mainAccount.Delete(ctx, slot, st.obs.Object.Status.AccountID, d.AuthID, d.Cascade))
 }
 
-// forgive404 folds in what a call has told of the subaccount; a 404 is an
+// ignoreNotFound folds in what a call has told of the subaccount; a 404 is an
 // answer here and not a failure.
-func (p *pass) forgive404(err error) error {
-	observeRemote(p.o, p.account)
+func (st *reconcileState) ignoreNotFound(err error) error {
+	observeRemote(st.obs, st.mainAccount)
 	if plivo.IsKind(err, plivo.KindNotFound) {
 		return nil
 	}
 	return err
 }
 
-func (p *pass) finalizer(ctx context.Context, change func(client.Object, string) bool) error {
-	s := p.o.Object.DeepCopy()
+func (st *reconcileState) patchFinalizer(ctx context.Context, change func(client.Object, string) bool) error {
+	s := st.obs.Object.DeepCopy()
 	change(s, v1alpha1.Finalizer)
-	return p.patch(ctx, s, p.r.Client.Patch)
+	return st.patch(ctx, s, st.reconciler.Client.Patch)
 }
 
-// failure says what a failed step means, in words that are safe to show.
-func (p *pass) failure(step plan.Step, err error) *plan.Failure {
+// failureOf says what a failed step means, in words that are safe to show.
+func (st *reconcileState) failureOf(step plan.Step, err error) *plan.Failure {
 	f := &plan.Failure{Step: step, Kind: plan.FailureKubernetes}
 	var e *plivo.Error
-	var often tooOften
+	var often throttledError
 	var noSlot *mainaccount.NoSlotError
 	switch {
 	case errors.As(err, &often):
-		f.Kind, f.After = plan.FailureTooOften, often.wait
+		f.Kind, f.After = plan.FailureThrottled, often.wait
 	case errors.As(err, &noSlot):
-		f.Kind, f.Message, f.Long = plan.FailureNoSlot, "", noSlot.Long
+		f.Kind, f.Message, f.Long = plan.FailureNoSlot, "", noSlot.ReportWait
 		if until := noSlot.PausedUntil; !until.IsZero() {
 			f.Message = "Plivo's rate limit is reached. The operator sends nothing for this main account until " +
 				until.UTC().Format(time.RFC3339) + " and then goes on by itself."
@@ -233,17 +233,17 @@ func (p *pass) failure(step plan.Step, err error) *plan.Failure {
 	case apierrors.IsForbidden(err) && step == plan.StepReadSecret:
 		f.Kind = plan.FailureForbidden
 	default:
-		f.Message = p.redacted(err)
-		f.Persistent = kube.IsPersistent(err, p.r.retries.Count(client.ObjectKeyFromObject(p.o.Object)))
+		f.Message = st.redactedMessage(err)
+		f.Persistent = kube.IsPersistent(err, st.reconciler.retries.Count(client.ObjectKeyFromObject(st.obs.Object)))
 	}
 	return f
 }
 
-// redacted returns the API server's words. A webhook may put anything into them,
+// redactedMessage returns the API server's words. A webhook may put anything into them,
 // a Secret's data among it.
-func (p *pass) redacted(err error) string {
-	secrets := []string{p.token.Reveal()}
-	for _, value := range p.inSecret {
+func (st *reconcileState) redactedMessage(err error) string {
+	secrets := []string{st.token.Reveal()}
+	for _, value := range st.secretDataRead {
 		secrets = append(secrets, string(value))
 	}
 	return plivo.Redact(err.Error(), secrets...)
@@ -256,8 +256,8 @@ var plivoFailures = map[plivo.Kind]plan.FailureKind{
 	plivo.KindNotSent:          plan.FailureNotSent,
 	plivo.KindInvalid:          plan.FailureRefused,
 	plivo.KindForbidden:        plan.FailureRefused,
-	plivo.KindUnauthorized:     plan.FailureBesideTheSpec,
+	plivo.KindUnauthorized:     plan.FailureUnrelatedToSpec,
 	plivo.KindRateLimited:      plan.FailureRateLimited,
-	plivo.KindNotFound:         plan.FailureBesideTheSpec,
-	plivo.KindMethodNotAllowed: plan.FailureBesideTheSpec,
+	plivo.KindNotFound:         plan.FailureUnrelatedToSpec,
+	plivo.KindMethodNotAllowed: plan.FailureUnrelatedToSpec,
 }

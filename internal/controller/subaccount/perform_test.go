@@ -9,7 +9,7 @@ import (
 
 func TestFailure_EveryKindOfPlivo_HasMeaning(t *testing.T) {
 	for kind := plivo.Kind(0); kind.String() != ""; kind++ {
-		f := (&pass{}).failure(plan.StepDelete, &plivo.Error{Kind: kind, Message: "words"})
+		f := (&reconcileState{}).failureOf(plan.StepDelete, &plivo.Error{Kind: kind, Message: "words"})
 		if f.Kind == 0 {
 			t.Errorf("%s has no meaning", kind)
 		}

@@ -62,15 +62,15 @@ func (q onePriority) AddWithOpts(o priorityqueue.AddOpts, requests ...reconcile.
 func (r *Reconciler) Wake(key plivo.Key) { r.queue.wake(key) }
 
 func (q *slotQueue) wake(key plivo.Key) {
-	request := reconcile.Request{NamespacedName: types.NamespacedName{Namespace: key.Tenant, Name: key.Name}}
+	request := reconcile.Request{NamespacedName: types.NamespacedName{Namespace: key.Namespace, Name: key.Name}}
 	if queue, ok := q.Queue().(onePriority); ok {
 		queue.PriorityQueue.AddWithOpts(priorityqueue.AddOpts{Priority: ptr.To(1)}, request)
 	}
 }
 
-// ask returns a slot for the first call of a resource's reconcile. With a
+// requestSlot returns a slot for the first call of a resource's reconcile. With a
 // NoSlotError the resource waits for one.
-func (q *slotQueue) ask(ctx context.Context, acct *mainaccount.Account, key types.NamespacedName) (*plivo.Slot, error) {
+func (q *slotQueue) requestSlot(ctx context.Context, acct *mainaccount.Account, key types.NamespacedName) (*plivo.Slot, error) {
 	q.mu.Lock()
 	before, now := q.waiting[key], waiter{acct, time.Now()}
 	if before.account == acct {
@@ -82,11 +82,11 @@ func (q *slotQueue) ask(ctx context.Context, acct *mainaccount.Account, key type
 	q.waiting[key] = now
 	q.mu.Unlock()
 	if before.account != nil && before.account != acct {
-		before.account.Leave(slotKey(key))
+		before.account.LeaveQueue(slotKey(key))
 	}
-	slot, err := acct.Ask(ctx, slotKey(key))
+	slot, err := acct.RequestSlot(ctx, slotKey(key))
 	if noSlot := (*mainaccount.NoSlotError)(nil); errors.As(err, &noSlot) {
-		noSlot.Long = time.Since(now.since) >= reportWaitAfter
+		noSlot.ReportWait = time.Since(now.since) >= reportWaitAfter
 	}
 	return slot, err
 }
@@ -99,13 +99,13 @@ func (q *slotQueue) leave(key types.NamespacedName) {
 	delete(q.waiting, key)
 	q.mu.Unlock()
 	if left.account != nil {
-		left.account.Leave(slotKey(key))
+		left.account.LeaveQueue(slotKey(key))
 	}
 }
 
 // slotKey names a resource in the request budget: namespaces are its tenants.
 func slotKey(key types.NamespacedName) plivo.Key {
-	return plivo.Key{Tenant: key.Namespace, Name: key.Name}
+	return plivo.Key{Namespace: key.Namespace, Name: key.Name}
 }
 
 func isNoSlot(err error) bool {

@@ -66,7 +66,7 @@ func TestSlotQueue_WokenThenFailed_RetriesWithTheOthers(t *testing.T) {
 	}
 	q.Add(requestFor("one").NamespacedName)
 	q.Add(requestFor("two").NamespacedName)
-	q.wake(plivo.Key{Tenant: "ns", Name: "woken"})
+	q.wake(plivo.Key{Namespace: "ns", Name: "woken"})
 	var served []string
 	for range 4 {
 		served = append(served, next().Name)

@@ -47,8 +47,8 @@ type Reconciler struct {
 	Selector labels.Selector
 	// Timeout of one call to Plivo.
 	Timeout time.Duration
-	// Settle is how long after its first sight a create call may still take effect.
-	Settle time.Duration
+	// SettleTime is how long after its first sight a create call may still take effect.
+	SettleTime time.Duration
 	// MaxConcurrent passes.
 	MaxConcurrent int
 
@@ -78,7 +78,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 		return ctrl.Result{}, err
 	}
 	r.memory.forget(req.NamespacedName, s.UID)
-	if served, err := r.serves(ctx, s); err != nil {
+	if served, err := r.isServed(ctx, s); err != nil {
 		return ctrl.Result{}, err
 	} else if !served {
 		r.queue.leave(req.NamespacedName)
@@ -87,42 +87,42 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 	if r.memory.isStale(s) {
 		return ctrl.Result{RequeueAfter: retryStale}, nil
 	}
-	p := &pass{r: r}
-	p.o, p.account = r.observe(ctx, s)
-	if p.o.Held != nil {
-		r.memory.with(s, func(e *entry) {
-			if e.held == nil { // recorded meanwhile, as the cache has shown to somebody
-				p.o.Held, p.o.TokenInHand = nil, false
+	p := &reconcileState{reconciler: r}
+	p.obs, p.mainAccount = r.observe(ctx, s)
+	if p.obs.HeldResponse != nil {
+		r.memory.update(s, func(e *entry) {
+			if e.response == nil { // recorded meanwhile, as the cache has shown to somebody
+				p.obs.HeldResponse, p.obs.HasToken = nil, false
 				return
 			}
-			p.token = e.held.token
+			p.token = e.response.token
 		})
 	}
-	defer p.end()
+	defer p.releaseSlots()
 	return p.report(ctx, p.run(ctx)), nil
 }
 
 // run performs steps until none is left, and returns the decision that the
 // reconcile ends with.
-func (p *pass) run(ctx context.Context) plan.Decision {
+func (st *reconcileState) run(ctx context.Context) plan.Decision {
 	for n := 0; ; n++ {
-		decision := plan.Decide(p.o)
-		released := decision.Step == plan.StepRelease && p.o.Did(plan.StepRelease)
+		decision := plan.Decide(st.obs)
+		released := decision.Step == plan.StepRemoveFinalizer && st.obs.HasPerformed(plan.StepRemoveFinalizer)
 		switch {
 		case decision.Step == plan.StepNone, released:
 			return decision
 		case n == maxSteps:
-			return plan.StepHasNoEffect(p.o, decision.Step)
+			return plan.StepHasNoEffect(st.obs, decision.Step)
 		}
-		p.perform(ctx, decision)
-		p.o.Now = time.Now()
+		st.perform(ctx, decision)
+		st.obs.Now = time.Now()
 	}
 }
 
-// serves says whether the Subaccount's Account is one that this instance
+// isServed says whether the Subaccount's Account is one that this instance
 // serves. One whose Account is missing belongs to the instance whose selector
 // matches no labels.
-func (r *Reconciler) serves(ctx context.Context, s *v1alpha1.Subaccount) (bool, error) {
+func (r *Reconciler) isServed(ctx context.Context, s *v1alpha1.Subaccount) (bool, error) {
 	a := &v1alpha1.Account{}
 	if err := r.Client.Get(ctx, types.NamespacedName{Name: s.Spec.AccountRef.Name}, a, client.UnsafeDisableDeepCopy); client.IgnoreNotFound(err) != nil {
 		return false, err
@@ -139,7 +139,7 @@ func (r *Reconciler) EnqueueChanged(ctx context.Context, accountName string) err
 	}
 	for i := range all {
 		s := &all[i]
-		if o, _ := r.observe(ctx, s); plan.NeedsAttention(o) {
+		if o, _ := r.observe(ctx, s); plan.NeedsReconcile(o) {
 			r.queue.Add(client.ObjectKeyFromObject(s))
 		}
 	}
@@ -154,12 +154,12 @@ func (r *Reconciler) SetupWithManager(ctx context.Context, mgr ctrl.Manager) err
 	}
 	return ctrl.NewControllerManagedBy(mgr).
 		Named("subaccount").
-		For(&v1alpha1.Subaccount{}, builder.WithPredicates(predicate.Funcs{UpdateFunc: r.isForeign})).
+		For(&v1alpha1.Subaccount{}, builder.WithPredicates(predicate.Funcs{UpdateFunc: r.isForeignUpdate})).
 		Owns(&corev1.Secret{}, builder.WithPredicates(predicate.Funcs{CreateFunc: isRenamed})).
 		// Who else names an authID has to know when another's status names it, or does no more.
-		Watches(&v1alpha1.Subaccount{}, handler.EnqueueRequestsFromMapFunc(r.rivals), builder.WithPredicates(predicate.Funcs{UpdateFunc: claimsAnother})).
-		Watches(&corev1.Namespace{}, handler.EnqueueRequestsFromMapFunc(r.ofNamespace), builder.WithPredicates(
-			predicate.Or(predicate.LabelChangedPredicate{}, predicate.Funcs{UpdateFunc: beginsToTerminate}))).
+		Watches(&v1alpha1.Subaccount{}, handler.EnqueueRequestsFromMapFunc(r.requestsForOtherClaimants), builder.WithPredicates(predicate.Funcs{UpdateFunc: authIDChanged})).
+		Watches(&corev1.Namespace{}, handler.EnqueueRequestsFromMapFunc(r.requestsForNamespace), builder.WithPredicates(
+			predicate.Or(predicate.LabelChangedPredicate{}, predicate.Funcs{UpdateFunc: startsTerminating}))).
 		WatchesRawSource(&r.queue).
 		WithOptions(controller.Options{
 			MaxConcurrentReconciles: r.MaxConcurrent,
@@ -169,9 +169,9 @@ func (r *Reconciler) SetupWithManager(ctx context.Context, mgr ctrl.Manager) err
 		Complete(r)
 }
 
-// isForeign says whether an update may hold something that no reconcile has
+// isForeignUpdate says whether an update may hold something that no reconcile has
 // seen. The reconcile that wrote a version, or a later one, goes on from it.
-func (r *Reconciler) isForeign(e event.UpdateEvent) bool {
+func (r *Reconciler) isForeignUpdate(e event.UpdateEvent) bool {
 	return !r.memory.hasWritten(e.ObjectNew.(*v1alpha1.Subaccount))
 }
 
@@ -182,13 +182,13 @@ func isRenamed(e event.CreateEvent) bool {
 	return kube.ReadApplied(e.Object.(*corev1.Secret)).Name != ""
 }
 
-func claimsAnother(e event.UpdateEvent) bool {
+func authIDChanged(e event.UpdateEvent) bool {
 	return e.ObjectOld.(*v1alpha1.Subaccount).Status.AuthID != e.ObjectNew.(*v1alpha1.Subaccount).Status.AuthID
 }
 
-// rivals are the other Subaccounts that have, or ask for, the authID in a
+// requestsForOtherClaimants are the other Subaccounts that have, or ask for, the authID in a
 // Subaccount's status: it may have taken it from them, or left it to them.
-func (r *Reconciler) rivals(ctx context.Context, obj client.Object) []reconcile.Request {
+func (r *Reconciler) requestsForOtherClaimants(ctx context.Context, obj client.Object) []reconcile.Request {
 	var all v1alpha1.SubaccountList
 	authID := obj.(*v1alpha1.Subaccount).Status.AuthID
 	if authID == "" || r.Client.List(ctx, &all, client.MatchingFields{kube.IndexAuthID: authID}, client.UnsafeDisableDeepCopy) != nil {
@@ -205,11 +205,11 @@ func requestsFor(all []v1alpha1.Subaccount) []reconcile.Request {
 	return requests
 }
 
-func beginsToTerminate(e event.UpdateEvent) bool {
+func startsTerminating(e event.UpdateEvent) bool {
 	return e.ObjectOld.GetDeletionTimestamp().IsZero() && !e.ObjectNew.GetDeletionTimestamp().IsZero()
 }
 
-func (r *Reconciler) ofNamespace(ctx context.Context, ns client.Object) []reconcile.Request {
+func (r *Reconciler) requestsForNamespace(ctx context.Context, ns client.Object) []reconcile.Request {
 	var all v1alpha1.SubaccountList
 	if err := r.Client.List(ctx, &all, client.InNamespace(ns.GetName()), client.UnsafeDisableDeepCopy); err != nil {
 		return nil

@@ -19,29 +19,29 @@ const retryStale = 100 * time.Millisecond
 
 // report tells what a pass has found: events of what happened, and the status
 // where it changed. It never writes the protocol's own fields.
-func (p *pass) report(ctx context.Context, d plan.Decision) ctrl.Result {
-	key, retries := client.ObjectKeyFromObject(p.o.Object), p.r.retries
-	if !d.Wait.Sweep.IsZero() && p.account != nil {
-		p.account.RequestSweep(d.Wait.Sweep)
+func (st *reconcileState) report(ctx context.Context, d plan.Decision) ctrl.Result {
+	key, retries := client.ObjectKeyFromObject(st.obs.Object), st.reconciler.retries
+	if !d.Wait.Sweep.IsZero() && st.mainAccount != nil {
+		st.mainAccount.RequestSweep(d.Wait.Sweep)
 	}
-	summary := plan.Summarize(p.o, d)
-	p.emit(summary.Events, p.o.Object.ResourceVersion)
-	if released := p.o.Did(plan.StepRelease); summary.Changed && !released {
-		s := p.o.Object.DeepCopy()
+	summary := plan.Summarize(st.obs, d)
+	st.emit(summary.Events, st.obs.Object.ResourceVersion)
+	if released := st.obs.HasPerformed(plan.StepRemoveFinalizer); summary.Changed && !released {
+		s := st.obs.Object.DeepCopy()
 		s.Status = summary.Status
-		if err := p.patchStatus(ctx, s); apierrors.IsConflict(err) {
+		if err := st.patchStatus(ctx, s); apierrors.IsConflict(err) {
 			return retries.Failed(ctx, key, "")
 		} else if err != nil {
-			return retries.Failed(ctx, key, "The status cannot be written: "+p.redacted(err))
+			return retries.Failed(ctx, key, "The status cannot be written: "+st.redactedMessage(err))
 		}
-		p.emit(summary.News, "") // a tenant can cause as many as there are changes of the spec
+		st.emit(summary.DeferredEvents, "") // a tenant can cause as many as there are changes of the spec
 	}
 	switch {
 	case d.Wait.Backoff && d.Reason == "":
 		return retries.Failed(ctx, key, "")
 	case d.Wait.Backoff:
 		return retries.Failed(ctx, key, d.Message)
-	case !p.queued:
+	case !st.isQueued:
 		retries.Succeeded(key)
 	}
 	return ctrl.Result{RequeueAfter: d.Wait.After}
@@ -50,11 +50,11 @@ func (p *pass) report(ctx context.Context, d plan.Decision) ctrl.Result {
 // emit emits events about the resource. client-go makes a series of those that
 // differ in nothing but their message, and so keeps few of them; those that are
 // about one version of the resource always differ.
-func (p *pass) emit(events []plan.Event, version string) {
+func (st *reconcileState) emit(events []plan.Event, version string) {
 	regarding := &v1alpha1.Subaccount{ObjectMeta: metav1.ObjectMeta{
-		Namespace: p.o.Object.Namespace, Name: p.o.Object.Name, UID: p.o.Object.UID, ResourceVersion: version,
+		Namespace: st.obs.Object.Namespace, Name: st.obs.Object.Name, UID: st.obs.Object.UID, ResourceVersion: version,
 	}}
 	for _, e := range events {
-		p.r.Events.Eventf(regarding, nil, e.Type, e.Reason, e.Action, "%s", e.Message)
+		st.reconciler.Events.Eventf(regarding, nil, e.Type, e.Reason, e.Action, "%s", e.Message)
 	}
 }

@@ -38,9 +38,9 @@ func (r *Reconciler) secretFacts(s *v1alpha1.Subaccount, secret *corev1.Secret) 
 	}
 	keys := s.Spec.Secret.Keys
 	facts := plan.Secret{
-		Owned:       owns(s, secret),
+		Owned:       isOwner(s, secret),
 		TokenDigest: digest(secret.Data[keys.AuthToken]),
-		Sound: secret.Type == corev1.SecretTypeOpaque && !ptr.Deref(secret.Immutable, false) &&
+		WellFormed: secret.Type == corev1.SecretTypeOpaque && !ptr.Deref(secret.Immutable, false) &&
 			secret.Data[keys.AuthID] != nil && secret.Data[keys.AuthToken] != nil && len(staleKeys(s, secret)) == 0,
 	}
 	if id := s.Status.AuthID; id != "" && digest(secret.Data[keys.AuthID]) == r.Digester.Digest([]byte(id)) {
@@ -48,13 +48,13 @@ func (r *Reconciler) secretFacts(s *v1alpha1.Subaccount, secret *corev1.Secret) 
 	}
 	wanted := secret.DeepCopy()
 	setSecretMetadata(s, wanted)
-	facts.Labelled = equality.Semantic.DeepEqual(wanted.ObjectMeta, secret.ObjectMeta)
+	facts.MetadataUpToDate = equality.Semantic.DeepEqual(wanted.ObjectMeta, secret.ObjectMeta)
 	return facts
 }
 
-// owns says whether a Secret is a Subaccount's, by UID: its controller, or one
+// isOwner says whether a Secret is a Subaccount's, by UID: its controller, or one
 // of its owners where it has no controller.
-func owns(s *v1alpha1.Subaccount, secret *corev1.Secret) bool {
+func isOwner(s *v1alpha1.Subaccount, secret *corev1.Secret) bool {
 	if controller := metav1.GetControllerOf(secret); controller != nil {
 		return controller.UID == s.UID
 	}
@@ -106,28 +106,28 @@ func setSecretMetadata(s *v1alpha1.Subaccount, secret *corev1.Secret) {
 // writeSecret writes the Secret: its credentials if they are not as they should
 // be, and its metadata. It creates, or updates what it has just read; it never
 // takes over what appears in between.
-func (p *pass) writeSecret(ctx context.Context) error {
-	s, name := p.o.Object, plan.SecretName(p.o.Object)
-	if p.o.Secret.IsAbsent() {
-		return p.createSecret(ctx, name)
+func (st *reconcileState) writeSecret(ctx context.Context) error {
+	s, name := st.obs.Object, plan.SecretName(st.obs.Object)
+	if st.obs.Secret.IsAbsent() {
+		return st.createSecret(ctx, name)
 	}
 	secret := &corev1.Secret{}
-	if err := p.r.Live.Get(ctx, types.NamespacedName{Namespace: s.Namespace, Name: name}, secret); err != nil {
+	if err := st.reconciler.Live.Get(ctx, types.NamespacedName{Namespace: s.Namespace, Name: name}, secret); err != nil {
 		return err
 	}
-	if !owns(s, secret) {
+	if !isOwner(s, secret) {
 		return conflict("the Secret " + name + " is another one by now")
 	}
-	p.inSecret = maps.Clone(secret.Data) // as it was read: below, it changes
-	if !p.o.TokenInHand && !p.tokenOf(secret) {
+	st.secretDataRead = maps.Clone(secret.Data) // as it was read: below, it changes
+	if !st.obs.HasToken && !st.useTokenOf(secret) {
 		return conflict("the Secret " + name + " has another token by now")
 	}
 	if secret.Type != corev1.SecretTypeOpaque || ptr.Deref(secret.Immutable, false) {
 		// Neither can be changed in place.
-		if err := p.r.Client.Delete(ctx, secret, exactly(secret)); err != nil {
+		if err := st.reconciler.Client.Delete(ctx, secret, preconditions(secret)); err != nil {
 			return err
 		}
-		return p.createSecret(ctx, name)
+		return st.createSecret(ctx, name)
 	}
 	by := otherManagers(secret, s.Spec.Secret.Keys)
 	for _, key := range staleKeys(s, secret) {
@@ -137,83 +137,83 @@ func (p *pass) writeSecret(ctx context.Context) error {
 	if secret.Data == nil {
 		secret.Data = map[string][]byte{}
 	}
-	maps.Copy(secret.Data, p.secretData())
-	if err := p.r.Client.Update(ctx, secret); err != nil {
+	maps.Copy(secret.Data, st.secretData())
+	if err := st.reconciler.Client.Update(ctx, secret); err != nil {
 		return err
 	}
-	p.wroteSecret(ctx, secret, by)
+	st.foldWrittenSecret(ctx, secret, by)
 	return nil
 }
 
-// wroteSecret folds in what the API server has made of a write.
-func (p *pass) wroteSecret(ctx context.Context, secret *corev1.Secret, by string) {
-	log.FromContext(ctx).Info("Wrote the Secret", logging.Secret, secret.Name, logging.AuthID, p.o.Object.Status.AuthID)
-	p.foldSecret(secret)
-	facts, _ := p.o.Secret.Get()
-	asSent := facts.Sound && facts.Labelled && facts.AuthID == p.o.Object.Status.AuthID &&
-		facts.TokenDigest == p.r.Digester.Digest([]byte(p.token.Reveal()))
-	p.r.memory.with(p.o.Object, func(e *entry) {
-		e.contest.wrote(by, !asSent, time.Now())
-		p.o.ContestedUntil, p.o.ContestedBy = e.contest.until, e.contest.by
+// foldWrittenSecret folds in what the API server has made of a write.
+func (st *reconcileState) foldWrittenSecret(ctx context.Context, secret *corev1.Secret, by string) {
+	log.FromContext(ctx).Info("Wrote the Secret", logging.Secret, secret.Name, logging.AuthID, st.obs.Object.Status.AuthID)
+	st.foldSecret(secret)
+	facts, _ := st.obs.Secret.Get()
+	asSent := facts.WellFormed && facts.MetadataUpToDate && facts.AuthID == st.obs.Object.Status.AuthID &&
+		facts.TokenDigest == st.reconciler.Digester.Digest([]byte(st.token.Reveal()))
+	st.reconciler.memory.update(st.obs.Object, func(e *entry) {
+		e.contest.countWrite(by, !asSent, time.Now())
+		st.obs.ContestedUntil, st.obs.ContestedBy = e.contest.until, e.contest.by
 	})
 }
 
-// tokenOf takes the token from the Secret itself, if it is the one that the
+// useTokenOf takes the token from the Secret itself, if it is the one that the
 // decision to write was based on: that spares a call to Plivo.
-func (p *pass) tokenOf(secret *corev1.Secret) bool {
-	seen, _ := p.o.Secret.Get()
-	token := secret.Data[p.o.Object.Spec.Secret.Keys.AuthToken]
-	p.token = plivo.NewToken(string(token))
-	return len(token) > 0 && p.r.Digester.Digest(token) == seen.TokenDigest
+func (st *reconcileState) useTokenOf(secret *corev1.Secret) bool {
+	seen, _ := st.obs.Secret.Get()
+	token := secret.Data[st.obs.Object.Spec.Secret.Keys.AuthToken]
+	st.token = plivo.NewToken(string(token))
+	return len(token) > 0 && st.reconciler.Digester.Digest(token) == seen.TokenDigest
 }
 
-func (p *pass) createSecret(ctx context.Context, name string) error {
+func (st *reconcileState) createSecret(ctx context.Context, name string) error {
 	secret := &corev1.Secret{
-		ObjectMeta: metav1.ObjectMeta{Namespace: p.o.Object.Namespace, Name: name},
+		ObjectMeta: metav1.ObjectMeta{Namespace: st.obs.Object.Namespace, Name: name},
 		Type:       corev1.SecretTypeOpaque,
-		Data:       p.secretData(),
+		Data:       st.secretData(),
 	}
-	setSecretMetadata(p.o.Object, secret)
-	if err := p.r.Client.Create(ctx, secret); err != nil {
-		p.o.Secret = plan.Unknown[plan.Secret]()
+	setSecretMetadata(st.obs.Object, secret)
+	if err := st.reconciler.Client.Create(ctx, secret); err != nil {
+		st.obs.Secret = plan.Unknown[plan.Secret]()
 		return err
 	}
-	p.wroteSecret(ctx, secret, "")
+	st.foldWrittenSecret(ctx, secret, "")
 	return nil
 }
 
-func (p *pass) secretData() map[string][]byte {
-	keys := p.o.Object.Spec.Secret.Keys
+func (st *reconcileState) secretData() map[string][]byte {
+	keys := st.obs.Object.Spec.Secret.Keys
 	return map[string][]byte{
-		keys.AuthID:    []byte(p.o.Object.Status.AuthID),
-		keys.AuthToken: []byte(p.token.Reveal()),
+		keys.AuthID:    []byte(st.obs.Object.Status.AuthID),
+		keys.AuthToken: []byte(st.token.Reveal()),
 	}
 }
 
-func (p *pass) foldSecret(secret *corev1.Secret) {
-	p.o.Secret = plan.Known(p.r.secretFacts(p.o.Object, secret))
+func (st *reconcileState) foldSecret(secret *corev1.Secret) {
+	st.obs.Secret = plan.Known(st.reconciler.secretFacts(st.obs.Object, secret))
 }
 
 // removeSecret deletes a Secret that this resource owns.
-func (p *pass) removeSecret(ctx context.Context, name string) error {
-	s := p.o.Object
+func (st *reconcileState) removeSecret(ctx context.Context, name string) error {
+	s := st.obs.Object
 	secret := &corev1.Secret{}
-	err := p.r.Live.Get(ctx, types.NamespacedName{Namespace: s.Namespace, Name: name}, secret)
-	if err == nil && owns(s, secret) && !kube.IsCopy(s.Name, secret) {
-		err = p.r.Client.Delete(ctx, secret, exactly(secret))
+	err := st.reconciler.Live.Get(ctx, types.NamespacedName{Namespace: s.Namespace, Name: name}, secret)
+	if err == nil && isOwner(s, secret) && !kube.IsCopy(s.Name, secret) {
+		err = st.reconciler.Client.Delete(ctx, secret, preconditions(secret))
 	}
 	if client.IgnoreNotFound(err) != nil {
 		return err
 	}
 	if name == plan.SecretName(s) {
-		p.o.Secret = plan.Absent[plan.Secret]()
+		st.obs.Secret = plan.Absent[plan.Secret]()
 	} else {
-		p.o.OldSecret = ""
+		st.obs.ObsoleteSecret = ""
 	}
 	return nil
 }
 
-// exactly limits a deletion to the object as it was read.
-func exactly(obj client.Object) client.Preconditions {
+// preconditions limits a deletion to the object as it was read.
+func preconditions(obj client.Object) client.Preconditions {
 	return client.Preconditions{UID: ptr.To(obj.GetUID()), ResourceVersion: ptr.To(obj.GetResourceVersion())}
 }

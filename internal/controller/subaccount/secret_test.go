@@ -34,7 +34,7 @@ func TestTheCachedSecretHoldsNoTokenAndTellsTheSameHoweverOftenItIsTransformed(t
 	r := &Reconciler{Digester: plivo.NewDigester([]byte("key"))}
 	s, secret := subaccountWithSecret()
 	live := r.secretFacts(s, secret)
-	if !live.Owned || !live.Sound || !live.Labelled || live.AuthID != s.Status.AuthID || live.TokenDigest != r.Digester.Digest([]byte("token")) {
+	if !live.Owned || !live.WellFormed || !live.MetadataUpToDate || live.AuthID != s.Status.AuthID || live.TokenDigest != r.Digester.Digest([]byte("token")) {
 		t.Fatalf("%+v", live)
 	}
 	for range 3 {
@@ -86,7 +86,7 @@ func TestASecretIsOursByTheUIDOfItsControllerOnly(t *testing.T) {
 			{Kind: "Deployment", Name: "d", UID: "d", Controller: new(true)}, {Kind: "Subaccount", Name: "a", UID: "u"}}, false},
 	} {
 		secret.OwnerReferences = c.owners
-		if got := owns(s, secret); got != c.want {
+		if got := isOwner(s, secret); got != c.want {
 			t.Errorf("%s: %v", name, got)
 		}
 	}
@@ -96,11 +96,11 @@ func TestSecretFacts_KeysOfOthers_DoNotMatter(t *testing.T) {
 	r := &Reconciler{Digester: plivo.NewDigester([]byte("key"))}
 	s, secret := subaccountWithSecret()
 	secret.Data["other"] = []byte("x")
-	if facts := r.secretFacts(s, secret); !facts.Sound || !facts.Labelled {
+	if facts := r.secretFacts(s, secret); !facts.WellFormed || !facts.MetadataUpToDate {
 		t.Errorf("with another's key: %+v", facts)
 	}
 	s.Spec.Secret.Keys = v1alpha1.SecretKeys{AuthID: "id", AuthToken: "other"}
-	if facts := r.secretFacts(s, secret); facts.Sound || facts.Labelled {
+	if facts := r.secretFacts(s, secret); facts.WellFormed || facts.MetadataUpToDate {
 		t.Errorf("with other keys in the spec: %+v", facts)
 	}
 	if stale := staleKeys(s, secret); len(stale) != 2 {
@@ -108,7 +108,7 @@ func TestSecretFacts_KeysOfOthers_DoNotMatter(t *testing.T) {
 	}
 	setSecretMetadata(s, secret)
 	secret.Data = map[string][]byte{"id": []byte(s.Status.AuthID), "other": []byte("token"), "auth_id": []byte("a user's own")}
-	if facts := r.secretFacts(s, secret); !facts.Sound || !facts.Labelled {
+	if facts := r.secretFacts(s, secret); !facts.WellFormed || !facts.MetadataUpToDate {
 		t.Errorf("once they are written: %+v", facts)
 	}
 }
@@ -122,7 +122,7 @@ func TestASecretOfManyKeysCostsTheCacheNoMoreThanOneOfOurs(t *testing.T) {
 	if _, err := kube.DigestSecret(r.Digester)(secret); err != nil {
 		t.Fatal(err)
 	}
-	if facts := r.secretFacts(s, secret); len(secret.Data) != 2 || !facts.Sound || !facts.Labelled {
+	if facts := r.secretFacts(s, secret); len(secret.Data) != 2 || !facts.WellFormed || !facts.MetadataUpToDate {
 		t.Errorf("%d keys kept, %+v", len(secret.Data), facts)
 	}
 }

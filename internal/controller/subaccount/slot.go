@@ -11,27 +11,27 @@ import (
 	"github.com/subaccount-operator/subaccount-operator/internal/plivo"
 )
 
-// reserve returns a slot for the next call of the reconcile. For the first call
+// reserveSlot returns a slot for the next call of the reconcile. For the first call
 // it does not wait: without a free slot the reconcile has to end
 // (docs/decisions/005-places-in-the-budget.md).
-func (p *pass) reserve(ctx context.Context) (*plivo.Slot, error) {
-	switch slot := p.early; {
+func (st *reconcileState) reserveSlot(ctx context.Context) (*plivo.Slot, error) {
+	switch slot := st.reservedSlot; {
 	case slot != nil:
-		p.early = nil
+		st.reservedSlot = nil
 		return slot, nil
-	case p.started:
-		return p.account.Reserve(ctx)
+	case st.hasTurn:
+		return st.mainAccount.AcquireSlot(ctx)
 	}
-	slot, err := p.r.queue.ask(ctx, p.account, client.ObjectKeyFromObject(p.o.Object))
-	p.started, p.queued = err == nil, isNoSlot(err)
+	slot, err := st.reconciler.queue.requestSlot(ctx, st.mainAccount, client.ObjectKeyFromObject(st.obs.Object))
+	st.hasTurn, st.isQueued = err == nil, isNoSlot(err)
 	return slot, err
 }
 
-// reserveEarly reserves the slot for the first call already now, so that a
+// reserveSlotEarly reserves the slot for the first call already now, so that a
 // reconcile that has to wait costs no API request.
-func (p *pass) reserveEarly(ctx context.Context) (err error) {
-	if facts, ok := p.o.Account.Get(); p.early == nil && !p.started && ok && facts.Blocked == "" && facts.ID != "" {
-		p.early, err = p.reserve(ctx)
+func (st *reconcileState) reserveSlotEarly(ctx context.Context) (err error) {
+	if facts, ok := st.obs.Account.Get(); st.reservedSlot == nil && !st.hasTurn && ok && facts.Blocked == "" && facts.ID != "" {
+		st.reservedSlot, err = st.reserveSlot(ctx)
 	}
 	return err
 }
@@ -43,28 +43,28 @@ const (
 	callWindow = 30 * time.Second
 )
 
-// tooOften says that a resource has made its share of calls for now.
-type tooOften struct{ wait time.Duration }
+// throttledError says that a resource has made its share of calls for now.
+type throttledError struct{ wait time.Duration }
 
 // Error implements error.
-func (tooOften) Error() string { return "this resource was changed or asked after too often" }
+func (throttledError) Error() string { return "this resource was changed or asked after too often" }
 
-// reserveSparingly is reserve for the calls that a change or a request of a
+// reserveThrottledSlot is reserve for the calls that a change or a request of a
 // tenant leads to.
-func (p *pass) reserveSparingly(ctx context.Context) (*plivo.Slot, error) {
-	if wait := p.r.memory.calls(p.o.Object, time.Now()); wait > 0 {
-		return nil, tooOften{wait}
+func (st *reconcileState) reserveThrottledSlot(ctx context.Context) (*plivo.Slot, error) {
+	if wait := st.reconciler.memory.throttledFor(st.obs.Object, time.Now()); wait > 0 {
+		return nil, throttledError{wait}
 	}
-	slot, err := p.reserve(ctx)
+	slot, err := st.reserveSlot(ctx)
 	if err == nil {
-		p.r.memory.called(p.o.Object, time.Now())
+		st.reconciler.memory.recordCall(st.obs.Object, time.Now())
 	}
 	return slot, err
 }
 
-// calls returns for how long a resource has to wait before its next call.
-func (m *memory) calls(s *v1alpha1.Subaccount, now time.Time) (wait time.Duration) {
-	m.known(s, func(e *entry) {
+// throttledFor returns for how long a resource has to wait before its next call.
+func (m *memory) throttledFor(s *v1alpha1.Subaccount, now time.Time) (wait time.Duration) {
+	m.updateExisting(s, func(e *entry) {
 		e.calls = slices.DeleteFunc(e.calls, func(at time.Time) bool { return now.Sub(at) >= callWindow })
 		if len(e.calls) >= callBurst {
 			wait = e.calls[0].Add(callWindow).Sub(now)
@@ -76,6 +76,6 @@ func (m *memory) calls(s *v1alpha1.Subaccount, now time.Time) (wait time.Duratio
 	return wait
 }
 
-func (m *memory) called(s *v1alpha1.Subaccount, now time.Time) {
-	m.with(s, func(e *entry) { e.calls = append(e.calls, now) })
+func (m *memory) recordCall(s *v1alpha1.Subaccount, now time.Time) {
+	m.update(s, func(e *entry) { e.calls = append(e.calls, now) })
 }

@@ -65,7 +65,7 @@ func TestReconcile_StepWithoutEffect_RetriesAndReports(t *testing.T) {
 	cluster := &clusterWithoutFinalizers{s: s}
 	r := &Reconciler{
 		Client: cluster, Events: events.NewFakeRecorder(10), Selector: labels.Everything(), memory: newMemory(), retries: kube.NewRetries(),
-		Accounts: mainaccount.NewRegistry(t.Context(), mainaccount.Options{}), Timeout: time.Second, Settle: time.Second,
+		Accounts: mainaccount.NewRegistry(t.Context(), mainaccount.Options{}), Timeout: time.Second, SettleTime: time.Second,
 	}
 	result, _ := r.Reconcile(t.Context(), ctrl.Request{NamespacedName: client.ObjectKeyFromObject(s)})
 	if cluster.patches != maxSteps {

@@ -68,7 +68,7 @@ func newRig(t *testing.T, budget int) *rig {
 	t.Cleanup(stop)
 	g.reconciler = &Reconciler{
 		Client: g.k8s, Live: kube.LiveReader{Reader: g.k8s}, Events: events.NewFakeRecorder(1000), Digester: digester, Selector: labels.Everything(),
-		Timeout: 10 * time.Second, Settle: 40 * time.Second, MaxConcurrent: 64, memory: newMemory(), retries: kube.NewRetries(),
+		Timeout: 10 * time.Second, SettleTime: 40 * time.Second, MaxConcurrent: 64, memory: newMemory(), retries: kube.NewRetries(),
 	}
 	g.reconciler.Accounts = mainaccount.NewRegistry(ctx, mainaccount.Options{
 		NewClient: func(c plivo.Credentials) *plivo.Client {
@@ -143,7 +143,7 @@ func (g *rig) spend(budget int) (slot *plivo.Slot) {
 	g.t.Helper()
 	for range budget {
 		var err error
-		if slot, err = g.account.Reserve(g.t.Context()); err != nil {
+		if slot, err = g.account.AcquireSlot(g.t.Context()); err != nil {
 			g.t.Fatal(err)
 		}
 	}

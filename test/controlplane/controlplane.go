@@ -1,7 +1,7 @@
-// Package devplane starts a control plane on this machine, without containers
+// Package controlplane starts a control plane on this machine, without containers
 // and without a kubelet, for the tests and the demo: etcd, kube-apiserver and,
 // when asked for, kube-controller-manager.
-package devplane
+package controlplane
 
 import (
 	"errors"
@@ -90,7 +90,7 @@ func Start(opts Options) (_ *Plane, err error) {
 		opts.CRDs = []string{filepath.Join(root, "config", "crd", "bases")}
 	}
 
-	dir, err := os.MkdirTemp(opts.Dir, "devplane-")
+	dir, err := os.MkdirTemp(opts.Dir, "controlplane-")
 	if err != nil {
 		return nil, err
 	}

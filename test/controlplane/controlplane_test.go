@@ -1,4 +1,4 @@
-package devplane_test
+package controlplane_test
 
 import (
 	"bufio"
@@ -23,7 +23,7 @@ import (
 	"k8s.io/client-go/kubernetes"
 	ctrl "sigs.k8s.io/controller-runtime"
 
-	"github.com/subaccount-operator/subaccount-operator/test/devplane"
+	"github.com/subaccount-operator/subaccount-operator/test/controlplane"
 )
 
 // childVariable makes this test binary a process that holds a plane until it is killed.
@@ -32,9 +32,9 @@ const childVariable = "DEVPLANE_TEST_CHILD_DIR"
 func TestMain(m *testing.M) {
 	ctrl.SetLogger(logr.Discard()) // envtest's
 	if dir := os.Getenv(childVariable); dir != "" {
-		plane, err := devplane.Start(devplane.Options{CRDs: []string{}, ControllerManager: true, Dir: dir})
+		plane, err := controlplane.Start(controlplane.Options{CRDs: []string{}, ControllerManager: true, Dir: dir})
 		if err == nil { // revived servers are tied to it like those that were started
-			err = errors.Join(plane.Kill(devplane.APIServer, devplane.Etcd), plane.Revive())
+			err = errors.Join(plane.Kill(controlplane.APIServer, controlplane.Etcd), plane.Revive())
 		}
 		if err != nil {
 			fmt.Println("failed:", err)
@@ -46,9 +46,9 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-func start(t *testing.T, opts devplane.Options) *devplane.Plane {
+func start(t *testing.T, opts controlplane.Options) *controlplane.Plane {
 	t.Helper()
-	plane, err := devplane.Start(opts)
+	plane, err := controlplane.Start(opts)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -83,10 +83,10 @@ func listens(t *testing.T, address string) bool {
 
 func TestTwoPlanesRunSideBySideAndStopRemovesEverything(t *testing.T) {
 	dirs := []string{t.TempDir(), t.TempDir()}
-	withManager := start(t, devplane.Options{Dir: dirs[0], ControllerManager: true})
-	plain := start(t, devplane.Options{Dir: dirs[1], CRDs: []string{}})
+	withManager := start(t, controlplane.Options{Dir: dirs[0], ControllerManager: true})
+	plain := start(t, controlplane.Options{Dir: dirs[1], CRDs: []string{}})
 
-	for plane, want := range map[*devplane.Plane]string{
+	for plane, want := range map[*controlplane.Plane]string{
 		withManager: "accounts.plivo.subaccount-operator.dev\nsubaccounts.plivo.subaccount-operator.dev\n",
 		plain:       "",
 	} {
@@ -119,7 +119,7 @@ func TestTwoPlanesRunSideBySideAndStopRemovesEverything(t *testing.T) {
 	}
 	defer watch.Stop()
 
-	for i, plane := range []*devplane.Plane{withManager, plain} {
+	for i, plane := range []*controlplane.Plane{withManager, plain} {
 		for range 2 { // a second Stop does nothing
 			if err := plane.Stop(); err != nil {
 				t.Fatal(err)
@@ -226,7 +226,7 @@ func processesIn(t *testing.T, dir string) []string {
 
 func TestAStartThatFailsTellsWhyAndLeavesNothing(t *testing.T) {
 	dir := t.TempDir()
-	_, err := devplane.Start(devplane.Options{Dir: dir, ControllerManager: true, Controllers: []string{"no-such-controller"}})
+	_, err := controlplane.Start(controlplane.Options{Dir: dir, ControllerManager: true, Controllers: []string{"no-such-controller"}})
 	if err == nil || !strings.Contains(err.Error(), "no-such-controller") {
 		t.Errorf("the error does not tell what the program said: %v", err)
 	}

@@ -1,5 +1,5 @@
-// etcd for hack/devplane, apart because its dependencies and Kubernetes' disagree.
-module github.com/subaccount-operator/subaccount-operator/hack/devplane/etcd
+// etcd for hack/controlplane, apart because its dependencies and Kubernetes' disagree.
+module github.com/subaccount-operator/subaccount-operator/hack/controlplane/etcd
 
 go 1.26.0
 

@@ -1,4 +1,4 @@
-package faultwalk
+package faultinjection
 
 import (
 	"slices"

@@ -1,4 +1,4 @@
-package devplane
+package controlplane
 
 import (
 	"context"

@@ -1,4 +1,4 @@
-package devplane
+package controlplane
 
 import (
 	"bytes"
@@ -37,9 +37,9 @@ func (p *Plane) ServiceAccount(ctx context.Context, namespace, name string) (kub
 		return "", err
 	}
 	config := clientcmdapi.NewConfig()
-	config.Clusters["devplane"] = &clientcmdapi.Cluster{Server: p.Config.Host, CertificateAuthorityData: p.Config.CAData}
+	config.Clusters["controlplane"] = &clientcmdapi.Cluster{Server: p.Config.Host, CertificateAuthorityData: p.Config.CAData}
 	config.AuthInfos[name] = &clientcmdapi.AuthInfo{Token: strings.TrimSpace(token)}
-	config.Contexts[name] = &clientcmdapi.Context{Cluster: "devplane", AuthInfo: name, Namespace: namespace}
+	config.Contexts[name] = &clientcmdapi.Context{Cluster: "controlplane", AuthInfo: name, Namespace: namespace}
 	config.CurrentContext = name
 	kubeconfig = filepath.Join(p.dir, name+".kubeconfig")
 	return kubeconfig, clientcmd.WriteToFile(*config, kubeconfig)

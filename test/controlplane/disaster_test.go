@@ -1,4 +1,4 @@
-package devplane_test
+package controlplane_test
 
 import (
 	"context"
@@ -13,18 +13,18 @@ import (
 	"k8s.io/client-go/kubernetes"
 	typedcorev1 "k8s.io/client-go/kubernetes/typed/core/v1"
 
-	"github.com/subaccount-operator/subaccount-operator/test/devplane"
+	"github.com/subaccount-operator/subaccount-operator/test/controlplane"
 )
 
 func TestKilledServersAreRevivedAsTheyWere(t *testing.T) {
 	dir := t.TempDir()
-	plane := start(t, devplane.Options{Dir: dir, CRDs: []string{}})
+	plane := start(t, controlplane.Options{Dir: dir, CRDs: []string{}})
 	// This client goes on: the same port, certificates and credentials.
 	maps := kubernetes.NewForConfigOrDie(plane.Config).CoreV1().ConfigMaps("default")
 	create(t, maps, "kept")
 	before := commandsIn(t, dir)
 
-	for _, names := range [][]string{{devplane.APIServer}, {devplane.Etcd}, {devplane.APIServer, devplane.Etcd}} {
+	for _, names := range [][]string{{controlplane.APIServer}, {controlplane.Etcd}, {controlplane.APIServer, controlplane.Etcd}} {
 		if err := plane.Kill(names...); err != nil {
 			t.Fatal(err)
 		}
@@ -47,7 +47,7 @@ func TestKilledServersAreRevivedAsTheyWere(t *testing.T) {
 			return err == nil, nil
 		})
 	}
-	if err := plane.Kill(devplane.APIServer); err != nil { // and Stop takes that
+	if err := plane.Kill(controlplane.APIServer); err != nil { // and Stop takes that
 		t.Fatal(err)
 	}
 }
@@ -68,7 +68,7 @@ func commandsIn(t *testing.T, dir string) []string {
 }
 
 func TestARestoreBringsBackAnOlderCluster(t *testing.T) {
-	plane := start(t, devplane.Options{CRDs: []string{}, ControllerManager: true})
+	plane := start(t, controlplane.Options{CRDs: []string{}, ControllerManager: true})
 	client := kubernetes.NewForConfigOrDie(plane.Config)
 	maps := client.CoreV1().ConfigMaps("default")
 	create(t, maps, "before")

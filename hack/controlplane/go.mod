@@ -1,7 +1,7 @@
 // The control plane that tests and the demo run against, built from source
 // where it cannot be downloaded. A module of its own, so that nothing of
 // Kubernetes' own binaries reaches the operator's go.mod. See hack/assets.
-module github.com/subaccount-operator/subaccount-operator/hack/devplane
+module github.com/subaccount-operator/subaccount-operator/hack/controlplane
 
 go 1.26.0
 

@@ -1,5 +1,5 @@
 // The control plane of Kubernetes 1.32, written by `go run ./hack/assets pin`.
-module github.com/subaccount-operator/subaccount-operator/hack/devplane/kubernetes-1.32
+module github.com/subaccount-operator/subaccount-operator/hack/controlplane/kubernetes-1.32
 
 go 1.26.0
 

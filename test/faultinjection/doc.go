@@ -1,4 +1,4 @@
-// Package faultwalk walks a Subaccount's life again and again, each time with
+// Package faultinjection walks a Subaccount's life again and again, each time with
 // another fault at another step, or with a pair of faults, and holds the end
 // against the exact rule (docs/decisions/004-the-fault-walk.md).
 //
@@ -11,4 +11,4 @@
 //	cluster.go    lists and watches, over one of two backends:
 //	memory.go     an API server in memory (kinds.go: what it serves)
 //	apiserver.go  a real one
-package faultwalk
+package faultinjection

@@ -1,4 +1,4 @@
-package devplane_test
+package controlplane_test
 
 import (
 	"os"
@@ -6,15 +6,15 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/subaccount-operator/subaccount-operator/test/devplane"
+	"github.com/subaccount-operator/subaccount-operator/test/controlplane"
 )
 
 func TestAssets_NothingIsReady_SaysMakeReady(t *testing.T) {
 	t.Setenv("KUBEBUILDER_ASSETS", "")
 	t.Setenv("XDG_CACHE_HOME", t.TempDir())
 	t.Setenv("HOME", t.TempDir())
-	_, planeErr := devplane.Assets("etcd")
-	_, toolErr := devplane.Tool("helm")
+	_, planeErr := controlplane.Assets("etcd")
+	_, toolErr := controlplane.Tool("helm")
 	for name, err := range map[string]error{"etcd": planeErr, "helm": toolErr} {
 		if err == nil || !strings.Contains(err.Error(), name+" not found") || !strings.Contains(err.Error(), "run `make ready`") {
 			t.Errorf("%s: the error is %v", name, err)
@@ -30,10 +30,10 @@ func TestAssets_KUBEBUILDER_ASSETSHoldsAll_IsThatFolder(t *testing.T) {
 	t.Setenv("KUBEBUILDER_ASSETS", given)
 	t.Setenv("XDG_CACHE_HOME", t.TempDir())
 	t.Setenv("HOME", t.TempDir())
-	if dir, err := devplane.Assets("etcd"); dir != given || err != nil {
+	if dir, err := controlplane.Assets("etcd"); dir != given || err != nil {
 		t.Errorf("the folder is %s, %v", dir, err)
 	}
-	if _, err := devplane.Assets("etcd", "kubectl"); err == nil || !strings.Contains(err.Error(), "kubectl not found") {
+	if _, err := controlplane.Assets("etcd", "kubectl"); err == nil || !strings.Contains(err.Error(), "kubectl not found") {
 		t.Errorf("the error is %v", err)
 	}
 }

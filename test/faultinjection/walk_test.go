@@ -1,4 +1,4 @@
-package faultwalk
+package faultinjection
 
 import (
 	"flag"
@@ -19,7 +19,7 @@ import (
 	"k8s.io/klog/v2"
 	ctrl "sigs.k8s.io/controller-runtime"
 
-	"github.com/subaccount-operator/subaccount-operator/test/devplane"
+	"github.com/subaccount-operator/subaccount-operator/test/controlplane"
 )
 
 func TestMain(m *testing.M) {
@@ -43,7 +43,7 @@ func inMemory(t *testing.T, s schedule) (trace []*entry, met int, err error) {
 func check(t *testing.T, s schedule) (trace []*entry, met int) {
 	trace, met, err := inMemory(t, s)
 	if err != nil {
-		t.Errorf("%v\n\t%s\nalone: SCHEDULE=%s go test ./test/faultwalk -run TestSchedule -v", err, text(anyLane, trace), s)
+		t.Errorf("%v\n\t%s\nalone: SCHEDULE=%s go test ./test/faultinjection -run TestSchedule -v", err, text(anyLane, trace), s)
 	}
 	return trace, met
 }
@@ -196,7 +196,7 @@ func TestConformance(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	plane, err := devplane.Start(devplane.Options{})
+	plane, err := controlplane.Start(controlplane.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}

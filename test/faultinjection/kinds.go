@@ -1,4 +1,4 @@
-package faultwalk
+package faultinjection
 
 import (
 	"encoding/base64"
@@ -14,7 +14,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/subaccount-operator/subaccount-operator/api/v1alpha1"
-	"github.com/subaccount-operator/subaccount-operator/test/devplane"
+	"github.com/subaccount-operator/subaccount-operator/test/controlplane"
 )
 
 // kind is one that the API in memory serves.
@@ -50,7 +50,7 @@ var kinds = map[string]kind{
 
 // schemaOf reads a CRD of this repository.
 func schemaOf(resource string) *structuralschema.Structural {
-	root, err := devplane.Root()
+	root, err := controlplane.Root()
 	must(err)
 	data, err := os.ReadFile(filepath.Join(root, "config", "crd", "bases", v1alpha1.Group+"_"+resource+".yaml"))
 	must(err)
