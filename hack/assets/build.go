@@ -17,6 +17,7 @@ type build struct {
 	pkg     string
 	ldflags string
 	flags   []string
+	cgo     bool // the build needs a C compiler
 	// longest is how long it takes at most, on two cores and with a cold Go build cache.
 	longest time.Duration
 }
@@ -27,7 +28,11 @@ func (b build) run(ctx context.Context, file string, log io.Writer) error {
 	args := append([]string{"build", "-trimpath", "-ldflags", strings.TrimSpace("-s -w " + b.ldflags)}, b.flags...)
 	cmd := exec.CommandContext(ctx, "go", append(args, "-o", file, b.pkg)...)
 	cmd.Dir, cmd.Stdout, cmd.Stderr = b.module, log, log
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOFLAGS=-mod=readonly")
+	cgo := "CGO_ENABLED=0"
+	if b.cgo {
+		cgo = "CGO_ENABLED=1"
+	}
+	cmd.Env = append(os.Environ(), cgo, "GOFLAGS=-mod=readonly")
 	// The go command stops its compilers when it is interrupted, not when it is killed.
 	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
 	cmd.WaitDelay = 10 * time.Second

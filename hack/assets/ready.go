@@ -37,7 +37,7 @@ func readyTool(ctx context.Context, root, name string, log io.Writer) (string, e
 	if cache.IsExecutable(path) {
 		return path, nil
 	}
-	b := build{name: name, module: tool.Dir(root), pkg: tool.Package, flags: tool.Flags, longest: tool.BuildTime}
+	b := build{name: name, module: tool.Dir(root), pkg: tool.Package, flags: tool.Flags, cgo: tool.Cgo, longest: tool.BuildTime}
 	return path, makeFile(path, func(file string) error { return b.run(ctx, file, log) })
 }
 

@@ -19,6 +19,8 @@ type Tool struct {
 	Module  string // the folder of that go.mod, below hack/tools
 	Package string
 	Flags   []string
+	// Cgo is true if the build needs a C compiler.
+	Cgo bool
 	// BuildTime is how long the build takes at most, on two cores and with a cold
 	// Go build cache.
 	BuildTime time.Duration
@@ -31,6 +33,10 @@ var tools = map[string]Tool{
 	"helm":          {Module: "helm", Package: "helm.sh/helm/v4/cmd/helm", BuildTime: 5 * time.Minute},
 	"prometheus":    {Module: "prometheus", Package: "github.com/prometheus/prometheus/cmd/prometheus", Flags: noDiscovery, BuildTime: 5 * time.Minute},
 	"promtool":      {Module: "prometheus", Package: "github.com/prometheus/prometheus/cmd/promtool", Flags: noDiscovery, BuildTime: 3 * time.Minute},
+	// The module of golangci-lint includes misspell.
+	"misspell": {Package: "github.com/golangci/misspell/cmd/misspell", BuildTime: time.Minute},
+	// Vale finds the comments in Go files with tree-sitter, which is written in C.
+	"vale": {Module: "vale", Package: "github.com/vale-cli/vale/v3/cmd/vale", Cgo: true, BuildTime: 3 * time.Minute},
 }
 
 // Service discovery in clouds is most of Prometheus' code.
