@@ -50,7 +50,7 @@ func newCommand(streams genericiooptions.IOStreams) *cobra.Command {
 	o.AddFlags(root.PersistentFlags())
 	root.PersistentFlags().IntVarP(&verbosity, "v", "v", 0,
 		fmt.Sprintf("Number for the log level verbosity; %d at most, because more would log the bodies of answers, Secrets among them.", mostVerbose))
-	root.AddCommand(newList(o), newExport(o), newReconcile(o), newSuspend(o), newResume(o), &cobra.Command{
+	root.AddCommand(newList(o), newStatus(o), newExport(o), newReconcile(o), newSuspend(o), newResume(o), &cobra.Command{
 		Use: "version", Short: "Print the plugin's version", Args: cobra.NoArgs,
 		Run: func(*cobra.Command, []string) { _, _ = fmt.Fprintln(streams.Out, "kubectl-plivo", version.String()) },
 	})
