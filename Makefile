@@ -156,9 +156,11 @@ reproducible: ## Build the commit twice, from nothing, and compare.
 	@./hack/reproducible.sh
 
 PLUGIN_PLATFORMS := linux/amd64 linux/arm64 darwin/amd64 darwin/arm64 windows/amd64 windows/arm64
+CHANGELOG ?= CHANGELOG.md
 .PHONY: release
 release: ## Write everything that release VERSION (v1.2.3) needs into DIST (dist), but the image: make docker-build.
 	@[[ '$(VERSION)' =~ ^v[0-9]+\.[0-9]+\.[0-9]+(-[0-9A-Za-z.-]+)?$$ ]] || { echo "release: VERSION must be like v1.2.3" >&2; exit 1; }
+	@grep -q '^## \[$(VERSION:v%=%)\]' $(CHANGELOG) || { echo "release: $(CHANGELOG) has no section ## [$(VERSION:v%=%)]" >&2; exit 1; }
 	rm -rf $(DIST) $(BIN)/release
 	$(MAKE) --no-print-directory dist package sbom VERSION=$(VERSION)
 	@set -e; for platform in $(PLUGIN_PLATFORMS); do \
