@@ -172,6 +172,10 @@ release: ## Write everything that release VERSION (v1.2.3) needs into DIST (dist
 	go run ./hack/release -version $(VERSION) -binaries $(BIN)/release -dist $(DIST)
 	@echo "release $(VERSION):" && ls -1 $(DIST)
 
+.PHONY: run
+run: ## Run the manager from source, with the simulator, against the cluster of the current kubeconfig.
+	@KUBECTL='$(KUBECTL)' ./hack/run.sh
+
 .PHONY: demo
 demo: build ## Show it: a control plane, the simulated Plivo and the manager on this machine. ONCE=1 ends by itself.
 	@assets=$$($(ASSETS) etcd kube-apiserver kubectl) && export KUBEBUILDER_ASSETS="$$assets" && \
