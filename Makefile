@@ -36,6 +36,10 @@ generate: ## Write the deepcopy code and the API reference.
 	@tool=$$($(TOOL) crd-ref-docs) && "$$tool" --config hack/apidocs.yaml --source-path api/v1alpha1 \
 		--renderer markdown --output-path docs/spec/api.md --log-level ERROR
 
+.PHONY: flags
+flags: ## Write docs/flags.md from the manager's flags.
+	UPDATE=1 go test -count=1 -run '^TestFlags_Document_IsCurrent$$' ./cmd
+
 .PHONY: manifests
 manifests: ## Write the CRDs and the manager's ClusterRole from the markers in the code.
 	go tool controller-gen crd paths=./api/... output:crd:artifacts:config=config/crd/bases
