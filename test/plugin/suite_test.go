@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -134,7 +135,7 @@ func (w *world) run(program string, args ...string) result {
 func (w *world) plivo(args ...string) result {
 	w.t.Helper()
 	command := []string{"plivo", args[0]}
-	if args[0] == "list" || args[0] == "export" {
+	if slices.Contains([]string{"list", "export", "check"}, args[0]) {
 		command = append(command, "--account", w.name, "--plivo-base-url", simURL)
 	}
 	return w.run("kubectl", append(command, args[1:]...)...)

@@ -54,8 +54,11 @@ func TestRelease_ThisPlatform_FilesAreComplete(t *testing.T) {
 	}
 	// Builds for this platform only, because each other platform takes minutes. The version
 	// without "v" must have the same effect as one with it.
-	bin := filepath.Join(out, "bin")
-	run(t, root, "make", "--no-print-directory", "release", "VERSION="+version[1:], "DIST="+dist, "BIN="+bin,
+	bin, changelog := filepath.Join(out, "bin"), filepath.Join(out, "CHANGELOG.md")
+	if err := os.WriteFile(changelog, []byte("# Changelog\n\n## ["+version[1:]+"]\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	run(t, root, "make", "--no-print-directory", "release", "VERSION="+version[1:], "DIST="+dist, "BIN="+bin, "CHANGELOG="+changelog,
 		"PLUGIN_PLATFORMS="+runtime.GOOS+"/"+runtime.GOARCH)
 	// Windows has another kind of archive. Its content need not be a program here.
 	windows := filepath.Join(bin, "release", "windows_amd64")
@@ -219,4 +222,18 @@ func unzip(t *testing.T, path string) (names []string) {
 		names = append(names, f.Name)
 	}
 	return names
+}
+
+func TestRelease_VersionWithoutChangelogSection_IsRefused(t *testing.T) {
+	root, err := controlplane.Root()
+	if err != nil {
+		t.Fatal(err)
+	}
+	dist := t.TempDir()
+	cmd := exec.Command("make", "--no-print-directory", "release", "VERSION="+version, "DIST="+dist)
+	cmd.Dir = root
+	out, err := cmd.CombinedOutput()
+	if want := "CHANGELOG.md has no section ## [" + version[1:] + "]"; err == nil || !strings.Contains(string(out), want) {
+		t.Errorf("got %s, %v; want %s", out, err, want)
+	}
 }
