@@ -75,7 +75,7 @@ func TestFault_Hang_EndsWithClient(t *testing.T) {
 					t.Errorf("got the end after %v (%v), want a cut after one minute", took, err)
 				}
 				if created := len(sim.Subaccounts(mainID)) == 1; created != (when == After) {
-					t.Errorf("made: %v", created)
+					t.Errorf("got created %v, want %v", created, when == After)
 				}
 				if call := sim.Calls()[0]; call.Status != 0 {
 					t.Errorf("got recorded call %+v, want another one", call)
