@@ -8,9 +8,9 @@ package logging
 // may have to fix: "Failed to list Subaccounts; skipping removal of strays".
 const (
 	// Info is for changes at Plivo and for decisions about money or credentials, one
-	// line each: a create, update or delete call, a recreation, a removed stray, a
-	// switch of the mass-deletion guard, or other credentials. Example: "Called Plivo".
-	// While nothing changes, the operator logs no line at this level.
+	// line each. A decision is a recreation, a removed stray, a switch of the
+	// mass-deletion guard, or other credentials. Example: "Called Plivo". While nothing
+	// changes, the operator logs no line at this level.
 	Info = 0
 	// Debug is for the reasons of a decision: each read of one subaccount, and how each
 	// sweep ended. Example: "Swept".
