@@ -1,7 +1,7 @@
-// The demo: a control plane, a simulated Plivo and the manager's real binary
-// on this machine, and a tour of what a user would want to see happening. With
-// a terminal it stays up afterwards; with ONCE=1, or without one, it ends, with
-// an error if a step did not happen.
+// Command demo starts a control plane, a simulated Plivo and the manager's binary on
+// this machine, and shows the features step by step. In a terminal, the processes
+// then keep running. With ONCE=1 or without a terminal, the command ends; it fails if
+// a step fails.
 package main
 
 import (
