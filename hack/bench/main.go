@@ -52,7 +52,7 @@ func readSettings(env func(string) string) (settings, error) {
 	case "smoke":
 		s.sizes, s.runs, s.out = []int{60}, 1, ""
 	default:
-		return s, errors.New("BENCHTIME can be smoke, or left out")
+		return s, errors.New("BENCHTIME must be smoke or empty")
 	}
 	var errs []error
 	number := func(name, text string) int {

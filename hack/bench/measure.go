@@ -151,19 +151,19 @@ func (w *world) measureQuiet(ctx context.Context, r result) error {
 		return err
 	}
 	before, err1 := w.activity(ctx)
-	stood, err2 := w.versions(ctx)
+	versionsBefore, err2 := w.versions(ctx)
 	if err := errors.Join(err1, err2, w.plivo.forget(ctx), w.untilSwept(ctx, quietSweeps)); err != nil {
 		return err
 	}
 	after, err1 := w.activity(ctx)
-	stand, err2 := w.versions(ctx)
+	versionsAfter, err2 := w.versions(ctx)
 	calls, err3 := w.plivo.calls(ctx)
 	if err := errors.Join(err1, err2, err3); err != nil {
 		return err
 	}
 	r["quietLists"] = calls.perSweep(w.load)
 	r["quietCalls"] = float64(len(calls) - calls.ops(plivosim.OpList))
-	r["quietWrites"] = max(after.writes(before), float64(changed(stood, stand)))
+	r["quietWrites"] = max(after.writes(before), float64(changed(versionsBefore, versionsAfter)))
 	r["quietReconciles"] = after.reconciles() - before.reconciles()
 	r["memory"], _, err = w.manager.memory()
 	say("  quiet: %g lists for each sweep, %g other calls, %g writes, %g reconciles; %.0f MiB",

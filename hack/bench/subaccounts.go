@@ -97,7 +97,7 @@ func (w *world) restart(ctx context.Context) error {
 	if err := errors.Join(w.plivo.forget(ctx), w.startManager(ctx)); err != nil {
 		return err
 	}
-	if err := w.until(ctx, "a pass over every Subaccount", 2*time.Minute, func() (bool, error) {
+	if err := w.until(ctx, "a reconcile of every Subaccount", 2*time.Minute, func() (bool, error) {
 		seen, err := w.activity(ctx)
 		return seen.subaccounts >= float64(w.load.n), err
 	}); err != nil {
@@ -109,17 +109,17 @@ func (w *world) restart(ctx context.Context) error {
 // measureRestart measures the calls, writes and time of a restart.
 func (w *world) measureRestart(ctx context.Context, r result) error {
 	_, peak, err1 := w.manager.memory()
-	stood, err2 := w.versions(ctx)
+	versionsBefore, err2 := w.versions(ctx)
 	if err := errors.Join(err1, err2, w.restart(ctx)); err != nil {
 		return err
 	}
 	seen, err1 := w.activity(ctx)
-	stand, err2 := w.versions(ctx)
+	versionsAfter, err2 := w.versions(ctx)
 	calls, err3 := w.plivo.calls(ctx)
 	now, peakNow, err4 := w.manager.memory()
 	r["restartLists"] = float64(calls.ops(plivosim.OpList))
 	r["restartCalls"] = float64(len(calls) - calls.ops(plivosim.OpList))
-	r["restartWrites"] = max(seen.sent, float64(changed(stood, stand)))
+	r["restartWrites"] = max(seen.sent, float64(changed(versionsBefore, versionsAfter)))
 	r["memoryRestart"], r["peak"] = now, max(peak, peakNow)
 	say("  restart: %g lists, %g other calls, %g writes; %.0f MiB, at the peak %.0f before and %.0f after",
 		r["restartLists"], r["restartCalls"], r["restartWrites"], now, peak, peakNow)

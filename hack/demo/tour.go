@@ -23,13 +23,13 @@ type step struct {
 
 func (d *demo) tour() []step {
 	return []step{
-		{"The samples: an Account, its credentials, two new Subaccounts, and one that adopts what exists at Plivo.", d.apply},
-		{"Each has its Secret beside it.", d.secrets},
-		{"A rename reaches Plivo.", d.rename},
-		{"A change by hand at Plivo is found by the next sweep and put right.", d.drift},
-		{"A Secret that somebody deletes comes back.", d.deleteSecret},
-		{"A deletion with cascadePolicy Delete takes the subaccount's numbers along.", d.delete},
-		{"What it cost: the requests that Plivo has counted.", d.cost},
+		{"Apply the samples: an Account, its credentials, two new Subaccounts, and one that adopts an existing subaccount.", d.apply},
+		{"Each Subaccount has a Secret with its credentials.", d.secrets},
+		{"Rename a subaccount in its spec.", d.rename},
+		{"Change a subaccount at Plivo: the next sweep finds the drift, and the operator fixes it.", d.drift},
+		{"Delete a Secret: the operator recreates it.", d.deleteSecret},
+		{"Delete a Subaccount with cascadePolicy Delete: its numbers are deleted too.", d.delete},
+		{"Count the requests to Plivo.", d.cost},
 	}
 }
 
@@ -133,7 +133,7 @@ func (d *demo) delete(ctx context.Context) error {
 	if before != 2 || after != 0 {
 		return fmt.Errorf("got %d other subaccounts before and %d after, want 2 and 0", before, after)
 	}
-	say("   At Plivo, %s is gone, and with it its number and its application.", s.AuthID)
+	say("   At Plivo, %s is deleted, with its number and its application.", s.AuthID)
 	if err := d.until(ctx, "its Secret to go", func() (bool, error) {
 		return d.quietly(ctx, "get", "secret", "team-a-plivo") != nil, nil
 	}); err != nil {

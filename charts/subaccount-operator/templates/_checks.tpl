@@ -1,7 +1,7 @@
 {{- /* Checks that the schema cannot express. */}}
 {{- define "subaccount-operator.checks" -}}
 {{- if and (gt (int .Values.replicaCount) 1) (not .Values.leaderElection.enabled) }}
-{{- fail "replicaCount: more than one replica requires leaderElection.enabled, because only one process may serve a main account" }}
+{{- fail "replicaCount: more than one replica needs leaderElection.enabled, because only one process may serve a main account" }}
 {{- end }}
 {{- $values := dict
       "health-probe-bind-address" "ports.health"
