@@ -1,18 +1,18 @@
-# Needs Go, make, bash and git; everything else is built or fetched, pinned, into the user's cache folder.
+# Requires Go, make, bash and git. Everything else is pinned, and built or downloaded into the user's cache folder.
 SHELL := /usr/bin/env bash -o pipefail
 .DEFAULT_GOAL := help
 
 MODULE  := github.com/subaccount-operator/subaccount-operator
 VERSION ?= $(shell git describe --tags --match 'v*' --dirty 2>/dev/null || echo v0.0.0-dev)
-# 1.2.3 is as good as v1.2.3.
+# VERSION may omit the v.
 override VERSION := v$(VERSION:v%=%)
 IMG     ?= ghcr.io/subaccount-operator/subaccount-operator:$(VERSION)
 KUBECTL ?= kubectl
-# What builds the image (docker, podman, buildah), and for which platforms.
+# The tool that builds the image (docker, podman, buildah), and the platforms.
 CONTAINER_TOOL ?= docker
 PLATFORMS ?= linux/$(shell go env GOARCH)
-# buildah needs neither a daemon nor a registry, and gives the same commit the same digest. It and podman collect several
-# platforms in a manifest list; docker's builder does by itself.
+# buildah needs no daemon and no registry, and its images are reproducible. buildah and podman need --manifest for several
+# platforms; docker needs -t.
 IMAGE_FLAGS := $(if $(filter buildah,$(CONTAINER_TOOL)),--isolation chroot --timestamp 0) $(if $(filter buildah podman,$(CONTAINER_TOOL)),--manifest,-t)
 comma := ,
 
@@ -23,7 +23,7 @@ TOOL     := go run ./hack/assets tool
 SET_IMAGE = sed 's|image: ghcr.io/subaccount-operator/subaccount-operator:.*|image: $(IMG)|'
 
 .PHONY: help
-help: ## This list.
+help: ## Show this list.
 	@awk 'BEGIN { FS = ":.*## " } \
 		/^##@/ { printf "\n%s\n", substr($$0, 5) } \
 		/^[a-z0-9-]+:.*## / { printf "  %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -31,7 +31,7 @@ help: ## This list.
 ##@ Development
 
 .PHONY: generate
-generate: ## Write the deepcopy code and the API reference.
+generate: ## Generate the deepcopy code and the API reference.
 	go tool controller-gen object paths=./api/...
 	@tool=$$($(TOOL) crd-ref-docs) && "$$tool" --config hack/apidocs.yaml --source-path api/v1alpha1 \
 		--renderer markdown --output-path docs/spec/api.md --log-level ERROR
@@ -41,13 +41,13 @@ flags: ## Write docs/flags.md from the manager's flags.
 	UPDATE=1 go test -count=1 -run '^TestFlags_Document_IsCurrent$$' ./cmd
 
 .PHONY: manifests
-manifests: ## Write the CRDs and the manager's ClusterRole from the markers in the code.
+manifests: ## Generate the CRDs and the manager's ClusterRole from the markers in the code.
 	go tool controller-gen crd paths=./api/... output:crd:artifacts:config=config/crd/bases
 	go tool controller-gen rbac:roleName=manager-role paths=./internal/controller/... output:rbac:artifacts:config=config/rbac
 
 CHART := charts/subaccount-operator
 .PHONY: chart
-chart: ## Copy into the Helm chart what it takes from config/.
+chart: ## Copy the files of config/ that the Helm chart uses.
 	rm -rf $(CHART)/files
 	mkdir -p $(CHART)/files/crds $(CHART)/files/rbac $(CHART)/files/admission $(CHART)/files/monitoring
 	cp config/crd/bases/*.yaml $(CHART)/files/crds
@@ -68,7 +68,7 @@ build: ## Build the programs into BIN (bin).
 
 TEST_PROGRAMS := $(CURDIR)/bin/test
 .PHONY: ready
-ready: ## Download or build everything that make test needs; says what is missing and how long it takes.
+ready: ## Download or build everything that make test needs, and say how long it takes.
 	@go run ./hack/assets all
 	@echo "==> programs and tests: seconds with a warm Go cache, else up to 10 minutes on two cores"
 	@$(MAKE) --no-print-directory build BIN=$(TEST_PROGRAMS) VERSION=v9.8.7
@@ -77,12 +77,12 @@ ready: ## Download or build everything that make test needs; says what is missin
 	@go -C hack/supplychain build -o /dev/null github.com/CycloneDX/cyclonedx-gomod/cmd/cyclonedx-gomod
 
 .PHONY: assets
-assets: ## Find, download or build etcd, kube-apiserver, kubectl, kube-controller-manager; prints their folder.
+assets: ## Find, download or build etcd, kube-apiserver, kubectl and kube-controller-manager, and print their folder.
 	@$(ASSETS)
 
-# WHAT names packages (./test/integration) and FOCUS a regular expression of specs or tests ('adopts').
+# WHAT is a list of packages (./test/integration), FOCUS a regular expression of specs or tests ('adopts').
 .PHONY: test
-test: ready ## Run the tests, 8 minutes on two cores; WHAT=./test/integration FOCUS=adopts runs a part of them.
+test: ready ## Run the tests, 8 minutes on two cores. WHAT=./test/integration FOCUS=adopts runs a part.
 	@assets=$$($(ASSETS)) && KUBEBUILDER_ASSETS="$$assets" TEST_PROGRAMS=$(TEST_PROGRAMS) \
 		WHAT='$(WHAT)' FOCUS='$(FOCUS)' ./hack/test.sh
 
@@ -94,19 +94,19 @@ test-compat: ready ## Run the API rules, installation tests and integration suit
 		WHAT='./api/v1alpha1 ./test/install ./test/integration' FOCUS='$(FOCUS)' ./hack/test.sh
 
 .PHONY: test-unit
-test-unit: ## Run the tests that need no control plane, one minute.
+test-unit: ## Run the tests without a control plane, one minute.
 	@./hack/test.sh unit
 
 .PHONY: test-exhaustive
-test-exhaustive: ready ## Walk every pair of faults, and every fault on a real API server, where make test takes samples; 10 minutes on two cores.
+test-exhaustive: ready ## Inject every pair of faults, and every fault on a real API server; make test takes samples. 10 minutes on two cores.
 	@assets=$$($(ASSETS)) && export KUBEBUILDER_ASSETS="$$assets" && \
 		FAULT_PAIRS=all go test -vet=off -count=1 -timeout 90m -v ./test/faultinjection
 
 .PHONY: test-mutants
-test-mutants: ## Break the rules of the protocol one at a time; the tests must notice each (hack/mutants), 2 minutes.
+test-mutants: ## Break the rules of the creation protocol one at a time and check that a test fails (hack/mutants), 2 minutes.
 	go run ./hack/mutants
 
-# go test takes one fuzz target at a time. Without a bound on minimizing, that takes most of the time.
+# go test runs one fuzz target at a time. Without a bound, it spends most of the time on minimizing.
 FUZZTIME ?= 30s
 FUZZ := go test -vet=off -run '^$$' -fuzztime $(FUZZTIME) -fuzzminimizetime 10x
 
@@ -115,7 +115,7 @@ fuzz: ## Run each fuzz target for FUZZTIME (30s).
 	$(FUZZ) -fuzz '^FuzzDecide$$' ./internal/plan
 	$(FUZZ) -fuzz '^FuzzAnswers$$' ./internal/plivo
 
-# E2E_SEED repeats a run, E2E_FOCUS picks specs by a regular expression, E2E_NAMESPACED=1 installs config/namespaced.
+# E2E_SEED repeats a run, E2E_FOCUS selects specs by a regular expression, E2E_NAMESPACED=1 installs config/namespaced.
 .PHONY: test-e2e
 test-e2e: ready ## Run the end-to-end tests, about 5 minutes.
 	@assets=$$($(ASSETS)) && export KUBEBUILDER_ASSETS="$$assets" TEST_PROGRAMS=$(TEST_PROGRAMS) && \
@@ -127,9 +127,9 @@ test-image: ## Build the image for two platforms and run it; needs buildah.
 	@assets=$$($(ASSETS)) && export KUBEBUILDER_ASSETS="$$assets" && \
 		go test -vet=off -tags image -count=1 -v ./test/image
 
-# N, ACCOUNTS (that N is spread over), LATENCY (of Plivo's answers), RUNS and OUT (a folder) can be given.
+# Variables: N, ACCOUNTS (main accounts for N Subaccounts), LATENCY (of Plivo), RUNS and OUT (a folder).
 .PHONY: bench
-bench: ## Measure at N=100,1000,5000,10000 and write docs/benchmarks.md, an hour and a quarter; BENCHTIME=smoke: counts only, one minute.
+bench: ## Measure N=100,1000,5000,10000 and write docs/benchmarks.md, 75 minutes. BENCHTIME=smoke checks counts only, one minute.
 	@assets=$$($(ASSETS)) && export KUBEBUILDER_ASSETS="$$assets" CGO_ENABLED=0 && \
 		go run ./hack/bench
 
@@ -149,29 +149,29 @@ lint: ## Run Vale and misspell on prose, actionlint on workflows, and golangci-l
 		"$$linter" run
 
 .PHONY: verify
-verify: ## Check that generated files, formatting and go.mod files are current; changes nothing.
+verify: ## Check that generated files, formatting and go.mod files are up to date. Changes no file.
 	@./hack/verify.sh
 
 .PHONY: vuln
-vuln: ## Look the dependencies up in Go's vulnerability database, which must be reachable: https://vuln.go.dev.
+vuln: ## Check the dependencies against Go's vulnerability database, https://vuln.go.dev.
 	go -C hack/supplychain tool govulncheck -C $(CURDIR) ./...
 
 DIST ?= dist
 SBOM := go -C hack/supplychain tool cyclonedx-gomod bin -json -version '$(VERSION)' -output
 .PHONY: sbom
-sbom: build ## Write the CycloneDX bills of materials of the manager, which is all that the image holds, and of the plugin as built here.
+sbom: build ## Write the CycloneDX SBOMs of the manager (the only file in the image) and of the kubectl plugin.
 	@mkdir -p $(DIST)
 	$(SBOM) $(abspath $(DIST)/sbom.json) $(abspath $(BIN)/manager)
 	$(SBOM) $(abspath $(DIST)/sbom-kubectl-plivo.json) $(abspath $(BIN)/kubectl-plivo)
 
 .PHONY: reproducible
-reproducible: ## Build the commit twice, from nothing, and compare.
+reproducible: ## Build the commit twice without caches and compare the files.
 	@./hack/reproducible.sh
 
 PLUGIN_PLATFORMS := linux/amd64 linux/arm64 darwin/amd64 darwin/arm64 windows/amd64 windows/arm64
 CHANGELOG ?= CHANGELOG.md
 .PHONY: release
-release: ## Write everything that release VERSION (v1.2.3) needs into DIST (dist), but the image: make docker-build.
+release: ## Write the files of release VERSION (v1.2.3) into DIST (dist). make docker-build builds the image.
 	@[[ '$(VERSION)' =~ ^v[0-9]+\.[0-9]+\.[0-9]+(-[0-9A-Za-z.-]+)?$$ ]] || { echo "release: VERSION must be like v1.2.3" >&2; exit 1; }
 	@grep -q '^## \[$(VERSION:v%=%)\]' $(CHANGELOG) || { echo "release: $(CHANGELOG) has no section ## [$(VERSION:v%=%)]" >&2; exit 1; }
 	rm -rf $(DIST) $(BIN)/release
@@ -190,25 +190,25 @@ run: ## Run the manager from source, with the simulator, against the cluster of 
 	@KUBECTL='$(KUBECTL)' ./hack/run.sh
 
 .PHONY: demo
-demo: build ## Show it: a control plane, the simulated Plivo and the manager on this machine. ONCE=1 ends by itself.
+demo: build ## Run a demo: a control plane, the simulated Plivo and the manager on this machine. ONCE=1 ends after the last step.
 	@assets=$$($(ASSETS) etcd kube-apiserver kubectl) && export KUBEBUILDER_ASSETS="$$assets" && \
 		ONCE='$(ONCE)' go run ./hack/demo
 
 .PHONY: dist
-dist: ## Write crds.yaml and install.yaml, which has no CRD in it and the image IMG, into DIST (dist).
+dist: ## Write crds.yaml, and install.yaml with the image IMG and without CRDs, into DIST (dist).
 	@mkdir -p $(DIST)
 	@kubectl=$$($(ASSETS) kubectl)/kubectl && \
 		"$$kubectl" kustomize config/crd >$(DIST)/crds.yaml && \
 		"$$kubectl" kustomize config/install | $(SET_IMAGE) >$(DIST)/install.yaml
 
 .PHONY: package
-package: ## Write the Helm chart as a package of version VERSION into DIST (dist).
+package: ## Package the Helm chart with version VERSION into DIST (dist).
 	@mkdir -p $(DIST)
 	@helm=$$($(TOOL) helm) && \
 		"$$helm" package $(CHART) --version $(VERSION:v%=%) --app-version $(VERSION) --destination $(DIST)
 
 .PHONY: clean
-clean: ## Remove bin/. The cache folder outside the clone stays.
+clean: ## Remove bin/, but not the cache folder.
 	rm -rf bin
 
 ##@ A cluster (the one that kubectl points to)
@@ -218,16 +218,16 @@ install: ## Install the CRDs.
 	$(KUBECTL) apply --server-side -k config/crd
 
 .PHONY: uninstall
-uninstall: ## Remove the CRDs; the manager, which must be running, lets the resources go and deletes nothing at Plivo.
+uninstall: ## Remove the CRDs. The manager must be running: it removes the finalizers and deletes nothing at Plivo.
 	$(KUBECTL) delete --ignore-not-found -k config/crd
 
 .PHONY: deploy
-deploy: ## Install everything, with the image IMG.
+deploy: ## Install the CRDs and the manager with the image IMG.
 	$(KUBECTL) kustomize config/default | $(SET_IMAGE) | \
 		$(KUBECTL) apply --server-side -f -
 
 .PHONY: undeploy
-undeploy: ## Remove the CRDs first, so that the manager releases what is left, then everything else.
+undeploy: ## Remove the CRDs, so that the manager removes the finalizers, and then everything else.
 	$(KUBECTL) delete --ignore-not-found -k config/crd
 	$(KUBECTL) delete --ignore-not-found -k config/default
 
@@ -238,6 +238,6 @@ docker-build: ## Build the image IMG, for PLATFORMS (linux/amd64,linux/arm64), w
 		echo "building bin/image/$$platform/manager"; \
 		GOOS=$${platform%/*} GOARCH=$${platform#*/} $(GO_BUILD) -o bin/image/$$platform/manager ./cmd; \
 	done
-	@# buildah and podman add to a list of platforms that is there. Not every version removes one by rmi.
+	@# buildah and podman add to an existing manifest list. Some versions cannot remove it by rmi.
 	@$(if $(filter buildah podman,$(CONTAINER_TOOL)),{ $(CONTAINER_TOOL) manifest rm $(IMG) || $(CONTAINER_TOOL) rmi -f $(IMG); } >/dev/null 2>&1 || true)
 	$(CONTAINER_TOOL) build --platform $(PLATFORMS) --build-arg VERSION=$(VERSION) $(if $(BASE),--build-arg BASE=$(BASE)) $(IMAGE_FLAGS) $(IMG) .

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Runs the tests. `make test` calls it, after `make ready`, which sets up what the tests need.
+# Runs the tests. `make test` calls it after `make ready`, which provides the programs that the tests need.
 #
 #   WHAT   packages to test; default: all, in three suites side by side
 #   FOCUS  a regular expression; only specs and tests whose name matches it run
@@ -11,10 +11,10 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 WHAT=${WHAT:-} FOCUS=${FOCUS:-} PROCS=${PROCS:-4}
-# The limit ends a test that hangs. Nothing is built or downloaded within it.
+# The limit ends a test that hangs. It does not include builds and downloads.
 LIMIT=60m
 
-testImports() { # testImports PACKAGE: what its tests import
+testImports() { # testImports PACKAGE: prints the imports of its tests
 	go list -f '{{range .TestImports}}{{println .}}{{end}}{{range .XTestImports}}{{println .}}{{end}}' "$1"
 }
 

@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
-# Checks that what is generated is what the sources generate, that the code is formatted and that every go.mod is tidy.
-# It works on a copy: the working tree may be dirty and is left as it is.
+# Checks that generated files are up to date, that the code is formatted and that every go.mod is tidy. It generates in a
+# copy, so that it does not change the working tree.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 problems=()
 stale() { problems+=("$*"); }
-files() { # what git knows or would add, as far as it is there
+files() { # files PATHSPEC...: prints the existing files that git tracks or would add
 	git ls-files -z -co --exclude-standard --deduplicate -- "$@" | while IFS= read -r -d '' f; do
 		if [ -f "$f" ]; then printf '%s\0' "$f"; fi
 	done
@@ -19,14 +19,14 @@ generated=(':(glob)**/zz_generated.*.go' docs/spec/api.md config/crd/bases confi
 echo "==> generated files"
 mkdir "$tmp/tree"
 files . | tar --null -T - -cf - | tar -xf - -C "$tmp/tree"
-# Without them first: a file that nothing generates any more is stale too.
+# Remove them first, to find files that nothing generates any more.
 files "${generated[@]}" | (cd "$tmp/tree" && xargs -0 rm -f)
 make --no-print-directory -C "$tmp/tree" generate manifests chart >"$tmp/log" 2>&1 || {
 	cat "$tmp/log" >&2
 	echo "generating failed" >&2
 	exit 1
 }
-# The copy is no repository: what was generated there is found by name.
+# The copy is not a git repository: find the generated files by name.
 {
 	files "${generated[@]}" | tr '\0' '\n'
 	(cd "$tmp/tree" && find . \( -name 'zz_generated.*.go' -o -path ./docs/spec/api.md -o -path './config/crd/bases/*' \
@@ -36,7 +36,7 @@ while IFS= read -r f; do
 	if [ ! -e "$tmp/tree/$f" ]; then
 		stale "$f: nothing generates it any more; remove it"
 	elif [ ! -e "$f" ]; then
-		stale "$f: is not there; run: make generate manifests chart"
+		stale "$f: does not exist; run: make generate manifests chart"
 	elif ! diff -u --label "$f" --label "$f as generated" "$f" "$tmp/tree/$f"; then
 		stale "$f: is stale; run: make generate manifests chart"
 	fi
@@ -47,7 +47,7 @@ while IFS= read -r f; do
 	[ -z "$f" ] || stale "$f: is not formatted; run: make fmt"
 done < <(files '*.go' | xargs -0 gofmt -l)
 
-echo "==> go.mod and go.sum: some minutes the first time, for modules to be fetched"
+echo "==> go.mod and go.sum: the first time some minutes, to download modules"
 while IFS= read -r -d '' f; do
 	dir=$(dirname "$f")
 	if ! (cd "$dir" && go mod tidy -diff); then
@@ -56,8 +56,8 @@ while IFS= read -r -d '' f; do
 done < <(files '*go.mod')
 
 if [ ${#problems[@]} -gt 0 ]; then
-	printf '\nverify: this is not current:\n' >&2
+	printf '\nverify: not up to date:\n' >&2
 	printf '  %s\n' "${problems[@]}" >&2
 	exit 1
 fi
-echo "verify: everything is current"
+echo "verify: everything is up to date"

@@ -53,9 +53,10 @@ type AccountSpec struct {
 	// +kubebuilder:validation:MaxItems=2
 	AllowedCascadePolicies []CascadePolicy `json:"allowedCascadePolicies,omitempty"`
 
-	// sweepInterval is the time from the start of one sweep to the next: a duration
-	// such as 30s or 1h30m, at least 10s. A sweep reads Plivo's whole list, with one
-	// request for each 20 subaccounts. If omitted, defaults to 5m.
+	// sweepInterval is the maximum time from the start of one sweep to the next: a
+	// duration such as 30s or 1h30m, at least 10s. Sweeps start up to a tenth of it
+	// earlier. A sweep reads Plivo's whole list, with one request for each 20
+	// subaccounts. If omitted, defaults to 5m.
 	//
 	// +optional
 	// +kubebuilder:default="5m"

@@ -77,7 +77,7 @@ func newCheck(o *options) *cobra.Command {
 			return c.run(ctx)
 		},
 	}
-	o.bind(cmd)
+	o.addPlivoFlags(cmd)
 	cmd.Flags().BoolVar(&c.probe, "probe", false, "Create, read, update and delete one disabled subaccount.")
 	cmd.Flags().BoolVarP(&c.yes, "yes", "y", false, "Do not ask before --probe creates a subaccount.")
 	cmd.Flags().DurationVar(&c.settleTime, "settle-time", 40*time.Second, "The manager's --plivo-timeout plus --plivo-settle-margin.")

@@ -1,5 +1,5 @@
--- Healthy, Progressing and Degraded where kstatus says Current, InProgress and Failed; Suspended is Argo CD's own.
-local hs = { status = "Progressing", message = "Nobody has looked at it yet." }
+-- Healthy, Progressing and Degraded correspond to Current, InProgress and Failed of kstatus. Only Argo CD has Suspended.
+local hs = { status = "Progressing", message = "The operator has not reconciled the resource yet." }
 local conditions = {}
 if obj.status ~= nil and obj.status.conditions ~= nil then
   for _, condition in ipairs(obj.status.conditions) do
@@ -19,7 +19,7 @@ if obj.spec.suspend == true and ready.reason == "Suspended" then
   return hs
 end
 if obj.status.observedGeneration ~= obj.metadata.generation then
-  return hs -- of what was before, if it is not this generation's
+  return hs -- the conditions may describe an earlier generation
 end
 if conditions.Stalled ~= nil and conditions.Stalled.status == "True" then
   hs.status = "Degraded"

@@ -26,8 +26,8 @@ type controlPlane struct {
 	log             io.Writer
 }
 
-// newControlPlane prefers the folder in KUBEBUILDER_ASSETS, unless a version is
-// asked for: that folder may hold any version.
+// newControlPlane prefers the folder in KUBEBUILDER_ASSETS, unless the caller requests
+// a version, because that folder may have any version.
 func newControlPlane(root, minor string, names []string, log io.Writer) (*controlPlane, error) {
 	for _, name := range names {
 		if !slices.Contains(cache.ControlPlane, name) {
@@ -140,8 +140,8 @@ func (c *controlPlane) make(ctx context.Context, name, file string) error {
 	return c.build(ctx, name, file)
 }
 
-// makeFile has a file written under a temporary name and renames it, so that
-// nobody sees a part of it.
+// makeFile writes a file under a temporary name and renames it, so that no process
+// reads a part of it.
 func makeFile(path string, write func(file string) error) error {
 	tmp, err := os.MkdirTemp(filepath.Dir(path), ".build.")
 	if err != nil {

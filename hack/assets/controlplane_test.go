@@ -109,7 +109,7 @@ func TestCompletedFolder_GivenHoldsAll_IsTheGivenFolder(t *testing.T) {
 	wantFiles(t, filepath.Dir(cached))
 }
 
-func TestCompletedFolder_GivenLacksSome_LinksToWhatIsThere(t *testing.T) {
+func TestCompletedFolder_GivenLacksSome_LinksToTheOthers(t *testing.T) {
 	given, cached := t.TempDir(), filepath.Join(t.TempDir(), "cached")
 	program(t, given, "etcd")
 	program(t, cached, "etcd")
@@ -132,7 +132,7 @@ func TestCompletedFolder_GivenLacksSome_LinksToWhatIsThere(t *testing.T) {
 	}
 }
 
-func TestNewControlPlane_VersionAskedFor_IgnoresKUBEBUILDER_ASSETS(t *testing.T) {
+func TestNewControlPlane_VersionRequested_IgnoresKUBEBUILDER_ASSETS(t *testing.T) {
 	root, err := cache.Root()
 	if err != nil {
 		t.Fatal(err)

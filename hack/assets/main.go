@@ -1,6 +1,6 @@
-// Command assets makes ready what `make` needs and Go does not bring: it finds
-// pinned programs in the user's cache folder, or downloads or builds them. It
-// prints their paths on stdout; progress goes to stderr.
+// Command assets provides the pinned programs that `make` needs. It finds them in the
+// user's cache folder, or downloads or builds them. It prints their paths on stdout
+// and its progress on stderr.
 package main
 
 import (

@@ -7,7 +7,7 @@ import (
 	"slices"
 )
 
-// A panel of the chart: both axes logarithmic, the smallest N at the left.
+// A panel of the chart. Both axes are logarithmic.
 const (
 	chartWidth, chartHeight = 860, 360
 	panelWidth, panelHeight = 320, 230
@@ -24,19 +24,19 @@ const chartHead = `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 %d %d" f
 </style>
 `
 
-// line is one series: its value at each N, and what it is called. A dashed one
-// is not measured.
+// line is one series: its name and its value at each N. A dashed line is a bound
+// and not a measurement.
 type line struct {
 	class, label string
 	dashed       bool
-	below        bool // its values stand below it
+	below        bool // print its values below the line
 	points       []point
 }
 
 type point struct{ n, y float64 }
 
-// chart draws the time to Ready beside the floor, and the calls beside those
-// of one sweep.
+// chart draws the time to Ready with its floor, and the calls with those of one
+// sweep.
 func chart(tables []*table) []byte {
 	tables = slices.Clone(tables)
 	slices.SortFunc(tables, func(a, b *table) int { return a.load.n - b.load.n })
@@ -116,7 +116,7 @@ func drawLine(b *bytes.Buffer, l line, x, y func(float64) float64, unit string) 
 	}
 }
 
-// scale maps low to high, logarithmically, onto from to to.
+// scale maps the range low to high logarithmically to the range from to to.
 func scale(low, high, from, to float64) func(float64) float64 {
 	if low == high {
 		return func(float64) float64 { return (from + to) / 2 }

@@ -13,8 +13,8 @@ import (
 	"github.com/subaccount-operator/subaccount-operator/test/controlplane"
 )
 
-// What stands between these lines in docs/benchmarks.md is replaced; what
-// people have written around them stays.
+// The program replaces the text between these lines in docs/benchmarks.md and keeps
+// the text around them.
 const (
 	measuredBegins = "<!-- measured: make bench writes what follows -->"
 	measuredEnds   = "<!-- measured: end -->"
@@ -63,7 +63,7 @@ func measured(s settings, tables []*table) string {
 	return b.String()
 }
 
-// missed lists the bounds that do not hold, and by how much.
+// missed lists the bounds that do not hold, with the measured values.
 func missed(tables []*table) string {
 	var b strings.Builder
 	for _, t := range tables {
@@ -93,7 +93,7 @@ func processor() string {
 func memory() string {
 	info, _ := os.ReadFile("/proc/meminfo")
 	var kib int
-	_, _ = fmt.Sscanf(string(info), "MemTotal: %d kB", &kib) // 0 tells that it is not known
+	_, _ = fmt.Sscanf(string(info), "MemTotal: %d kB", &kib) // stays 0 if unknown
 	return fmt.Sprintf("%d GiB", (kib+1<<19)>>20)
 }
 

@@ -1,10 +1,10 @@
-// The benchmark: the manager's binary, the simulated Plivo as a process beside
-// it, and a real API server, at several sizes. It prints what was measured
-// beside what must be reached, and writes docs/benchmarks.md and its chart.
-// BENCHTIME=smoke is small, checks the counts and writes nothing.
+// Command bench runs the manager's binary with a simulated Plivo and a real API
+// server, at several sizes. It prints the measurements with their bounds, and
+// writes docs/benchmarks.md and its chart. BENCHTIME=smoke runs a small size, checks
+// the counts and writes nothing.
 //
-// An exact count that is off makes it fail. A time or a size that misses its
-// bound does not: that depends on the machine, and the table says so.
+// It fails if an exact count is wrong. It does not fail if a time or a size misses
+// its bound, because these depend on the machine; the table shows them.
 package main
 
 import (
@@ -25,7 +25,7 @@ import (
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	ctrl.SetLogger(logr.Discard()) // the client's, which warns of a logger that is missing
+	ctrl.SetLogger(logr.Discard()) // otherwise the client warns about a missing logger
 	s, err := readSettings(os.Getenv)
 	if err == nil {
 		err = run(ctx, s)
@@ -36,13 +36,13 @@ func main() {
 	}
 }
 
-// settings come from the environment, where make puts its variables.
+// settings are environment variables, which make sets.
 type settings struct {
 	sizes    []int         // N
 	accounts int           // ACCOUNTS
 	runs     int           // RUNS
 	latency  time.Duration // LATENCY
-	out      string        // OUT; empty: nothing is written
+	out      string        // OUT; if empty, nothing is written
 }
 
 func readSettings(env func(string) string) (settings, error) {
@@ -52,7 +52,7 @@ func readSettings(env func(string) string) (settings, error) {
 	case "smoke":
 		s.sizes, s.runs, s.out = []int{60}, 1, ""
 	default:
-		return s, errors.New("BENCHTIME can be smoke, or left out")
+		return s, errors.New("BENCHTIME must be smoke or empty")
 	}
 	var errs []error
 	number := func(name, text string) int {
@@ -117,7 +117,7 @@ func run(ctx context.Context, s settings) error {
 	return judge(tables)
 }
 
-// judge fails for what must be exact and is not.
+// judge returns an error if an exact count is wrong.
 func judge(tables []*table) error {
 	var errs []error
 	for _, t := range tables {

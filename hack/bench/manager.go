@@ -21,7 +21,7 @@ import (
 
 const managerLog = "manager.log"
 
-// manager is the manager's binary as a process.
+// manager is a process of the manager's binary.
 type manager struct {
 	*process.Process
 	metrics string // URL
@@ -57,7 +57,7 @@ func (m *manager) proc(name string) (string, error) {
 	return string(content), err
 }
 
-// memory is the resident memory, now and at its peak, in MiB.
+// memory returns the current and the peak resident memory, in MiB.
 func (m *manager) memory() (now, peak float64, err error) {
 	status, err := m.proc("status")
 	for line := range strings.Lines(status) {
@@ -73,10 +73,10 @@ func (m *manager) memory() (now, peak float64, err error) {
 	return now / 1024, peak / 1024, err
 }
 
-// clockTick is the unit of /proc's processor times on every Linux platform.
+// clockTick is the unit of the CPU times in /proc on every Linux platform.
 const clockTick = 10 * time.Millisecond
 
-// cpu is the processor time so far, user and system.
+// cpu returns the CPU time so far, user and system.
 func (m *manager) cpu() (time.Duration, error) {
 	stat, err := m.proc("stat")
 	if err != nil {
@@ -92,17 +92,17 @@ func (m *manager) cpu() (time.Duration, error) {
 	return time.Duration(user+system) * clockTick, errors.Join(err1, err2)
 }
 
-// activity is what the manager has done in the cluster, by two witnesses.
+// activity is what the manager has done in the cluster, measured in two places.
 type activity struct {
-	sent        float64 // writes, by the manager's own client
-	taken       float64 // writes of Subaccounts, Accounts, Secrets and events, by the API server
-	subaccounts float64 // reconciles of them
+	sent        float64 // writes, counted by the manager's client
+	taken       float64 // writes of Subaccounts, Accounts, Secrets and events, counted by the API server
+	subaccounts float64 // reconciles of Subaccounts
 	accounts    float64
 }
 
 func (a activity) reconciles() float64 { return a.subaccounts + a.accounts }
 
-// writes since then: what the witness says who saw more.
+// writes returns the number of writes since then: the larger of the two counts.
 func (a activity) writes(since activity) float64 {
 	return max(a.sent-since.sent, a.taken-since.taken)
 }
@@ -126,7 +126,7 @@ func (w *world) activity(ctx context.Context) (activity, error) {
 	}, err
 }
 
-// samples of a metrics endpoint: name with labels, and value.
+// samples maps the names of metrics, with labels, to their values.
 type samples map[string]float64
 
 func scrape(ctx context.Context, by *http.Client, url string) (samples, error) {
@@ -157,7 +157,7 @@ func scrape(ctx context.Context, by *http.Client, url string) (samples, error) {
 	return all, nil
 }
 
-// sum adds the samples of a name that bear a label.
+// sum adds the samples of a metric that have a label.
 func (s samples) sum(name, label string) float64 {
 	total := 0.0
 	for key, value := range s {
@@ -168,7 +168,7 @@ func (s samples) sum(name, label string) float64 {
 	return total
 }
 
-// taken are the API server's writes of whatever is ours.
+// taken counts the writes of the operator's objects at the API server.
 func (s samples) taken() float64 {
 	total := 0.0
 	for key, value := range s {

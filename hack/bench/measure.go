@@ -15,17 +15,17 @@ import (
 	"github.com/subaccount-operator/subaccount-operator/internal/plivo/plivosim"
 )
 
-// result of one run, by the keys of figures.
+// result maps the keys of figures to the values of one run.
 type result map[string]float64
 
-// sampledFrom is from how many Subaccounts of one main account on a sweep takes
-// long enough to look at what comes while it runs.
+// sampledFrom is the number of Subaccounts of one main account from which a sweep is
+// long enough to measure new Subaccounts during it.
 const sampledFrom = 10000
 
-// bulkAt is the size at which large Secrets are tried.
+// bulkAt is the size at which the benchmark adds large foreign objects.
 const bulkAt = 1000
 
-// measure makes one run in a world of its own.
+// measure performs one run in a new world.
 func measure(ctx context.Context, l load, p programs, dir string) (r result, err error) {
 	w, err := newWorld(ctx, l, p, dir)
 	if err != nil {
@@ -48,12 +48,13 @@ func measure(ctx context.Context, l load, p programs, dir string) (r result, err
 	return r, nil
 }
 
-// measureFilling makes N Subaccounts at once and waits until all are Ready.
+// measureFilling creates N Subaccounts at once and waits until all are Ready.
 func (w *world) measureFilling(ctx context.Context, r result) error {
 	if err := w.untilAccountsReady(ctx); err != nil {
 		return err
 	}
-	// So that the budget of the new process, which starts paced, is whole.
+	// A new process starts with a paced budget: wait until the whole budget is
+	// available.
 	time.Sleep(5 * time.Second)
 	if err := w.plivo.forget(ctx); err != nil {
 		return err
@@ -101,7 +102,7 @@ func (w *world) untilAccountsReady(ctx context.Context) error {
 	})
 }
 
-// untilStill waits until no remote call is made any more.
+// untilStill waits until the manager sends no call to Plivo.
 func (w *world) untilStill(ctx context.Context) error {
 	return w.until(ctx, "the remote calls to end", 2*time.Minute, func() (bool, error) {
 		before, err1 := w.plivo.calls(ctx)
@@ -111,8 +112,8 @@ func (w *world) untilStill(ctx context.Context) error {
 	})
 }
 
-// untilSwept waits for so many whole sweeps of every main account, and for
-// their consequences, if they have any.
+// untilSwept waits for a number of whole sweeps of every main account, and for the
+// reconciles that they cause.
 func (w *world) untilSwept(ctx context.Context, times int) error {
 	limit := time.Minute + time.Duration(times+1)*w.load.restInterval()
 	return w.until(ctx, fmt.Sprintf("%d whole sweeps", times), limit, func() (bool, error) {
@@ -131,13 +132,13 @@ func (w *world) untilSwept(ctx context.Context, times int) error {
 	})
 }
 
-// quietSweeps is over how many sweeps the quiet is measured.
+// quietSweeps is the number of sweeps of the quiet phase.
 const quietSweeps = 2
 
 // measureQuiet counts what sweeps cost when nothing has changed.
 func (w *world) measureQuiet(ctx context.Context, r result) error {
-	// A long filling has a sweep under way at its end: its rest would be taken
-	// for one that is not whole.
+	// After a long filling a sweep is running. Its rest would be counted as an
+	// incomplete sweep.
 	if err := errors.Join(w.untilStill(ctx), w.plivo.forget(ctx)); err != nil {
 		return err
 	}
@@ -145,24 +146,24 @@ func (w *world) measureQuiet(ctx context.Context, r result) error {
 	if err != nil {
 		return err
 	}
-	// This one has something to tell: how many subaccounts there are now.
+	// This sweep changes the status: the number of subaccounts.
 	if err := w.untilSwept(ctx, 1); err != nil {
 		return err
 	}
 	before, err1 := w.activity(ctx)
-	stood, err2 := w.versions(ctx)
+	versionsBefore, err2 := w.versions(ctx)
 	if err := errors.Join(err1, err2, w.plivo.forget(ctx), w.untilSwept(ctx, quietSweeps)); err != nil {
 		return err
 	}
 	after, err1 := w.activity(ctx)
-	stand, err2 := w.versions(ctx)
+	versionsAfter, err2 := w.versions(ctx)
 	calls, err3 := w.plivo.calls(ctx)
 	if err := errors.Join(err1, err2, err3); err != nil {
 		return err
 	}
 	r["quietLists"] = calls.perSweep(w.load)
 	r["quietCalls"] = float64(len(calls) - calls.ops(plivosim.OpList))
-	r["quietWrites"] = max(after.writes(before), float64(changed(stood, stand)))
+	r["quietWrites"] = max(after.writes(before), float64(changed(versionsBefore, versionsAfter)))
 	r["quietReconciles"] = after.reconciles() - before.reconciles()
 	r["memory"], _, err = w.manager.memory()
 	say("  quiet: %g lists for each sweep, %g other calls, %g writes, %g reconciles; %.0f MiB",
@@ -170,7 +171,7 @@ func (w *world) measureQuiet(ctx context.Context, r result) error {
 	return err
 }
 
-// versions are the resourceVersions of everything of ours.
+// versions returns the resourceVersions of all objects of the operator.
 func (w *world) versions(ctx context.Context) (map[string]string, error) {
 	all := map[string]string{}
 	for _, kind := range []schema.GroupVersionKind{
@@ -190,7 +191,7 @@ func (w *world) versions(ctx context.Context) (map[string]string, error) {
 	return all, nil
 }
 
-// changed counts what is new, gone or another version.
+// changed counts the objects that are new, deleted or changed.
 func changed(before, after map[string]string) int {
 	n := 0
 	for key, version := range after {

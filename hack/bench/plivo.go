@@ -9,7 +9,7 @@ import (
 	"github.com/subaccount-operator/subaccount-operator/test/process"
 )
 
-// plivo is the simulated Plivo, a process.
+// plivo is a process of the simulated Plivo.
 type plivo struct {
 	*process.Plivo
 	token string
@@ -30,12 +30,12 @@ func startPlivo(program string, l load) (*plivo, error) {
 	return &plivo{p, token}, nil
 }
 
-// forget begins a new count.
+// forget resets the recorded calls.
 func (p *plivo) forget(ctx context.Context) error {
 	return plivosim.Control(ctx, p.URL, http.MethodDelete, "calls", nil, nil)
 }
 
-// calls are those since forget.
+// calls returns the calls since forget.
 func (p *plivo) calls(ctx context.Context) (calls, error) {
 	var all calls
 	err := plivosim.Control(ctx, p.URL, http.MethodGet, "calls", nil, &all)
@@ -44,7 +44,7 @@ func (p *plivo) calls(ctx context.Context) (calls, error) {
 
 type calls []plivosim.Call
 
-// count counts those of some kinds, or of all.
+// count counts the calls of the given kinds; without kinds, all calls.
 func (c calls) count(which func(*plivosim.Call) bool) int {
 	n := 0
 	for i := range c {
@@ -63,7 +63,8 @@ func (c calls) refused() int {
 	return c.count(func(c *plivosim.Call) bool { return c.Status == http.StatusTooManyRequests })
 }
 
-// lists of one main account, and how many of them were a list's beginning.
+// lists counts the list calls of one main account, and those of them that start a
+// sweep.
 func (c calls) lists(account int) (all, begun int) {
 	for i := range c {
 		if c[i].Op == plivosim.OpList && c[i].Account == mainID(account) {
@@ -76,8 +77,8 @@ func (c calls) lists(account int) (all, begun int) {
 	return all, begun
 }
 
-// swept says whether every main account's list was read so many times at
-// least, and each time from beginning to end.
+// swept reports whether every main account had at least that many whole sweeps and
+// no incomplete one.
 func (c calls) swept(l load, times int) bool {
 	for i := range l.accounts {
 		if all, begun := c.lists(i); begun < times || all != begun*l.pages(i) {
@@ -87,7 +88,7 @@ func (c calls) swept(l load, times int) bool {
 	return true
 }
 
-// perSweep is how many lists one sweep of every main account has taken.
+// perSweep returns the number of list calls of one sweep of every main account.
 func (c calls) perSweep(l load) float64 {
 	sum := 0.0
 	for i := range l.accounts {
@@ -97,8 +98,8 @@ func (c calls) perSweep(l load) float64 {
 	return sum
 }
 
-// amidSweep says whether a sweep of the first main account is under way that
-// goes on for another 25 pages. The calls must be those of the last moments.
+// amidSweep reports whether a sweep of the first main account is running and has at
+// least 25 pages left. The calls must be recent.
 func (c calls) amidSweep(l load) bool {
 	return c.count(func(c *plivosim.Call) bool {
 		return c.Op == plivosim.OpList && c.Account == mainID(0) && c.Offset+25*pageSize < l.of(0)

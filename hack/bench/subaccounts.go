@@ -32,8 +32,8 @@ func subaccount(namespace, name string, main int) *v1alpha1.Subaccount {
 	}
 }
 
-// fill makes N Subaccounts as fast as the API server takes them, and returns
-// the time from the first create call until the last one is Ready.
+// fill creates N Subaccounts as fast as the API server accepts them. It returns the
+// time from the first request until the last Subaccount is Ready.
 func (w *world) fill(ctx context.Context) (time.Duration, error) {
 	events, err := w.watch(ctx)
 	if err != nil {
@@ -73,8 +73,8 @@ func (w *world) fill(ctx context.Context) (time.Duration, error) {
 	return time.Since(began), nil
 }
 
-// watch watches all Subaccounts. The API server ends the watch of one that is
-// slow to read, which happens where all share two cores: it then goes on.
+// watch watches all Subaccounts. The API server ends the watch of a slow reader, as
+// this program is on a machine with two cores: watch then resumes.
 func (w *world) watch(ctx context.Context) (watch.Interface, error) {
 	var now v1alpha1.SubaccountList
 	if err := w.k8s.List(ctx, &now); err != nil {
@@ -87,18 +87,17 @@ func (w *world) watch(ctx context.Context) (watch.Interface, error) {
 	})
 }
 
-// restart ends the manager, starts it anew, and waits until it has looked at
-// everything.
+// restart restarts the manager and waits until it has reconciled everything.
 func (w *world) restart(ctx context.Context) error {
 	if err := w.manager.Stop(syscall.SIGTERM); err != nil {
 		return fmt.Errorf("the manager's end: %w", err)
 	}
-	// Plivo's window is over then, and the calls are the new process's own.
+	// After Plivo's window, all calls come from the new process.
 	time.Sleep(5 * time.Second)
 	if err := errors.Join(w.plivo.forget(ctx), w.startManager(ctx)); err != nil {
 		return err
 	}
-	if err := w.until(ctx, "a pass over every Subaccount", 2*time.Minute, func() (bool, error) {
+	if err := w.until(ctx, "a reconcile of every Subaccount", 2*time.Minute, func() (bool, error) {
 		seen, err := w.activity(ctx)
 		return seen.subaccounts >= float64(w.load.n), err
 	}); err != nil {
@@ -107,29 +106,28 @@ func (w *world) restart(ctx context.Context) error {
 	return w.untilSwept(ctx, 1)
 }
 
-// measureRestart counts what a restart costs.
+// measureRestart measures the calls, writes and time of a restart.
 func (w *world) measureRestart(ctx context.Context, r result) error {
 	_, peak, err1 := w.manager.memory()
-	stood, err2 := w.versions(ctx)
+	versionsBefore, err2 := w.versions(ctx)
 	if err := errors.Join(err1, err2, w.restart(ctx)); err != nil {
 		return err
 	}
 	seen, err1 := w.activity(ctx)
-	stand, err2 := w.versions(ctx)
+	versionsAfter, err2 := w.versions(ctx)
 	calls, err3 := w.plivo.calls(ctx)
 	now, peakNow, err4 := w.manager.memory()
 	r["restartLists"] = float64(calls.ops(plivosim.OpList))
 	r["restartCalls"] = float64(len(calls) - calls.ops(plivosim.OpList))
-	r["restartWrites"] = max(seen.sent, float64(changed(stood, stand)))
+	r["restartWrites"] = max(seen.sent, float64(changed(versionsBefore, versionsAfter)))
 	r["memoryRestart"], r["peak"] = now, max(peak, peakNow)
 	say("  restart: %g lists, %g other calls, %g writes; %.0f MiB, at the peak %.0f before and %.0f after",
 		r["restartLists"], r["restartCalls"], r["restartWrites"], now, peak, peakNow)
 	return errors.Join(err1, err2, err3, err4)
 }
 
-// What others keep beside the operator's own: Secrets of 1 MiB that a tenant has
-// labelled as the operator's, Secrets of 0.9 MiB in the operator's namespace, and
-// annotations of 200 KiB on Subaccounts.
+// Large foreign objects: Secrets of 1 MiB with the operator's label, Secrets of
+// 0.9 MiB in the operator's namespace, and annotations of 200 KiB on Subaccounts.
 const (
 	bulk        = 64
 	foreign     = 150
@@ -138,8 +136,8 @@ const (
 	foreignSize = 900 << 10
 )
 
-// measureBulk looks at the memory that they cost, when they come and after a
-// restart, which reads them all at once.
+// measureBulk measures the memory with large foreign objects: when they are created,
+// and after a restart, which reads all of them at once.
 func (w *world) measureBulk(ctx context.Context, r result) error {
 	for i := range foreign {
 		if err := w.k8s.Create(ctx, &corev1.Secret{
@@ -181,12 +179,12 @@ func (w *world) measureBulk(ctx context.Context, r result) error {
 	return err
 }
 
-// newcomersEach is how many come at each of the budgets.
+// newcomersEach is the number of new Subaccounts for each budget.
 const newcomersEach = 50
 
-// measureNewcomers times what a person waits for while a long sweep runs: at
-// the full budget, where the answers' latency bounds the sweep, and at the
-// default one, which the sweep alone would spend.
+// measureNewcomers measures how long a new Subaccount takes during a long sweep: with
+// the full budget, where Plivo's latency bounds the sweep, and with the default
+// budget, which the sweep alone could use up.
 func (w *world) measureNewcomers(ctx context.Context, r result) error {
 	for _, at := range []struct {
 		budget int32
@@ -213,8 +211,8 @@ func (w *world) measureNewcomers(ctx context.Context, r result) error {
 	return nil
 }
 
-// newcomer makes a Subaccount somewhere in a sweep and returns the time until
-// its Secret is there.
+// newcomer creates a Subaccount during a sweep and returns the time until its Secret
+// exists.
 func (w *world) newcomer(ctx context.Context, name string) (time.Duration, error) {
 	err := w.plivo.forget(ctx)
 	if err := errors.Join(err, w.until(ctx, "a sweep to run", time.Minute, func() (bool, error) {

@@ -12,13 +12,13 @@ type figure struct {
 	what, key string
 	unit      string
 	digits    int
-	// most is the bound, if there is one at this load.
+	// most is the upper bound at a load, if there is one.
 	most func(load) (bound float64, ok bool)
-	// exact: it is a count, and must be the bound itself.
+	// exact says that the value must equal the bound.
 	exact bool
 }
 
-// figures are issue 4's, and what is needed to understand them.
+// figures are the rows of the table.
 var figures = []figure{
 	{what: "time to Ready", key: "seconds", unit: "s", digits: 1, most: func(l load) (float64, bool) {
 		return 1.1 * l.floor().Seconds(), true
@@ -57,19 +57,19 @@ func never(load) (float64, bool) { return 0, false }
 
 func (l load) sweep() (float64, bool) { return float64(l.lists()), true }
 
-// memory that is allowed, in MiB, at the sizes for which it was agreed on.
+// memory is the bound of the memory in MiB, by N.
 func (l load) memory() (bound float64, ok bool) {
 	bound, ok = map[int]float64{1000: 64, 10000: 160}[l.n]
 	return bound, ok
 }
 
-// table is what all runs at one size have measured.
+// table has the results of all runs at one size.
 type table struct {
 	load load
 	runs []result
 }
 
-// values of a figure, sorted; none where it was not measured.
+// values returns the sorted values of a figure; none if it was not measured.
 func (t *table) values(key string) []float64 {
 	var all []float64
 	for _, r := range t.runs {
@@ -86,13 +86,13 @@ func (t *table) median(key string) float64 {
 	return all[len(all)/2]
 }
 
-// holds says whether all values keep to the bound.
+// holds reports whether all values are within the bound.
 func (f *figure) holds(l load, sorted []float64) bool {
 	bound, ok := f.most(l)
 	return !ok || sorted[len(sorted)-1] <= bound && (!f.exact || sorted[0] == bound)
 }
 
-// off are the counts that are not exactly what they must be.
+// off returns the counts that differ from their exact bound.
 func (t *table) off() []figure {
 	var off []figure
 	for _, f := range figures {
@@ -103,7 +103,7 @@ func (t *table) off() []figure {
 	return off
 }
 
-// String is the table in Markdown.
+// String returns the table in Markdown.
 func (t *table) String() string {
 	rows := [][]string{{"what", "must be", "min", "median", "max", ""}}
 	for _, f := range figures {
@@ -143,7 +143,7 @@ func (f *figure) text(v float64) string {
 	return strings.TrimSpace(text + " " + f.unit)
 }
 
-// markdown lines the columns up; the first row is the heading.
+// markdown aligns the columns; the first row is the heading.
 func markdown(rows [][]string) string {
 	widths := make([]int, len(rows[0]))
 	for _, row := range rows {

@@ -23,21 +23,21 @@ import (
 
 const (
 	operatorNamespace = "subaccount-operator-system"
-	// budget is all that Plivo allows, so that Plivo's limit is the floor.
+	// budget is the request budget: Plivo's own limit, so that Plivo sets the floor.
 	budget = 300
-	// namespaces that the Subaccounts are spread over.
+	// namespaces is the number of namespaces of the Subaccounts.
 	namespaces = 10
-	// newcomers is the namespace of those that come while a sweep runs.
+	// newcomers is the namespace of the Subaccounts that are created during a sweep.
 	newcomers = "newcomers"
 )
 
-// load is what one run has to carry.
+// load is the size of one run.
 type load struct {
 	n, accounts int
 	latency     time.Duration
 }
 
-// of is how many of the Subaccounts belong to one of the main accounts.
+// of returns the number of Subaccounts of one main account.
 func (l load) of(account int) int {
 	n := l.n / l.accounts
 	if account < l.n%l.accounts {
@@ -48,10 +48,10 @@ func (l load) of(account int) int {
 
 const pageSize = 20
 
-// pages is how many lists one sweep of a main account takes.
+// pages returns the number of list calls of one sweep of a main account.
 func (l load) pages(account int) int { return max(1, (l.of(account)+pageSize-1)/pageSize) }
 
-// lists is how many one sweep of every main account takes.
+// lists returns the number of list calls of one sweep of every main account.
 func (l load) lists() int {
 	sum := 0
 	for i := range l.accounts {
@@ -60,18 +60,18 @@ func (l load) lists() int {
 	return sum
 }
 
-// floor is the time that Plivo's limit of 300 requests in 5 s sets for two
-// calls each.
+// floor returns the minimum time for two calls per Subaccount at Plivo's limit of
+// 300 requests in 5 s.
 func (l load) floor() time.Duration { return time.Duration(2*l.of(0)) * time.Second / 60 }
 
-// restInterval is a sweep interval with a rest between two sweeps.
+// restInterval is a sweep interval that leaves a pause between two sweeps.
 func (l load) restInterval() time.Duration {
 	return 10*time.Second + time.Duration(2*l.pages(0))*max(l.latency, 20*time.Millisecond)
 }
 
 type programs struct{ manager, plivo string }
 
-// build builds what runs as `make build` does, but for the version.
+// build builds the programs like `make build`, without the version.
 func build(dir string) (programs, error) {
 	p := programs{manager: filepath.Join(dir, "manager"), plivo: filepath.Join(dir, "plivo-sim")}
 	return p, errors.Join(
@@ -79,7 +79,7 @@ func build(dir string) (programs, error) {
 		process.Build("plivo-sim", p.plivo, "-trimpath", "-ldflags=-s -w"))
 }
 
-// world is what a run has to itself.
+// world has the processes of one run.
 type world struct {
 	load     load
 	programs programs
@@ -109,7 +109,7 @@ func (w *world) startPlane(context.Context) (err error) {
 		return err
 	}
 	config := rest.CopyConfig(w.plane.Config)
-	config.QPS = -1 // the API server is to be the limit
+	config.QPS = -1 // no client-side limit
 	w.k8s, err = client.NewWithWatch(config, client.Options{Scheme: scheme})
 	return err
 }
@@ -133,7 +133,7 @@ func (w *world) end() error {
 	return errors.Join(errs...)
 }
 
-// furnish makes the namespaces and the Accounts.
+// furnish creates the namespaces and the Accounts.
 func (w *world) furnish(ctx context.Context) error {
 	names := []string{operatorNamespace, newcomers}
 	for i := range namespaces {
@@ -184,7 +184,7 @@ func (w *world) setAccounts(ctx context.Context, change func(*v1alpha1.AccountSp
 	return nil
 }
 
-// until asks again and again, until yes, the end of the time or that of a program.
+// until polls until the check succeeds, the time is over or a program ends.
 func (w *world) until(ctx context.Context, what string, limit time.Duration, yes func() (bool, error)) error {
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()

@@ -1,7 +1,7 @@
-// The demo: a control plane, a simulated Plivo and the manager's real binary
-// on this machine, and a tour of what a user would want to see happening. With
-// a terminal it stays up afterwards; with ONCE=1, or without one, it ends, with
-// an error if a step did not happen.
+// Command demo starts a control plane, a simulated Plivo and the manager's binary on
+// this machine, and shows the features step by step. In a terminal, the processes
+// then keep running. With ONCE=1 or without a terminal, the command ends; it fails if
+// a step fails.
 package main
 
 import (
@@ -57,11 +57,11 @@ func run(ctx context.Context) error {
 			return fmt.Errorf("step %d, %q: %w\nthe manager's log ends with:\n%s", i+1, s.title, err, d.logTail())
 		}
 	}
-	say("\nThe tour took %d s. All of it happened.", int(time.Since(started).Seconds()))
+	say("\nThe demo took %d s. All steps succeeded.", int(time.Since(started).Seconds()))
 	if os.Getenv("ONCE") != "" || !term.IsTerminal(int(os.Stdin.Fd())) || !term.IsTerminal(int(os.Stdout.Fd())) {
 		return nil
 	}
-	say("\nEverything stays up until Ctrl-C. To play with it, in another terminal:\n\n"+
+	say("\nAll processes run until Ctrl-C. To use them, run in another terminal:\n\n"+
 		"  export KUBECONFIG=%s PATH=%s:$PATH\n  kubectl get plivo -A\n\n"+
 		"The simulated Plivo is at %s (its control endpoint: %s/_sim/subaccounts).\nThe manager's log: %s",
 		plane.Kubeconfig, filepath.Dir(plane.Kubectl), d.sim, d.sim, d.managerLog())

@@ -15,7 +15,7 @@ import (
 	"github.com/subaccount-operator/subaccount-operator/test/process"
 )
 
-// demo is what the tour runs on.
+// demo has the processes that the tour uses.
 type demo struct {
 	root, dir string
 	plane     *controlplane.Plane
@@ -26,7 +26,7 @@ type demo struct {
 // start starts the simulator and the manager from bin/.
 func (d *demo) start(ctx context.Context) error {
 	say("Starting a simulated Plivo, with Plivo's own limit of 300 requests per 5 s, and the manager ...")
-	// The credentials are those of config/samples/credentials.yaml.
+	// The credentials in config/samples/credentials.yaml.
 	sim, err := process.StartPlivo(filepath.Join(d.root, "bin", "plivo-sim"), "--rate-limit", "300",
 		"--latency", "20ms", "--account", mainAccount+":the-token-from-the-plivo-console")
 	if err != nil {
@@ -53,7 +53,7 @@ func (d *demo) start(ctx context.Context) error {
 	return err
 }
 
-// stop ends the children, the manager first.
+// stop ends the processes, the manager first.
 func (d *demo) stop() {
 	for i := len(d.children) - 1; i >= 0; i-- {
 		_ = d.children[i].Stop(syscall.SIGTERM)
@@ -68,7 +68,7 @@ func (d *demo) logTail() string {
 	return strings.Join(lines[max(0, len(lines)-15):], "\n")
 }
 
-// kubectl runs the control plane's kubectl and returns what it prints.
+// kubectl runs the control plane's kubectl and returns its output.
 func (d *demo) kubectl(ctx context.Context, stdin string, args ...string) (string, error) {
 	return d.plane.RunKubectl(ctx, stdin, args...)
 }
@@ -78,7 +78,7 @@ func (d *demo) quietly(ctx context.Context, args ...string) error {
 	return err
 }
 
-// show runs a command as a user would and prints both.
+// show prints a command, runs it and prints its output.
 func (d *demo) show(ctx context.Context, args ...string) error {
 	shown := make([]string, len(args))
 	for i, a := range args {
@@ -99,7 +99,7 @@ func (d *demo) atPlivo(ctx context.Context, method, path string, body, out any) 
 	return plivosim.Control(ctx, d.sim, method, path, body, out)
 }
 
-// until asks again and again until check is content, for a minute at most.
+// until polls until check succeeds, for at most a minute.
 func (d *demo) until(ctx context.Context, what string, check func() (bool, error)) error {
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
@@ -110,7 +110,7 @@ func (d *demo) until(ctx context.Context, what string, check func() (bool, error
 		}
 		select {
 		case <-ctx.Done():
-			return errors.Join(fmt.Errorf("waited a minute in vain: %s", what), err)
+			return errors.Join(fmt.Errorf("timed out after a minute: %s", what), err)
 		case <-time.After(200 * time.Millisecond):
 		}
 	}

@@ -10,7 +10,7 @@ import (
 	"github.com/subaccount-operator/subaccount-operator/internal/plivo/plivosim"
 )
 
-// What stands in config/samples.
+// Values of config/samples.
 const (
 	mainAccount  = "MAXXXXXXXXXXXXXXXXXX"
 	sampleAuthID = "SAXXXXXXXXXXXXXXXXXX"
@@ -23,18 +23,17 @@ type step struct {
 
 func (d *demo) tour() []step {
 	return []step{
-		{"The samples: an Account, its credentials, two new Subaccounts, and one that adopts what exists at Plivo.", d.apply},
-		{"Each has its Secret beside it.", d.secrets},
-		{"A rename reaches Plivo.", d.rename},
-		{"A change by hand at Plivo is found by the next sweep and put right.", d.drift},
-		{"A Secret that somebody deletes comes back.", d.deleteSecret},
-		{"A deletion with cascadePolicy Delete takes the subaccount's numbers along.", d.delete},
-		{"What it cost: the requests that Plivo has counted.", d.cost},
+		{"Apply the samples: an Account, its credentials, two new Subaccounts, and one that adopts an existing subaccount.", d.apply},
+		{"Each Subaccount has a Secret with its credentials.", d.secrets},
+		{"Rename a subaccount in its spec.", d.rename},
+		{"Change a subaccount at Plivo: the next sweep finds the drift, and the operator fixes it.", d.drift},
+		{"Delete a Secret: the operator recreates it.", d.deleteSecret},
+		{"Delete a Subaccount with cascadePolicy Delete: its numbers are deleted too.", d.delete},
+		{"Count the requests to Plivo.", d.cost},
 	}
 }
 
-// apply applies config/samples, with the auth ID of a subaccount that exists
-// at Plivo filled in.
+// apply applies config/samples with the authID of an existing subaccount.
 func (d *demo) apply(ctx context.Context) error {
 	var existing plivosim.Subaccount
 	if err := d.atPlivo(ctx, http.MethodPost, "subaccounts", map[string]any{"name": "Made in the console", "enabled": true}, &existing); err != nil {
@@ -50,7 +49,7 @@ func (d *demo) apply(ctx context.Context) error {
 		return err
 	}
 	fmt.Print("   " + strings.ReplaceAll(strings.TrimSpace(out), "\n", "\n   ") + "\n")
-	// The default of 5m suits a bill; a tour wants to see drift found sooner.
+	// The default of 5m saves requests; the tour shows drift sooner.
 	if err := d.show(ctx, "patch", "plivoacct", "default", "--type=merge", "-p", `{"spec":{"sweepInterval":"10s"}}`); err != nil {
 		return err
 	}
@@ -132,9 +131,9 @@ func (d *demo) delete(ctx context.Context) error {
 		return err
 	}
 	if before != 2 || after != 0 {
-		return fmt.Errorf("it had %d neighbours before and has %d after, in place of 2 and 0", before, after)
+		return fmt.Errorf("got %d other subaccounts before and %d after, want 2 and 0", before, after)
 	}
-	say("   At Plivo, %s is gone, and with it its number and its application.", s.AuthID)
+	say("   At Plivo, %s is deleted, with its number and its application.", s.AuthID)
 	if err := d.until(ctx, "its Secret to go", func() (bool, error) {
 		return d.quietly(ctx, "get", "secret", "team-a-plivo") != nil, nil
 	}); err != nil {
@@ -160,7 +159,7 @@ func (d *demo) cost(ctx context.Context) error {
 	return nil
 }
 
-// teamA is the subaccount that the resource team-a holds.
+// teamA returns the subaccount of the resource team-a.
 func (d *demo) teamA(ctx context.Context) (plivosim.Subaccount, error) {
 	var all []plivosim.Subaccount
 	if err := d.atPlivo(ctx, http.MethodGet, "subaccounts", nil, &all); err != nil {

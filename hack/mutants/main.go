@@ -1,5 +1,5 @@
-// mutants checks that the tests of the protocol can fail. It breaks one rule of
-// the protocol after the other (table.go) and runs the tests that must notice.
+// Command mutants checks that the tests of the creation protocol can fail. It breaks
+// one rule of the protocol at a time (table.go) and runs the tests that must fail.
 // It compiles each mutant with go's -overlay flag and writes nothing into the
 // working tree.
 package main
@@ -100,8 +100,8 @@ func (c checker) mutate(m mutant) (string, error) {
 	return strings.Replace(string(data), m.old, m.new, 1), nil
 }
 
-// passWithoutMutants checks that the suites pass without any mutant: only then
-// does a failure mean something.
+// passWithoutMutants checks that the suites pass without a mutant. Otherwise a
+// failure would not show that they notice the mutant.
 func (c checker) passWithoutMutants(ctx context.Context, chosen []mutant) error {
 	done := map[string]bool{}
 	for _, m := range chosen {
@@ -142,8 +142,8 @@ func (c checker) kill(ctx context.Context, m mutant) error {
 	}
 }
 
-// test builds a suite, with other texts in place of some files, and runs it. A
-// suite that does not build is an error, and no failed test.
+// test builds a suite with replaced files and runs it. A suite that does not build is
+// an error and not a failed test.
 func (c checker) test(ctx context.Context, s suite, replaced map[string]string) (failed bool, output []byte, err error) {
 	overlay := struct{ Replace map[string]string }{map[string]string{}}
 	for file, text := range replaced {

@@ -11,7 +11,7 @@ type mutant struct {
 	tests    suite  // the quickest tests that must fail
 }
 
-// suite is a package's tests, as make test runs them or a part of them.
+// suite has the tests of a package, or a part of them.
 type suite struct {
 	pkg  string
 	args []string // of the test binary
@@ -21,9 +21,9 @@ func (s suite) String() string { return s.pkg + " " + strings.Join(s.args, " ") 
 
 var (
 	core = suite{"internal/plan", []string{"-test.failfast"}}
-	// record are the tests of the write that records a create response.
+	// record has the tests of the write that records a create response.
 	record = suite{"internal/controller/subaccount", []string{"-test.run=^TestRecord_"}}
-	// stray is the test of the time between two sweeps that show a stray.
+	// stray tests the minimum time between two sweeps that show a stray.
 	stray = suite{"test/faultinjection", []string{"-test.run=^TestStray_"}}
 	// walk runs every single injection in memory, and no pairs.
 	walk = suite{"test/faultinjection", []string{"-test.run=^TestFaults$", "-test.short", "-test.failfast"}}
@@ -66,7 +66,7 @@ var mutants = []mutant{
 		tests: core,
 	},
 	{
-		name:  "takes a lost status for a new resource",
+		name:  "treats a lost status as a new resource",
 		file:  "internal/plan/decide.go",
 		old:   "if !o.hasLostStatus() {",
 		new:   "if true {",
@@ -94,14 +94,14 @@ var mutants = []mutant{
 		tests: core,
 	},
 	{
-		name:  "takes a subaccount whose creation is pending for a stray",
+		name:  "treats a subaccount with a pending creation as a stray",
 		file:  "internal/plan/stray.go",
 		old:   "&& !creating &&",
 		new:   "&& (!creating || true) &&",
 		tests: core,
 	},
 	{
-		name:  "takes an unknown create response for a refusal",
+		name:  "treats an unknown create response as a refusal",
 		file:  "internal/controller/subaccount/create.go",
 		old:   "if plivo.AsError(err).IsDefinite() {",
 		new:   "if plivo.AsError(err) != nil {",

@@ -1,6 +1,6 @@
-// Command release packs what `make release` has built: the kubectl plugin for
-// each platform, its krew manifest, and the checksums of all that is in the
-// folder. The same files give the same archives, byte by byte.
+// Command release packs the files of a release: archives of the kubectl plugin for
+// each platform, its krew manifest, and the checksums of all files in the folder. The
+// same input gives the same bytes.
 package main
 
 import (
@@ -67,10 +67,10 @@ func run(version, binaries, dist string) error {
 	return sumUp(dist)
 }
 
-// archive is one with the plugin for a platform.
+// archive is an archive with the plugin for one platform.
 type archive struct{ OS, Arch, Name, Program, Sum string }
 
-// file is one that goes into an archive.
+// file is a file of an archive.
 type file struct {
 	name    string
 	content []byte
@@ -139,7 +139,7 @@ func zipped(files []file) ([]byte, error) {
 	return b.Bytes(), err
 }
 
-// krew fills in the template beside this file.
+// krew renders krew.yaml, the template in this folder.
 func krew(version string, archives []archive, path string) error {
 	t, err := template.ParseFiles("hack/release/krew.yaml")
 	if err != nil {

@@ -1,7 +1,7 @@
-{{- /* What the schema cannot check. */}}
+{{- /* Checks that the schema cannot express. */}}
 {{- define "subaccount-operator.checks" -}}
 {{- if and (gt (int .Values.replicaCount) 1) (not .Values.leaderElection.enabled) }}
-{{- fail "replicaCount: more than one replica needs leaderElection.enabled, for one main account is served by one process" }}
+{{- fail "replicaCount: more than one replica needs leaderElection.enabled, because only one process may serve a main account" }}
 {{- end }}
 {{- $values := dict
       "health-probe-bind-address" "ports.health"
@@ -25,8 +25,8 @@
 {{- end }}
 {{- end }}
 
-{{- /* A write of a status has to pass the policies of all releases in a cluster, so each must know the others' managers. The
-       first writer of a policy is the manager of its installation. Without a cluster, as for Argo CD, there is nothing to check. */}}
+{{- /* A status write must pass the policies of all releases in a cluster, so each policy must list the managers of all others.
+       The first writer of a policy is the manager of its installation. Without a cluster (helm template), lookup is empty. */}}
 {{- define "subaccount-operator.checkStatusWriters" -}}
 {{- $writers := include "subaccount-operator.statusWriters" . | fromYamlArray }}
 {{- $faults := list }}

@@ -2,7 +2,7 @@
 {{- .Values.nameOverride | default .Chart.Name | trunc 44 | trimSuffix "-" -}}
 {{- end }}
 
-{{- /* Short enough for the longest of what is appended to it, -controller-manager, within the 63 characters of a label. */}}
+{{- /* Truncated so that the name with the longest suffix, -controller-manager, fits into the 63 characters of a label. */}}
 {{- define "subaccount-operator.fullname" -}}
 {{- $name := include "subaccount-operator.name" . -}}
 {{- $full := .Values.fullnameOverride | default (ternary .Release.Name (printf "%s-%s" .Release.Name $name) (contains $name .Release.Name)) -}}
@@ -10,7 +10,7 @@
 {{- ternary (printf "op-%s" $full) $full (regexMatch "^[0-9]" $full) | trunc 44 | trimSuffix "-" -}}
 {{- end }}
 
-{{- /* A name that no release in another namespace has: (list $ "role"). No namespace's name has a dot. */}}
+{{- /* A name that is unique in the cluster: (list $ "role"). The name of a namespace has no dot. */}}
 {{- define "subaccount-operator.clusterName" -}}
 {{- $root := first . -}}
 {{- printf "%s-%s.%s" (include "subaccount-operator.fullname" $root) (last .) $root.Release.Namespace -}}
@@ -30,8 +30,7 @@ app.kubernetes.io/instance: {{ .Release.Name | quote }}
 app.kubernetes.io/component: manager
 {{- end }}
 
-{{- /* A map in YAML that has the keys of several maps once each, for kustomize and Flux refuse a key that occurs twice.
-       The first map that has a key wins. */}}
+{{- /* Merges several maps into YAML; the first map with a key wins. Kustomize and Flux refuse duplicate keys. */}}
 {{- define "subaccount-operator.merged" -}}
 {{- $merged := dict -}}
 {{- range $map := reverse . -}}
@@ -52,7 +51,7 @@ app.kubernetes.io/component: manager
 {{- include "subaccount-operator.merged" (concat (list $release) (rest .) (list $root.Values.commonLabels)) -}}
 {{- end }}
 
-{{- /* The metadata of what is in the release's namespace, whose name is <fullname>-<what>: (list $ "what"), followed by
+{{- /* The metadata of an object in the release's namespace with the name <fullname>-<suffix>: (list $ "suffix"), followed by
        further labels as above. */}}
 {{- define "subaccount-operator.metadata" -}}
 {{- $root := first . -}}
@@ -74,7 +73,7 @@ labels:
 {{- end -}}
 {{- end }}
 
-{{- /* imagePullSecrets and those of global, each once; a parent chart may give the latter by their names alone. */}}
+{{- /* imagePullSecrets and global.imagePullSecrets without duplicates. The latter may be plain names. */}}
 {{- define "subaccount-operator.imagePullSecrets" -}}
 {{- $all := list -}}
 {{- range concat .Values.imagePullSecrets (dig "imagePullSecrets" list (.Values.global | default dict) | default list) -}}
@@ -83,7 +82,7 @@ labels:
 {{- uniq $all | toYaml -}}
 {{- end }}
 
-{{- /* The Secret of the metrics endpoint's certificate; empty: the manager signs one itself. */}}
+{{- /* The Secret with the certificate of the metrics endpoint. If empty, the manager creates a self-signed one. */}}
 {{- define "subaccount-operator.metricsCertificate" -}}
 {{- with .Values.metricsCertificate -}}
 {{- .secretName | default (ternary (printf "%s-metrics-certificate" (include "subaccount-operator.fullname" $)) "" .certManager.enabled) -}}
@@ -94,13 +93,13 @@ labels:
 {{- include "subaccount-operator.fullname" . }}-metrics.{{ .Release.Namespace }}.svc
 {{- end }}
 
-{{- /* Who may write statuses: the manager first. */}}
+{{- /* The users that may write the status. The manager must be first: see checkStatusWriters. */}}
 {{- define "subaccount-operator.statusWriters" -}}
 {{- $manager := printf "system:serviceaccount:%s:%s" .Release.Namespace (include "subaccount-operator.serviceAccountName" .) -}}
 {{- prepend .Values.admissionPolicy.extraStatusWriters $manager | toYaml -}}
 {{- end }}
 
-{{- /* The lease, which the Role names. Releases that split the work between them have a lease each. */}}
+{{- /* The name of the Lease, also for its Role. Releases that serve different Accounts or namespaces have different Leases. */}}
 {{- define "subaccount-operator.lease" -}}
 subaccount-operator.plivo.subaccount-operator.dev
 {{- with .Values }}

@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-func TestPinnedKubernetes(t *testing.T) {
+func TestPinnedKubernetes_MinorVersions_ReturnsPinnedVersion(t *testing.T) {
 	root := t.TempDir()
 	pin(t, filepath.Join(root, "hack", "controlplane"), "tool k8s.io/kubernetes/cmd/kubectl\n\nrequire (\n\tk8s.io/kubernetes v1.37.2 // indirect\n)\n")
 	pin(t, filepath.Join(root, "hack", "controlplane", "v1.32"), "require k8s.io/kubernetes v1.32.13\n")
@@ -25,12 +25,12 @@ func TestPinnedKubernetes(t *testing.T) {
 		"../x":    "not a minor version",
 	} {
 		if _, err := PinnedKubernetes(root, minor); err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("PinnedKubernetes(%q): the error is %v, want %q in it", minor, err, want)
+			t.Errorf("PinnedKubernetes(%q): got the error %v, want %q in it", minor, err, want)
 		}
 	}
 }
 
-func TestKubernetes_Dir_IsInTheUsersCacheFolder(t *testing.T) {
+func TestKubernetesDir_Default_IsInTheUserCache(t *testing.T) {
 	t.Setenv("HOME", "/home/somebody")
 	t.Setenv("XDG_CACHE_HOME", "")
 	base, err := os.UserCacheDir()
@@ -43,7 +43,7 @@ func TestKubernetes_Dir_IsInTheUsersCacheFolder(t *testing.T) {
 	}
 }
 
-func TestMissing_ListsWhatIsNotExecutable(t *testing.T) {
+func TestMissing_NotExecutable_IsListed(t *testing.T) {
 	dir := t.TempDir()
 	for name, mode := range map[string]os.FileMode{"etcd": 0o755, "kubectl": 0o644} {
 		if err := os.WriteFile(filepath.Join(dir, name), nil, mode); err != nil {
@@ -54,11 +54,11 @@ func TestMissing_ListsWhatIsNotExecutable(t *testing.T) {
 		t.Fatal(err)
 	}
 	if got := strings.Join(Missing(dir, ControlPlane), " "); got != "kube-apiserver kubectl kube-controller-manager" {
-		t.Errorf("missing: %s", got)
+		t.Errorf("got missing %s", got)
 	}
 }
 
-func TestTool_Path_ChangesWithItsModule(t *testing.T) {
+func TestToolPath_ModuleChanges_ChangesPath(t *testing.T) {
 	root := t.TempDir()
 	t.Setenv("XDG_CACHE_HOME", t.TempDir())
 	tool, err := ToolByName("helm")
@@ -78,7 +78,7 @@ func TestTool_Path_ChangesWithItsModule(t *testing.T) {
 		seen[path] = true
 	}
 	if _, err := ToolByName("hammer"); err == nil || !strings.Contains(err.Error(), "crd-ref-docs, golangci-lint, helm") {
-		t.Errorf("the error is %v", err)
+		t.Errorf("got the error %v", err)
 	}
 }
 
