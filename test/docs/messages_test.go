@@ -17,7 +17,7 @@ import (
 
 	"sigs.k8s.io/yaml"
 
-	"github.com/subaccount-operator/subaccount-operator/test/devplane"
+	"github.com/subaccount-operator/subaccount-operator/test/controlplane"
 )
 
 // foldersOfMessages have the texts of conditions, events, errors and logs.
@@ -26,7 +26,7 @@ var foldersOfMessages = []string{"internal/plan", "internal/controller", "intern
 // TestMessages_WordsToAvoid_AreAbsent applies the word lists of Vale to strings
 // in Go code, which Vale does not read. It lists every violation.
 func TestMessages_WordsToAvoid_AreAbsent(t *testing.T) {
-	root, err := devplane.Root()
+	root, err := controlplane.Root()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -46,7 +46,7 @@ func TestMessages_WordsToAvoid_AreAbsent(t *testing.T) {
 }
 
 func TestMessages_EachRule_FindsItsExample(t *testing.T) {
-	root, err := devplane.Root()
+	root, err := controlplane.Root()
 	if err != nil {
 		t.Fatal(err)
 	}

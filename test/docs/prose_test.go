@@ -8,7 +8,7 @@ import (
 	"testing"
 
 	"github.com/subaccount-operator/subaccount-operator/hack/assets/cache"
-	"github.com/subaccount-operator/subaccount-operator/test/devplane"
+	"github.com/subaccount-operator/subaccount-operator/test/controlplane"
 )
 
 // vale returns the path of Vale, which `make lint` builds. `make test` does not
@@ -30,7 +30,7 @@ func vale(t *testing.T, root string) string {
 }
 
 func TestVale_OldReadme_Fails(t *testing.T) {
-	root, err := devplane.Root()
+	root, err := controlplane.Root()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -46,7 +46,7 @@ func TestVale_OldReadme_Fails(t *testing.T) {
 }
 
 func TestVale_ReadmeAndDocs_Pass(t *testing.T) {
-	root, err := devplane.Root()
+	root, err := controlplane.Root()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -64,7 +64,7 @@ func valeCommand(t *testing.T, root string, args ...string) *exec.Cmd {
 
 // TestVale_EachRule_FindsItsExample shows that no rule is without effect.
 func TestVale_EachRule_FindsItsExample(t *testing.T) {
-	root, err := devplane.Root()
+	root, err := controlplane.Root()
 	if err != nil {
 		t.Fatal(err)
 	}
