@@ -36,6 +36,10 @@ generate: ## Write the deepcopy code and the API reference.
 	@tool=$$($(TOOL) crd-ref-docs) && "$$tool" --config hack/apidocs.yaml --source-path api/v1alpha1 \
 		--renderer markdown --output-path docs/spec/api.md --log-level ERROR
 
+.PHONY: flags
+flags: ## Write docs/flags.md from the manager's flags.
+	UPDATE=1 go test -count=1 -run '^TestFlags_Document_IsCurrent$$' ./cmd
+
 .PHONY: manifests
 manifests: ## Write the CRDs and the manager's ClusterRole from the markers in the code.
 	go tool controller-gen crd paths=./api/... output:crd:artifacts:config=config/crd/bases
@@ -163,9 +167,11 @@ reproducible: ## Build the commit twice, from nothing, and compare.
 	@./hack/reproducible.sh
 
 PLUGIN_PLATFORMS := linux/amd64 linux/arm64 darwin/amd64 darwin/arm64 windows/amd64 windows/arm64
+CHANGELOG ?= CHANGELOG.md
 .PHONY: release
 release: ## Write everything that release VERSION (v1.2.3) needs into DIST (dist), but the image: make docker-build.
 	@[[ '$(VERSION)' =~ ^v[0-9]+\.[0-9]+\.[0-9]+(-[0-9A-Za-z.-]+)?$$ ]] || { echo "release: VERSION must be like v1.2.3" >&2; exit 1; }
+	@grep -q '^## \[$(VERSION:v%=%)\]' $(CHANGELOG) || { echo "release: $(CHANGELOG) has no section ## [$(VERSION:v%=%)]" >&2; exit 1; }
 	rm -rf $(DIST) $(BIN)/release
 	$(MAKE) --no-print-directory dist package sbom VERSION=$(VERSION)
 	@set -e; for platform in $(PLUGIN_PLATFORMS); do \
@@ -176,6 +182,10 @@ release: ## Write everything that release VERSION (v1.2.3) needs into DIST (dist
 	done
 	go run ./hack/release -version $(VERSION) -binaries $(BIN)/release -dist $(DIST)
 	@echo "release $(VERSION):" && ls -1 $(DIST)
+
+.PHONY: run
+run: ## Run the manager from source, with the simulator, against the cluster of the current kubeconfig.
+	@KUBECTL='$(KUBECTL)' ./hack/run.sh
 
 .PHONY: demo
 demo: build ## Show it: a control plane, the simulated Plivo and the manager on this machine. ONCE=1 ends by itself.

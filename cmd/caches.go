@@ -9,17 +9,17 @@ import (
 	"github.com/subaccount-operator/subaccount-operator/internal/kube"
 )
 
-// startedWithCaches has the manager start a cache together with its own. As it
-// is, controller-runtime takes a cache of some namespaces for something that
-// needs the lease.
+// startedWithCaches makes the manager start a cache together with its own one.
+// controller-runtime does not recognize a cache of some namespaces as a cache: it
+// would start it only after the replica became the leader.
 type startedWithCaches struct{ cache.Cache }
 
-// GetCache is how the manager recognizes a runnable that has a cache.
+// GetCache makes the manager recognize a cache.
 func (c startedWithCaches) GetCache() cache.Cache { return c.Cache }
 
-// addCredentials adds the cache of the credentials to the manager, and the
-// readiness check of it and of the manager's own cache.
-func addCredentials(ctx context.Context, mgr ctrl.Manager, namespace string) (cache.Cache, error) {
+// addCredentialsCache adds the cache of credentials Secrets to the manager, and a
+// readiness check of this cache and the manager's own one.
+func addCredentialsCache(ctx context.Context, mgr ctrl.Manager, namespace string) (cache.Cache, error) {
 	o := kube.CredentialsCacheOptions(namespace)
 	o.Scheme, o.Mapper, o.HTTPClient = mgr.GetScheme(), mgr.GetRESTMapper(), mgr.GetHTTPClient()
 	credentials, err := cache.New(mgr.GetConfig(), o)

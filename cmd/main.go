@@ -1,4 +1,5 @@
-// The manager: flags and wiring only.
+// Command manager is the operator: it parses flags, creates the caches and starts
+// the reconcilers of internal/controller.
 package main
 
 import (
@@ -22,7 +23,7 @@ import (
 	utilruntime "k8s.io/apimachinery/pkg/util/runtime"
 	"k8s.io/apimachinery/pkg/util/wait"
 	authorizationclient "k8s.io/client-go/kubernetes/typed/authorization/v1"
-	_ "k8s.io/client-go/plugin/pkg/client/auth" // every way of authentication that a kubeconfig can name
+	_ "k8s.io/client-go/plugin/pkg/client/auth" // authentication plugins that a kubeconfig may use
 	"k8s.io/client-go/rest"
 	"k8s.io/klog/v2"
 	ctrl "sigs.k8s.io/controller-runtime"
@@ -61,25 +62,25 @@ type options struct {
 }
 
 func (o *options) bind(fs *flag.FlagSet) {
-	fs.StringVar(&o.baseURL, "plivo-base-url", plivo.DefaultBaseURL, "Base URL of Plivo's API; plain http for loopback addresses only.")
-	fs.DurationVar(&o.timeout, "plivo-timeout", 10*time.Second, "Time limit of one call to Plivo. With more than 35s, give the pod a longer terminationGracePeriodSeconds than 60.")
+	fs.StringVar(&o.baseURL, "plivo-base-url", plivo.DefaultBaseURL, "Base URL of the Plivo API. http:// is accepted for loopback addresses only.")
+	fs.DurationVar(&o.timeout, "plivo-timeout", 10*time.Second, "Time limit of one call to Plivo. If it is more than 35s, set terminationGracePeriodSeconds of the pod to more than 60.")
 	fs.DurationVar(&o.settleMargin, "plivo-settle-margin", 30*time.Second, "How long after --plivo-timeout a create call may still take effect at Plivo. "+
 		"After a create call without a response, and before it treats a missing subaccount as deleted, the operator waits for both durations together. "+
 		"A margin that is too short can cost a second create call, whose subaccount the operator removes as a stray.")
-	fs.StringVar(&o.operatorNamespace, "operator-namespace", "", "Namespace of the Accounts' credentials Secrets. "+
-		"Left out: $POD_NAMESPACE, else that of the service account, else subaccount-operator-system.")
-	fs.StringVar(&o.namespaces, "namespaces", "", "Comma-separated namespaces to serve; left out: all.")
-	fs.StringVar(&o.accountSelector, "account-selector", "", "Labels of the Accounts that this instance serves; left out: all.")
-	fs.BoolVar(&o.leaderElect, "leader-elect", false, "Elect a leader, so that of several instances one works.")
-	fs.StringVar(&o.leaderElectionID, "leader-election-id", "", "Name of the Lease. "+
-		"If omitted, it defaults to "+leaseName+", with a suffix for each --account-selector and list of --namespaces.")
-	fs.StringVar(&o.metricsAddress, "metrics-bind-address", "0", "Address of the metrics endpoint, such as :8443; 0: none.")
+	fs.StringVar(&o.operatorNamespace, "operator-namespace", "", "Namespace of the credentials Secrets of Accounts. "+
+		"If omitted, defaults to $POD_NAMESPACE, else to the namespace of the ServiceAccount, else to subaccount-operator-system.")
+	fs.StringVar(&o.namespaces, "namespaces", "", "Comma-separated list of the namespaces to serve. If omitted, all namespaces are served.")
+	fs.StringVar(&o.accountSelector, "account-selector", "", "Label selector of the Accounts that this instance serves. If omitted, all Accounts are served.")
+	fs.BoolVar(&o.leaderElect, "leader-elect", false, "Enable leader election. Only the leader reconciles. Required with more than one replica.")
+	fs.StringVar(&o.leaderElectionID, "leader-election-id", "", "Name of the Lease for leader election. "+
+		"If omitted, defaults to "+leaseName+", with a suffix that depends on --account-selector and --namespaces.")
+	fs.StringVar(&o.metricsAddress, "metrics-bind-address", "0", "Address of the metrics endpoint, such as :8443. 0 disables the endpoint.")
 	fs.BoolVar(&o.metricsSecure, "metrics-secure", true, "Serve metrics over HTTPS; authenticate and authorize requests with TokenReview and SubjectAccessReview.")
-	fs.StringVar(&o.metricsCertPath, "metrics-cert-path", "", "Folder of the certificate of the metrics endpoint, which is read again when it changes. "+
-		"If omitted, the manager signs a certificate itself at each start.")
-	fs.StringVar(&o.metricsCertName, "metrics-cert-name", "tls.crt", "File of the certificate in --metrics-cert-path.")
-	fs.StringVar(&o.metricsCertKey, "metrics-cert-key", "tls.key", "File of the certificate's key in --metrics-cert-path.")
-	fs.StringVar(&o.probeAddress, "health-probe-bind-address", ":8081", "Address of /healthz and /readyz.")
+	fs.StringVar(&o.metricsCertPath, "metrics-cert-path", "", "Directory of the TLS certificate of the metrics endpoint. The manager reloads the certificate when it changes. "+
+		"If omitted, the manager creates a self-signed certificate at each start.")
+	fs.StringVar(&o.metricsCertName, "metrics-cert-name", "tls.crt", "File name of the certificate in --metrics-cert-path.")
+	fs.StringVar(&o.metricsCertKey, "metrics-cert-key", "tls.key", "File name of the private key in --metrics-cert-path.")
+	fs.StringVar(&o.probeAddress, "health-probe-bind-address", ":8081", "Address of the health probes /healthz and /readyz.")
 	fs.IntVar(&o.maxConcurrent, "max-concurrent-reconciles", 64, "Maximum number of concurrent reconciles of Subaccounts. At most a quarter of them call Plivo for one main account.")
 	fs.BoolVar(&o.version, "version", false, "Print the version and exit.")
 	o.zap.BindFlags(fs)
@@ -94,31 +95,31 @@ func main() {
 		return
 	}
 	if o.zap.Level != nil {
-		o.zap.Level = bodiless{o.zap.Level}
+		o.zap.Level = withoutBodies{o.zap.Level}
 	}
 	if os.Getenv("GOGC") == "" {
-		// What is kept is mostly caches at rest: half of Go's usual headroom costs
-		// little time, and is a sixth of the memory (docs/benchmarks.md).
+		// Caches are most of the heap and change rarely. A lower GOGC saves a sixth of
+		// the memory and costs little CPU time (docs/benchmarks.md).
 		debug.SetGCPercent(50)
 	}
 	log := zap.New(zap.UseFlagOptions(&o.zap))
 	ctrl.SetLogger(log)
 	klog.SetLogger(log)
 	if err := run(ctrl.SetupSignalHandler(), o); err != nil {
-		log.Error(err, "the manager cannot go on")
+		log.Error(err, "Manager exited with an error")
 		os.Exit(1)
 	}
 }
 
-// bodiless ends below the verbosity at which client-go logs the bodies of
-// requests, Secrets among them.
-type bodiless struct{ zapcore.LevelEnabler }
+// withoutBodies limits the verbosity of the log. From bodyVerbosity on, client-go
+// logs the bodies of requests, which include the data of Secrets.
+type withoutBodies struct{ zapcore.LevelEnabler }
 
-const bodiesFrom = 8
+const bodyVerbosity = 8
 
 // Enabled implements zapcore.LevelEnabler.
-func (b bodiless) Enabled(level zapcore.Level) bool {
-	return level > -bodiesFrom && b.LevelEnabler.Enabled(level)
+func (b withoutBodies) Enabled(level zapcore.Level) bool {
+	return level > -bodyVerbosity && b.LevelEnabler.Enabled(level)
 }
 
 func run(ctx context.Context, o options) error {
@@ -149,7 +150,7 @@ func setUp(ctx context.Context, o options) (ctrl.Manager, error) {
 	}
 	o.operatorNamespace = operatorNamespace(o.operatorNamespace)
 
-	// The key of the digests lives and dies with the process.
+	// A new key for each process: digests are compared only within one process.
 	key := make([]byte, 32)
 	_, _ = rand.Read(key) // never fails
 	digester := plivo.NewDigester(key)
@@ -167,7 +168,7 @@ func setUp(ctx context.Context, o options) (ctrl.Manager, error) {
 	if err != nil {
 		return nil, err
 	}
-	credentials, err := addCredentials(ctx, mgr, o.operatorNamespace)
+	credentials, err := addCredentialsCache(ctx, mgr, o.operatorNamespace)
 	if err != nil {
 		return nil, err
 	}
@@ -185,15 +186,15 @@ func setUp(ctx context.Context, o options) (ctrl.Manager, error) {
 	if err != nil {
 		return nil, err
 	}
-	ctrl.Log.Info("starting", "version", version.String(), "operatorNamespace", o.operatorNamespace, "plivo", base.String())
+	ctrl.Log.Info("Starting the manager", "version", version.String(), "operatorNamespace", o.operatorNamespace, "plivo", base.String())
 	return mgr, nil
 }
 
 const leaseName = "subaccount-operator." + v1alpha1.Group
 
-// leaseOf returns the name of the lease that the replicas of one instance
-// share. It follows from all that splits the work between instances, so that
-// each of them elects a leader of its own.
+// leaseOf returns the name of the Lease that the replicas of one instance share. It
+// depends on the flags that split the work between instances, so that each
+// instance elects its own leader.
 func leaseOf(selector labels.Selector, namespaces []string) string {
 	split := selector.String()
 	if len(namespaces) > 0 {
@@ -212,18 +213,19 @@ func restConfig() (*rest.Config, error) {
 	if err != nil {
 		return nil, err
 	}
-	// Plivo's budgets and the number of passes at once bound what is done; the
-	// API server has its own fairness.
+	// No client-side rate limit: request budgets and --max-concurrent-reconciles
+	// bound the load, and the API server has priority and fairness.
 	config.QPS = -1
 	config.UserAgent = "subaccount-operator/" + version.String()
-	// A dead connection to the API server ends after 45 s: client-go's transport
-	// sends HTTP/2 pings (HTTP2_READ_IDLE_TIMEOUT_SECONDS, 30 s by default).
+	// No read timeout: client-go closes a dead connection to the API server after
+	// 45 s by HTTP/2 pings (HTTP2_READ_IDLE_TIMEOUT_SECONDS, 30 s by default).
 	return config, nil
 }
 
-// secretsIn leaves out the namespaces where this process may not watch Secrets,
-// and returns what waits for that to change, if there are any.
-func secretsIn(ctx context.Context, config *rest.Config, o options, namespaces []string) (watched []string, waiting manager.Runnable, err error) {
+// watchableNamespaces returns the namespaces in which this process may watch
+// Secrets. If it may not in some of them, it also returns a runnable that ends the
+// manager when that changes.
+func watchableNamespaces(ctx context.Context, config *rest.Config, o options, namespaces []string) (watched []string, untilAllowed manager.Runnable, err error) {
 	client, err := authorizationclient.NewForConfig(config)
 	if err != nil {
 		return nil, nil, err
@@ -233,15 +235,15 @@ func secretsIn(ctx context.Context, config *rest.Config, o options, namespaces [
 	if err != nil || len(others) == 0 {
 		return watched, nil, err
 	}
-	ctrl.Log.Error(nil, "no right to watch Secrets in some of --namespaces; it is asked for again", "namespaces", others)
+	ctrl.Log.Error(nil, "No right to watch Secrets in some of --namespaces; checking again every 30s", "namespaces", others)
 	if len(watched) == 0 {
-		watched = []string{o.operatorNamespace} // none would mean all
+		watched = []string{o.operatorNamespace} // an empty list would mean all namespaces
 	}
 	return watched, kube.UntilSecretsWatchable(reviews, others), nil
 }
 
 func newManager(ctx context.Context, config *rest.Config, o options, namespaces []string, digester *plivo.Digester) (ctrl.Manager, error) {
-	watched, waiting, err := secretsIn(ctx, config, o, namespaces)
+	watched, untilAllowed, err := watchableNamespaces(ctx, config, o, namespaces)
 	if err != nil {
 		return nil, err
 	}
@@ -257,16 +259,16 @@ func newManager(ctx context.Context, config *rest.Config, o options, namespaces 
 		Cache:          kube.CacheOptions(namespaces, watched, digester),
 		LeaderElection: o.leaderElect, LeaderElectionID: o.leaderElectionID,
 		LeaderElectionNamespace: o.operatorNamespace,
-		// Main ends right after the manager, so the lease can be given up.
+		// Safe, because main returns right after the manager has stopped.
 		LeaderElectionReleaseOnCancel: true,
-		// A create call under way may end and be recorded.
+		// Time to finish a running create call and to record its response.
 		GracefulShutdownTimeout: new(o.timeout + subaccount.RecordTimeout + 15*time.Second),
 	})
 	if err != nil {
 		return nil, err
 	}
-	if waiting != nil {
-		if err := mgr.Add(waiting); err != nil {
+	if untilAllowed != nil {
+		if err := mgr.Add(untilAllowed); err != nil {
 			return nil, err
 		}
 	}
@@ -278,16 +280,17 @@ func newManager(ctx context.Context, config *rest.Config, o options, namespaces 
 	return mgr, mgr.AddHealthzCheck("healthz", healthz.Ping)
 }
 
-// clusterUID is the UID of the namespace kube-system, which markers bear.
+// clusterUID returns the UID of the namespace kube-system, which is part of every
+// marker.
 func clusterUID(ctx context.Context, live client.Reader) (types.UID, error) {
 	ns := &corev1.Namespace{}
-	// A control plane that has only just started may not have made it yet.
+	// A control plane that has just started may not have created the namespace yet.
 	err := wait.PollUntilContextTimeout(ctx, time.Second, 30*time.Second, true, func(ctx context.Context) (bool, error) {
 		err := live.Get(ctx, types.NamespacedName{Name: "kube-system"}, ns)
 		return err == nil, client.IgnoreNotFound(err)
 	})
 	if err != nil {
-		return "", fmt.Errorf("the UID of the namespace kube-system, by which this cluster knows its own: %w", err)
+		return "", fmt.Errorf("reading the UID of the namespace kube-system, which is part of every marker: %w", err)
 	}
 	return ns.UID, nil
 }

@@ -6,7 +6,7 @@ import (
 	"k8s.io/apimachinery/pkg/labels"
 )
 
-func TestLeaseOf_WhateverSplitsTheWork_GivesANameOfItsOwn(t *testing.T) {
+func TestLeaseOf_SelectorOrNamespacesDiffer_ReturnsAnotherName(t *testing.T) {
 	lease := func(selector string, namespaces ...string) string {
 		parsed, err := labels.Parse(selector)
 		if err != nil {
@@ -15,10 +15,10 @@ func TestLeaseOf_WhateverSplitsTheWork_GivesANameOfItsOwn(t *testing.T) {
 		return leaseOf(parsed, namespaces)
 	}
 	if got := lease(""); got != leaseName {
-		t.Errorf("nothing is split: %s", got)
+		t.Errorf("without flags: got %s, want %s", got, leaseName)
 	}
 	if lease("", "a", "b") != lease("", "b", "a", "b") {
-		t.Error("the order of namespaces matters")
+		t.Error("got different names for another order of namespaces, want the same")
 	}
 	names := map[string]string{}
 	for what, name := range map[string]string{
@@ -26,12 +26,12 @@ func TestLeaseOf_WhateverSplitsTheWork_GivesANameOfItsOwn(t *testing.T) {
 		"x=1": lease("x=1"), "x!=1": lease("x!=1"), "x=1 in a": lease("x=1", "a"), "x!=1 in a": lease("x!=1", "a"),
 	} {
 		if other, taken := names[name]; taken {
-			t.Errorf("%s and %s share the lease %s", what, other, name)
+			t.Errorf("%s and %s: got the same lease %s, want different ones", what, other, name)
 		}
 		names[name] = what
 	}
-	// The name of a selector alone has been this since v0.1: an upgrade hands the lease over.
+	// The name must not change between releases: an upgrade hands the lease over.
 	if got := lease("shard=one"); got != "subaccount-operator.plivo.subaccount-operator.dev-18fa90fa" {
-		t.Errorf("got %s", got)
+		t.Errorf("got %s, want the name that earlier releases use", got)
 	}
 }

@@ -11,9 +11,9 @@ import (
 	"github.com/subaccount-operator/subaccount-operator/internal/metricsauth"
 )
 
-// metricsCertificate returns the certificate of --metrics-cert-path, nil without
-// the flag. Options.CertDir would not do: if a file is missing there,
-// controller-runtime serves a self-signed certificate instead, and says nothing.
+// metricsCertificate returns the certificate in --metrics-cert-path, or nil without
+// the flag. It does not use Options.CertDir: if a file is missing there,
+// controller-runtime silently serves a self-signed certificate.
 func metricsCertificate(o options) (*certwatcher.CertWatcher, error) {
 	if o.metricsCertPath == "" {
 		return nil, nil
@@ -31,8 +31,8 @@ func metricsOptions(o options, certificate *certwatcher.CertWatcher) metricsserv
 		serving.FilterProvider = metricsauth.Filter
 	}
 	serving.TLSOpts = []func(*tls.Config){func(config *tls.Config) {
-		// No HTTP/2: a client can reset streams faster than the server ends their
-		// handlers (CVE-2023-44487), and Prometheus needs one request at a time.
+		// No HTTP/2, because of Rapid Reset (CVE-2023-44487). Prometheus sends one
+		// request at a time and does not need it.
 		config.NextProtos = []string{"http/1.1"}
 		if certificate != nil {
 			config.GetCertificate = certificate.GetCertificate

@@ -6,16 +6,16 @@ import (
 	"testing"
 )
 
-// account is an Account with these fields of spec beside the required ones.
+// account returns an Account with these fields in addition to the required ones.
 func account(more string) string {
 	return "spec: {credentialsSecretRef: {name: plivo}, namespaceSelector: {}" + more + "}"
 }
 
-func TestAccountCredentials(t *testing.T) {
+func TestAccountRules_Credentials(t *testing.T) {
 	ref := func(ref string) string { return "spec: {namespaceSelector: {}, credentialsSecretRef: " + ref + "}" }
 	const invalid = "must be a valid Secret name"
 	check(t, "Account", []rule{{
-		name:     "credentialsSecretRef.name is required and a Secret's",
+		name:     "credentialsSecretRef.name is required and a valid Secret name",
 		accepted: []string{ref("{name: plivo}"), ref("{name: a.b-1}")},
 		refused: append(refusedAlike("spec.credentialsSecretRef.name", invalid, ref("{name: A}"), ref("{name: a/b}"), ref("{name: a-}")),
 			refusal{"spec: {namespaceSelector: {}}", "spec.credentialsSecretRef", "Required value"},
@@ -31,21 +31,21 @@ func TestAccountCredentials(t *testing.T) {
 	}})
 }
 
-func TestAccountNamespaceSelector(t *testing.T) {
+func TestAccountRules_NamespaceSelector(t *testing.T) {
 	selecting := func(selector string) string {
 		return "spec: {credentialsSecretRef: {name: plivo}, namespaceSelector: " + selector + "}"
 	}
 	const operators = "each matchExpressions entry needs the operator In or NotIn with values, or Exists or DoesNotExist without"
 	expression := func(expression string) string { return selecting("{matchExpressions: [{key: k, " + expression + "}]}") }
 	check(t, "Account", []rule{{
-		name:     "is required; {} means all",
+		name:     "is required and may be {}",
 		accepted: []string{selecting("{}"), selecting("{matchLabels: {team: a}}")},
 		refused: append(refusedAlike("spec.namespaceSelector", "Required value", "spec: {credentialsSecretRef: {name: plivo}}"),
 			refusal{selecting("team"), "spec.namespaceSelector", "must be of type object"},
 			refusal{selecting("{matchExpressions: [{operator: Exists}]}"), "spec.namespaceSelector.matchExpressions[0].key", "Required value"},
 			refusal{selecting("{matchExpressions: [{key: k}]}"), "spec.namespaceSelector.matchExpressions[0].operator", "Required value"}),
 	}, {
-		name: "has the operators of a label selector, with values where they need them",
+		name: "has operators of a label selector, with values if needed",
 		accepted: []string{expression("operator: In, values: [a]"), expression("operator: NotIn, values: [a, b]"),
 			expression("operator: Exists"), expression("operator: DoesNotExist"), expression("operator: Exists, values: []")},
 		refused: refusedAlike("spec.namespaceSelector", operators, expression("operator: Equals, values: [a]"), expression("operator: in, values: [a]"),
@@ -54,7 +54,7 @@ func TestAccountNamespaceSelector(t *testing.T) {
 	}})
 }
 
-func TestAccountAdoption(t *testing.T) {
+func TestAccountRules_Adoption(t *testing.T) {
 	granting := func(grants string) string { return account(", adoption: [" + grants + "]") }
 	grant := func(namespace, ids string) string { return "{namespace: " + namespace + ", authIDs: [" + ids + "]}" }
 	const field = "spec.adoption[0].authIDs"
@@ -79,7 +79,7 @@ func TestAccountAdoption(t *testing.T) {
 			refusal{granting(grant("''", "'*'")), "spec.adoption[0].namespace", "at least 1 chars"},
 			refusal{granting(grant(strings.Repeat("a", 64), "'*'")), "spec.adoption[0].namespace", "more than 63"}),
 	}, {
-		name:     "is of subaccounts' IDs, or of all by *",
+		name:     "has IDs of subaccounts, or *",
 		accepted: []string{granting(grant("a", subaccountA+", "+subaccountB)), granting(grant("a", "'*'"))},
 		refused: append(refusedAlike(field+"[0]", "should match", granting(grant("a", "'SA*'")), granting(grant("a", "'**'")),
 			granting(grant("a", "''")), granting(grant("a", mainA)), granting(grant("a", strings.ToLower(subaccountA)))),
@@ -97,7 +97,7 @@ func TestAccountAdoption(t *testing.T) {
 	}})
 }
 
-func TestAccountSweepIntervalAndRequestsPer5Seconds(t *testing.T) {
+func TestAccountRules_SweepIntervalAndRequestsPer5Seconds(t *testing.T) {
 	every := func(interval string) string { return account(", sweepInterval: " + interval) }
 	budget := func(budget string) string { return account(", requestsPer5Seconds: " + budget) }
 	check(t, "Account", []rule{{
@@ -118,11 +118,11 @@ func TestAccountSweepIntervalAndRequestsPer5Seconds(t *testing.T) {
 	}})
 }
 
-func TestAccountAllowedPolicies(t *testing.T) {
+func TestAccountRules_AllowedPolicies(t *testing.T) {
 	deletion := func(list string) string { return account(", allowedDeletionPolicies: " + list) }
 	cascade := func(list string) string { return account(", allowedCascadePolicies: " + list) }
 	check(t, "Account", []rule{{
-		name:     "are those that a Subaccount may have, each once; none at all would allow nothing",
+		name:     "are unique valid values, at least one",
 		accepted: []string{deletion("[Delete]"), deletion("[Orphan]"), deletion("[Orphan, Delete]"), cascade("[Reassign]"), cascade("[Delete, Reassign]")},
 		refused: []refusal{
 			{deletion("[Keep]"), "spec.allowedDeletionPolicies[0]", "Unsupported value"},

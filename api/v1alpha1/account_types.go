@@ -6,24 +6,24 @@ import (
 
 // AccountSpec describes a Plivo main account and who may use it.
 type AccountSpec struct {
-	// credentialsSecretRef names the Secret, in the operator's own namespace,
-	// that holds auth_id and auth_token of the main account
-	// (PLIVO_AUTH_ID and PLIVO_AUTH_TOKEN are read too). There is no namespace
-	// field, on purpose: nobody can have the operator read another namespace.
+	// credentialsSecretRef names the Secret with the credentials of the main account:
+	// auth_id and auth_token, or PLIVO_AUTH_ID and PLIVO_AUTH_TOKEN. The Secret must
+	// be in the operator's namespace. It has no namespace field, so that an Account
+	// cannot make the operator read Secrets in another namespace.
 	//
 	// +required
 	CredentialsSecretRef CredentialsSecretReference `json:"credentialsSecretRef,omitzero"`
 
 	// namespaceSelector selects the namespaces whose Subaccounts may use this
-	// Account; {} means all.
+	// Account. {} selects all namespaces.
 	//
 	// +required
 	// +kubebuilder:validation:XValidation:rule="!has(self.matchExpressions) || self.matchExpressions.all(e, e.operator in ['In', 'NotIn'] ? has(e.values) && e.values.size() > 0 : e.operator in ['Exists', 'DoesNotExist'] && (!has(e.values) || e.values.size() == 0))",message="each matchExpressions entry needs the operator In or NotIn with values, or Exists or DoesNotExist without"
 	NamespaceSelector *metav1.LabelSelector `json:"namespaceSelector,omitempty"`
 
-	// adoption grants existing subaccounts to namespaces. Empty, the default,
-	// means that nobody adopts. Checked when a Subaccount's authID is recorded;
-	// a grant can be withdrawn once that has happened.
+	// adoption grants existing subaccounts to namespaces. If omitted, no Subaccount
+	// may adopt. The operator checks a grant when it adopts; removing the grant later
+	// has no effect on the adopted subaccount.
 	//
 	// +optional
 	// +listType=map
@@ -32,9 +32,10 @@ type AccountSpec struct {
 	Adoption []AdoptionGrant `json:"adoption,omitempty"`
 
 	// allowedDeletionPolicies are the values of deletionPolicy that Subaccounts of
-	// this Account may have; if omitted, all. Without Orphan nobody can leave a
-	// subaccount with a working token behind at Plivo. A Subaccount with another
-	// value is not acted upon, and its deletion waits: PolicyNotAllowed.
+	// this Account may have. If omitted, all values are allowed. Without Orphan, no
+	// user can leave a subaccount with a valid token at Plivo. The operator does not
+	// act on a Subaccount with another value, and does not remove its finalizer; the
+	// reason is PolicyNotAllowed.
 	//
 	// +optional
 	// +listType=set
@@ -42,9 +43,9 @@ type AccountSpec struct {
 	// +kubebuilder:validation:MaxItems=2
 	AllowedDeletionPolicies []DeletionPolicy `json:"allowedDeletionPolicies,omitempty"`
 
-	// allowedCascadePolicies are the values of cascadePolicy that Subaccounts of
-	// this Account may have; if omitted, all. Without Delete nobody can delete the
-	// Applications, Endpoints and Numbers of a subaccount along with it.
+	// allowedCascadePolicies are the values of cascadePolicy that Subaccounts of this
+	// Account may have. If omitted, all values are allowed. Without Delete, no user
+	// can delete the Applications, Endpoints and Numbers of a subaccount with it.
 	//
 	// +optional
 	// +listType=set
@@ -52,9 +53,9 @@ type AccountSpec struct {
 	// +kubebuilder:validation:MaxItems=2
 	AllowedCascadePolicies []CascadePolicy `json:"allowedCascadePolicies,omitempty"`
 
-	// sweepInterval is how often the whole list of subaccounts is read at Plivo
-	// (one request for each twenty): a duration such as 30s or 1h30m, at least
-	// 10s; default: 5m.
+	// sweepInterval is the time from the start of one sweep to the next: a duration
+	// such as 30s or 1h30m, at least 10s. A sweep reads Plivo's whole list, with one
+	// request for each 20 subaccounts. If omitted, defaults to 5m.
 	//
 	// +optional
 	// +kubebuilder:default="5m"
@@ -63,9 +64,9 @@ type AccountSpec struct {
 	// +kubebuilder:validation:XValidation:rule="self.matches('^([0-9]+([.][0-9]+)?(ms|s|m|h))+$') && duration(self) >= duration('10s')",message="must be a duration of at least 10s, such as 30s, 5m or 1h30m"
 	SweepInterval metav1.Duration `json:"sweepInterval,omitempty,omitzero"`
 
-	// requestsPer5Seconds is how many requests in any 5 seconds the operator may
-	// spend on this main account, 1 to 300; default: 150. Plivo's own limit is
-	// 300, shared with everything else that the account does.
+	// requestsPer5Seconds is the maximum number of requests that the operator sends
+	// for this main account within any 5 seconds, from 1 to 300. Plivo's own limit is
+	// 300, shared with all other traffic of the account. If omitted, defaults to 150.
 	//
 	// +optional
 	// +kubebuilder:default=150
@@ -74,9 +75,9 @@ type AccountSpec struct {
 	RequestsPer5Seconds int32 `json:"requestsPer5Seconds,omitempty"`
 }
 
-// CredentialsSecretReference names a Secret in the operator's own namespace.
+// CredentialsSecretReference names a Secret in the operator's namespace.
 type CredentialsSecretReference struct {
-	// name of the Secret.
+	// name is the name of the Secret.
 	//
 	// +required
 	// +kubebuilder:validation:MinLength=1
@@ -87,7 +88,7 @@ type CredentialsSecretReference struct {
 
 // AdoptionGrant lets one namespace adopt existing subaccounts.
 type AdoptionGrant struct {
-	// namespace whose Subaccounts may adopt.
+	// namespace is the namespace whose Subaccounts may adopt.
 	//
 	// +required
 	// +kubebuilder:validation:MinLength=1
@@ -95,8 +96,8 @@ type AdoptionGrant struct {
 	// +kubebuilder:validation:XValidation:rule="!format.dns1123Label().validate(self).hasValue()",message="must be the name of one namespace: lower case letters, digits and '-'; there are no wildcards"
 	Namespace string `json:"namespace,omitempty"`
 
-	// authIDs that may be adopted; "*" grants every unmanaged subaccount of the
-	// main account, tokens and all.
+	// authIDs are the Plivo IDs of the subaccounts that may be adopted. "*" grants
+	// every unmanaged subaccount of the main account, including its token.
 	//
 	// +required
 	// +listType=set
@@ -107,20 +108,21 @@ type AdoptionGrant struct {
 	AuthIDs []string `json:"authIDs,omitempty"`
 }
 
-// AnyAuthID in a grant stands for every unmanaged subaccount.
+// AnyAuthID in AdoptionGrant.AuthIDs grants every unmanaged subaccount.
 const AnyAuthID = "*"
 
-// AccountStatus is what the operator knows.
+// AccountStatus is the observed state of an Account.
 type AccountStatus struct {
-	// observedGeneration is the generation that the status speaks of; -1 until
-	// the operator has looked at the resource for the first time.
+	// observedGeneration is the metadata.generation that the status describes; -1
+	// until the first reconcile. Set by the operator; read-only.
 	//
 	// +optional
 	// +kubebuilder:validation:Minimum=-1
 	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
 
-	// conditions are Ready, and the abnormal-true Reconciling and Stalled. Their
-	// reasons are a documented catalogue.
+	// conditions are Ready, Reconciling and Stalled. Reconciling and Stalled are True
+	// only in an abnormal case. docs/spec lists the reasons. Set by the operator;
+	// read-only.
 	//
 	// +optional
 	// +listType=map
@@ -128,7 +130,7 @@ type AccountStatus struct {
 	// +kubebuilder:validation:MaxItems=16
 	Conditions []metav1.Condition `json:"conditions,omitempty"`
 
-	// authID is the main account's ID.
+	// authID is the Plivo ID of the main account. Set by the operator; read-only.
 	//
 	// +optional
 	// +kubebuilder:validation:Pattern=`^MA[A-Z0-9]{18}$`
@@ -136,17 +138,16 @@ type AccountStatus struct {
 	AuthID string `json:"authID,omitempty"`
 
 	// lastHandledReconcileAt is the value of the annotation
-	// plivo.subaccount-operator.dev/reconcile-requested-at for which the last
-	// requested sweep has ended. Set by the operator; read-only.
+	// plivo.subaccount-operator.dev/reconcile-requested-at whose sweep has ended. Set
+	// by the operator; read-only.
 	//
 	// +optional
 	// +kubebuilder:validation:MaxLength=262144
 	LastHandledReconcileAt string `json:"lastHandledReconcileAt,omitempty"`
 
-	// orphaned are the IDs of subaccounts that the operator released without
-	// deleting them, while their name at Plivo was, or could have been, still the
-	// operator's marker. They are never removed as strays. Set by the operator;
-	// read-only.
+	// orphaned are the Plivo IDs of subaccounts that the operator left at Plivo while
+	// their name was, or may have been, the operator's marker. The operator does not
+	// remove them as strays. Set by the operator; read-only.
 	//
 	// +optional
 	// +listType=set
@@ -161,51 +162,51 @@ type AccountStatus struct {
 	// +optional
 	MassDisappearance *MassDisappearance `json:"massDisappearance,omitempty"`
 
-	// subaccounts counts what the last complete sweep saw. Written only when a
-	// number changes.
+	// subaccounts has the numbers of subaccounts of the last complete sweep. Set by
+	// the operator; read-only.
 	//
 	// +optional
 	Subaccounts *SubaccountCounts `json:"subaccounts,omitempty"`
 }
 
-// MassDisappearance describes subaccounts that Plivo's list lacks.
+// MassDisappearance describes a mass disappearance of subaccounts from Plivo's list.
 type MassDisappearance struct {
-	// since is when the operator first reported it.
+	// since is the time when the operator first reported the disappearance.
 	//
 	// +required
 	Since metav1.Time `json:"since,omitempty,omitzero"`
 
 	// handledConfirmation is the value that the annotation
-	// plivo.subaccount-operator.dev/confirm-disappearance had at that time. Any
-	// other value, except the empty one, confirms that the subaccounts are gone.
+	// plivo.subaccount-operator.dev/confirm-disappearance had at the time since. Any
+	// other value that is not empty confirms that the subaccounts are gone.
 	//
 	// +optional
 	// +kubebuilder:validation:MaxLength=262144
 	HandledConfirmation string `json:"handledConfirmation,omitempty"`
 }
 
-// SubaccountCounts counts the subaccounts of a main account.
+// SubaccountCounts has the numbers of subaccounts of a main account.
 type SubaccountCounts struct {
-	// total is how many subaccounts the main account has.
+	// total is the number of subaccounts of the main account.
 	//
 	// +required
 	// +kubebuilder:validation:Minimum=0
 	Total *int32 `json:"total,omitempty"`
 
-	// managed is how many of them a Subaccount resource holds.
+	// managed is the number of subaccounts that a Subaccount resource holds.
 	//
 	// +required
 	// +kubebuilder:validation:Minimum=0
 	Managed *int32 `json:"managed,omitempty"`
 
-	// unmanaged is how many of them no Subaccount resource holds.
+	// unmanaged is the number of subaccounts that no Subaccount resource holds.
 	//
 	// +required
 	// +kubebuilder:validation:Minimum=0
 	Unmanaged *int32 `json:"unmanaged,omitempty"`
 }
 
-// Account is a Plivo main account under which Subaccounts are made.
+// Account is a Plivo main account in which the operator creates subaccounts.
 //
 // +kubebuilder:object:root=true
 // +kubebuilder:subresource:status
@@ -229,7 +230,7 @@ type Account struct {
 	// +required
 	Spec AccountSpec `json:"spec,omitzero"`
 
-	// status is what the operator knows.
+	// status is the observed state. Set by the operator; read-only.
 	//
 	// +optional
 	// +kubebuilder:default={"observedGeneration":-1}

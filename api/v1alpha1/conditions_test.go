@@ -14,7 +14,7 @@ import (
 	"github.com/subaccount-operator/subaccount-operator/api/v1alpha1"
 )
 
-// reasons are the values of the Reason constants in conditions.go.
+// reasons returns the values of the Reason constants in conditions.go.
 func reasons(t *testing.T) []string {
 	t.Helper()
 	file, err := parser.ParseFile(token.NewFileSet(), "conditions.go", nil, 0)
@@ -32,7 +32,7 @@ func reasons(t *testing.T) []string {
 			t.Fatal(err)
 		}
 		if "Reason"+value != spec.Names[0].Name {
-			t.Errorf("%s has the value %s", spec.Names[0].Name, value)
+			t.Errorf("%s: got the value %s, want the name without Reason", spec.Names[0].Name, value)
 		}
 		values = append(values, value)
 		return true
@@ -40,21 +40,21 @@ func reasons(t *testing.T) []string {
 	return values
 }
 
-func TestCatalogueIsOfAllReasonsAndNoOthers(t *testing.T) {
+func TestStatesOf_Reasons_HasExactlyTheConstants(t *testing.T) {
 	all := reasons(t)
 	for _, reason := range all {
 		if _, ok := v1alpha1.StatesOf(reason); !ok {
-			t.Errorf("%s is not in the catalogue", reason)
+			t.Errorf("%s: got no states, want some", reason)
 		}
 	}
 	for _, reason := range v1alpha1.Reasons() {
 		if !slices.Contains(all, reason) {
-			t.Errorf("%s is in the catalogue and no Reason constant", reason)
+			t.Errorf("%s: got states, want none without a Reason constant", reason)
 		}
 	}
 }
 
-func TestStatesOfTheCatalogueGoTogether(t *testing.T) {
+func TestStatesOf_EveryReason_StatesAreConsistent(t *testing.T) {
 	for _, reason := range v1alpha1.Reasons() {
 		states, _ := v1alpha1.StatesOf(reason)
 		abnormal := 0
@@ -64,18 +64,18 @@ func TestStatesOfTheCatalogueGoTogether(t *testing.T) {
 				abnormal++
 			case metav1.ConditionFalse:
 			default:
-				t.Errorf("%s: Reconciling and Stalled are %q and %q, want True or False", reason, states.Reconciling, states.Stalled)
+				t.Errorf("%s: got Reconciling %q and Stalled %q, want True or False", reason, states.Reconciling, states.Stalled)
 			}
 		}
 		switch {
 		case abnormal == 2:
-			t.Errorf("%s is both Reconciling and Stalled", reason)
+			t.Errorf("%s: got Reconciling and Stalled, want at most one", reason)
 		case states.Ready == metav1.ConditionTrue && abnormal != 0:
-			t.Errorf("%s is Ready and abnormal", reason)
+			t.Errorf("%s: got Ready and Reconciling or Stalled, want only Ready", reason)
 		case states.Ready == metav1.ConditionFalse && abnormal == 0:
-			t.Errorf("%s is not Ready, and neither Reconciling nor Stalled", reason)
+			t.Errorf("%s: got no condition True, want Reconciling or Stalled", reason)
 		case states.Ready == "" && reason != v1alpha1.ReasonSuspended:
-			t.Errorf("%s leaves Ready as it was, which only Suspended does", reason)
+			t.Errorf("%s: got an unchanged Ready, want that only for Suspended", reason)
 		}
 	}
 }

@@ -13,14 +13,14 @@ import (
 	"github.com/subaccount-operator/subaccount-operator/api/v1alpha1"
 )
 
-func TestDefaults(t *testing.T) {
+func TestDefaults_OmittedFields_AreSet(t *testing.T) {
 	for _, test := range []struct {
 		name, kind, object string
 		want               map[string]string
 	}{
 		{"accountRef is default", "Subaccount", "spec: {name: a}", map[string]string{"spec.accountRef.name": "default"}},
 		{"an empty accountRef is default", "Subaccount", "spec: {name: a, accountRef: {}}", map[string]string{"spec.accountRef.name": "default"}},
-		{"a stated accountRef stays", "Subaccount", "spec: {name: a, accountRef: {name: b}}", map[string]string{"spec.accountRef.name": "b"}},
+		{"an accountRef that is set stays", "Subaccount", "spec: {name: a, accountRef: {name: b}}", map[string]string{"spec.accountRef.name": "b"}},
 		{"cascadePolicy is Reassign", "Subaccount", "spec: {name: a}", map[string]string{"spec.cascadePolicy": "Reassign"}},
 		{"recreatePolicy is Automatic", "Subaccount", "spec: {name: a}", map[string]string{"spec.recreatePolicy": "Automatic"}},
 		{"enabled, deletionPolicy, suspend and the Secret's name have none", "Subaccount", "spec: {name: a}",
@@ -35,7 +35,7 @@ func TestDefaults(t *testing.T) {
 			map[string]string{"spec.secret.keys.authID": "auth_id", "spec.secret.keys.authToken": "a"}},
 		{"sweepInterval and requestsPer5Seconds", "Account", account(""),
 			map[string]string{"spec.sweepInterval": "5m", "spec.requestsPer5Seconds": "150", "spec.adoption": "", "spec.namespaceSelector": "{}"}},
-		{"stated sweepInterval and requestsPer5Seconds stay", "Account", account(", sweepInterval: 10s, requestsPer5Seconds: 1"),
+		{"sweepInterval and requestsPer5Seconds that are set stay", "Account", account(", sweepInterval: 10s, requestsPer5Seconds: 1"),
 			map[string]string{"spec.sweepInterval": "10s", "spec.requestsPer5Seconds": "1"}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -44,7 +44,7 @@ func TestDefaults(t *testing.T) {
 	}
 }
 
-func TestStatusOfAnObjectThatNobodyHasLookedAt(t *testing.T) {
+func TestDefaults_StatusOfNewObject_HasGenerationMinusOne(t *testing.T) {
 	for name, object := range map[string]*struct{ kind, text string }{
 		"Subaccount":               {"Subaccount", "spec: {name: a}"},
 		"Subaccount with a status": {"Subaccount", "spec: {name: a}\nstatus: {observedGeneration: 1, authID: " + subaccountA + "}"},
@@ -62,12 +62,12 @@ func TestStatusOfAnObjectThatNobodyHasLookedAt(t *testing.T) {
 	}
 }
 
-func TestAccountCannotNameAnotherNamespaceForItsCredentials(t *testing.T) {
+func TestAccount_NamespaceOfCredentials_IsAnUnknownField(t *testing.T) {
 	const text = "spec: {credentialsSecretRef: {name: plivo, namespace: other}, namespaceSelector: {}}"
 	t.Run("strict validation refuses it", func(t *testing.T) {
 		err := dryRunCreate(t, "Account", text)
 		if !apierrors.IsBadRequest(err) || !strings.Contains(err.Error(), `unknown field "spec.credentialsSecretRef.namespace"`) {
-			t.Errorf("not refused as an unknown field: %v", err)
+			t.Errorf("got %v, want an unknown field", err)
 		}
 	})
 	t.Run("without, it is pruned", func(t *testing.T) {
@@ -79,9 +79,9 @@ func TestAccountCannotNameAnotherNamespaceForItsCredentials(t *testing.T) {
 	})
 }
 
-// What Go leaves at its zero value must not reach the server as an empty
-// string that a rule refuses, and what it reads it must be able to write back.
-func TestObjectsFromGoTypesAreAccepted(t *testing.T) {
+// A zero value in Go must not reach the API server as an empty string that a rule
+// refuses. A client must be able to write back what it reads.
+func TestGoTypes_ZeroValues_AreAccepted(t *testing.T) {
 	name, authID := "a", subaccountA
 	meta := metav1.ObjectMeta{GenerateName: "typed-", Namespace: "default"}
 	for kind, object := range map[string]client.Object{
@@ -108,7 +108,7 @@ func TestObjectsFromGoTypesAreAccepted(t *testing.T) {
 				t.Fatal(err)
 			}
 			if written := specOf(object); !reflect.DeepEqual(read, written) {
-				t.Errorf("read %+v and wrote back %+v", read, written)
+				t.Errorf("got %+v after the write, want %+v", written, read)
 			}
 		})
 	}
@@ -124,16 +124,16 @@ func specOf(object runtime.Object) any {
 	return nil
 }
 
-func TestDeepCopyOfASecretSharesNothing(t *testing.T) {
+func TestDeepCopy_SubaccountSecret_SharesNothing(t *testing.T) {
 	original := &v1alpha1.Subaccount{Spec: v1alpha1.SubaccountSpec{Secret: v1alpha1.SubaccountSecret{
 		Name: "a", Keys: v1alpha1.SecretKeys{AuthID: "b"},
 		Labels: map[string]string{"k": "v"}, Annotations: map[string]string{"k": "v"}}}}
 	secret := original.DeepCopy().Spec.Secret
 	if secret.Name != "a" || secret.Keys.AuthID != "b" || secret.Labels["k"] != "v" || secret.Annotations["k"] != "v" {
-		t.Errorf("the copy lacks something: %+v", secret)
+		t.Errorf("got an incomplete copy: %+v", secret)
 	}
 	secret.Labels["k"], secret.Annotations["k"] = "other", "other"
 	if got := original.Spec.Secret; got.Labels["k"] != "v" || got.Annotations["k"] != "v" {
-		t.Errorf("a change to the copy changed the original: %+v", got)
+		t.Errorf("got %+v after a change of the copy, want the original unchanged", got)
 	}
 }

@@ -1,6 +1,8 @@
-// Package v1alpha1 is the API of the Subaccount operator: the kinds Account
-// and Subaccount of the group plivo.subaccount-operator.dev, their conditions
-// and reasons.
+// Package v1alpha1 is the API of the operator: the kinds Account and Subaccount of
+// the group plivo.subaccount-operator.dev, their conditions and reasons.
+//
+// The package must not import any internal package. docs/spec describes each kind
+// with examples, docs/glossary.md the terms.
 //
 // +kubebuilder:object:generate=true
 // +groupName=plivo.subaccount-operator.dev
@@ -12,30 +14,32 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 )
 
-// Group is the API group; labels, annotations and the finalizer live under it.
+// Group is the API group. Annotations and the finalizer have it as their prefix.
 const Group = "plivo.subaccount-operator.dev"
 
-// What stands in the metadata of our resources and of what we write.
+// Names in the metadata of the operator's resources and of the objects that it
+// writes.
 const (
-	// Finalizer is on every Subaccount and Account that the operator has taken up.
+	// Finalizer is the finalizer of every Account, and of every Subaccount for which
+	// a subaccount exists or may exist at Plivo.
 	Finalizer = Group + "/finalizer"
 
-	// ReconcileRequestedAtAnnotation requests a reconciliation with any new
-	// value. For a Subaccount, the operator reads the subaccount at Plivo; for
-	// an Account, it starts a sweep. status.lastHandledReconcileAt then has the
-	// value.
+	// ReconcileRequestedAtAnnotation requests a reconciliation. Any new value is a
+	// new request. For a Subaccount, the operator reads the subaccount at Plivo. For
+	// an Account, it starts a sweep. It then copies the value to
+	// status.lastHandledReconcileAt.
 	ReconcileRequestedAtAnnotation = Group + "/reconcile-requested-at"
 
-	// ConfirmDisappearanceAnnotation on an Account: a value other than
-	// status.massDisappearance.handledConfirmation, and not empty, says that a
-	// person has checked at Plivo that the missing subaccounts are gone.
+	// ConfirmDisappearanceAnnotation on an Account confirms that a person has checked
+	// at Plivo that the missing subaccounts are gone. It takes effect if the value is
+	// not empty and differs from status.massDisappearance.handledConfirmation.
 	ConfirmDisappearanceAnnotation = Group + "/confirm-disappearance"
 
 	// ManagedByLabel and ManagedByValue mark the Secrets that the operator writes.
 	ManagedByLabel = "app.kubernetes.io/managed-by"
 	ManagedByValue = "subaccount-operator"
 
-	// DefaultAccountName is the Account that a Subaccount without accountRef uses.
+	// DefaultAccountName is the default of spec.accountRef.name.
 	DefaultAccountName = "default"
 )
 

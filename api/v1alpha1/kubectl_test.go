@@ -22,7 +22,7 @@ func kubectl(t *testing.T, args ...string) (string, error) {
 	return string(out), err
 }
 
-func TestKindsAreFoundByTheirNames(t *testing.T) {
+func TestKinds_NamesAndShortNames_AreServed(t *testing.T) {
 	resources, err := discovery.NewDiscoveryClientForConfigOrDie(plane.Config).ServerResourcesForGroupVersion(v1alpha1.GroupVersion.String())
 	if err != nil {
 		t.Fatal(err)
@@ -36,32 +36,32 @@ func TestKindsAreFoundByTheirNames(t *testing.T) {
 	for _, got := range resources.APIResources {
 		want, ok := want[got.Name]
 		if !ok {
-			t.Errorf("%s is served", got.Name)
+			t.Errorf("got the resource %s, want it not served", got.Name)
 		}
 		if got.Kind != want.Kind || got.SingularName != want.SingularName || got.Namespaced != want.Namespaced ||
 			!slices.Equal(got.ShortNames, want.ShortNames) || !slices.Equal(got.Categories, want.Categories) {
-			t.Errorf("%s is served as %+v, want %+v", got.Name, got, want)
+			t.Errorf("%s: got %+v, want %+v", got.Name, got, want)
 		}
 	}
 	if len(resources.APIResources) != len(want) {
-		t.Errorf("%d resources are served, want %d", len(resources.APIResources), len(want))
+		t.Errorf("got %d resources, want %d", len(resources.APIResources), len(want))
 	}
 }
 
-func TestKubectlExplainSaysWhatFieldsMean(t *testing.T) {
+func TestKubectlExplain_Fields_HaveDescriptions(t *testing.T) {
 	for path, want := range map[string][]string{
-		"subaccount.spec":             {"accountRef", "Immutable.", "Left out it means false", "Required unless authID is given", "the default, hands them to the main account"},
-		"subaccount.spec.accountRef":  {"name of the Account; default: default."},
+		"subaccount.spec":             {"accountRef", "Immutable.", "If omitted, defaults to false", "Required unless authID is set", "If omitted, defaults to Reassign."},
+		"subaccount.spec.accountRef":  {"name is the name of the Account. If omitted, defaults to default."},
 		"subaccount.spec.secret":      {"<metadata.name>-plivo", "reserved"},
-		"subaccount.spec.secret.keys": {"envFrom", "default: auth_id.", "default: auth_token."},
-		"subaccount.status":           {"pendingCreation", "Written only by the protocol.", "-1 until"},
-		"account.spec": {"credentialsSecretRef\t<Object> -required-", "namespaceSelector\t<Object> -required-", "{} means all", "default: 5m",
-			"default: 150", "Empty, the default, means that nobody adopts"},
-		"account.spec.adoption": {"tokens and all"},
+		"subaccount.spec.secret.keys": {"envFrom", "If omitted, defaults to auth_id.", "If omitted, defaults to auth_token."},
+		"subaccount.status":           {"pendingCreation", "Set by the operator; read-only.", "-1 before the first one"},
+		"account.spec": {"credentialsSecretRef\t<Object> -required-", "namespaceSelector\t<Object> -required-", "{} selects all namespaces", "defaults to 5m",
+			"defaults to 150", "If omitted, no Subaccount may adopt"},
+		"account.spec.adoption": {"including its token"},
 	} {
 		t.Run(path, func(t *testing.T) {
 			var out string
-			// The API server publishes a new kind's documentation a moment after the kind.
+			// The API server publishes the documentation of a new kind after the kind.
 			err := wait.PollUntilContextTimeout(t.Context(), 200*time.Millisecond, 30*time.Second, true, func(context.Context) (bool, error) {
 				var err error
 				out, err = kubectl(t, "explain", path)
@@ -73,14 +73,14 @@ func TestKubectlExplainSaysWhatFieldsMean(t *testing.T) {
 			text := strings.Join(strings.FieldsFunc(out, func(r rune) bool { return r == ' ' || r == '\n' }), " ")
 			for _, words := range want {
 				if !strings.Contains(text, words) {
-					t.Errorf("nothing of %q in:\n%s", words, out)
+					t.Errorf("got no %q in:\n%s", words, out)
 				}
 			}
 		})
 	}
 }
 
-func TestKubectlGetShowsTheColumns(t *testing.T) {
+func TestKubectlGet_Kinds_ShowTheColumns(t *testing.T) {
 	conditions := func(status, reason string) string {
 		return "conditions: [{type: Ready, status: '" + status + "', reason: " + reason + ", message: '', lastTransitionTime: '2026-01-01T00:00:00Z'}]"
 	}
@@ -95,7 +95,7 @@ func TestKubectlGetShowsTheColumns(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	// AGE is the only column whose content nobody knows beforehand.
+	// AGE is the only column whose content varies.
 	subaccounts := []string{
 		"NAME | READY | AUTH ID | ENABLED | ACCOUNT | REASON | AGE",
 		"columns-new | | | | eu | | age",
@@ -137,7 +137,7 @@ func TestKubectlGetShowsTheColumns(t *testing.T) {
 			t.Fatalf("%v: %s", err, out)
 		}
 		if !strings.Contains(out, "service/kubernetes") || strings.Contains(out, "plivo") {
-			t.Errorf("got %q, want the kubernetes Service and nothing of Plivo's", out)
+			t.Errorf("got %q, want only the kubernetes Service", out)
 		}
 	})
 }
@@ -147,8 +147,8 @@ var (
 	agePattern    = regexp.MustCompile(`^[0-9]+s$`)
 )
 
-// table is what kubectl printed, with a bar between the columns and an age
-// that does not change.
+// table returns kubectl's output with a bar between the columns and a constant
+// age.
 func table(out string) []string {
 	var rows []string
 	var columns [][]int // where each begins and ends in the header

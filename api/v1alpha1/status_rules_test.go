@@ -30,11 +30,11 @@ func withStatus(t *testing.T, object *unstructured.Unstructured, status string) 
 	return updated
 }
 
-// The way that a status takes through the writes, each accepted but the last of
-// those that are refused. An empty status is one that is removed whole.
-func TestSubaccountStatusAuthID(t *testing.T) {
-	const vanishing = "status.authID may vanish only as status.pendingCreation appears"
-	const replacing = "authID can only be replaced by way of pendingCreation"
+// Each case is a sequence of status writes. The API server must accept all of them,
+// or all except the last. An empty status removes the whole status.
+func TestSubaccountStatusRules_AuthID(t *testing.T) {
+	const removal = "status.authID may be removed only when status.pendingCreation is added"
+	const replacing = "authID can be replaced only through pendingCreation"
 	for _, test := range []struct {
 		name    string
 		writes  []string
@@ -42,14 +42,14 @@ func TestSubaccountStatusAuthID(t *testing.T) {
 	}{
 		{"is recorded as pendingCreation goes", []string{intended, recorded}, ""},
 		{"is kept as previousAuthID as pendingCreation appears", []string{recorded, "{observedGeneration: 1, previousAuthID: " + subaccountA + ", " + pending + "}"}, ""},
-		{"cannot move to previousAuthID alone", []string{recorded, "{observedGeneration: 1, previousAuthID: " + subaccountA + "}"}, vanishing},
+		{"cannot move to previousAuthID alone", []string{recorded, "{observedGeneration: 1, previousAuthID: " + subaccountA + "}"}, removal},
 		{"stays while other fields change", []string{recorded, "{observedGeneration: 2, name: a, authID: " + subaccountA + "}"}, ""},
 		{"vanishes as pendingCreation appears", []string{recorded, intended}, ""},
-		{"is replaced by way of pendingCreation", []string{recorded, intended, recordedB}, ""},
-		{"cannot vanish alone", []string{recorded, neitherStood}, vanishing},
+		{"is replaced only through pendingCreation", []string{recorded, intended, recordedB}, ""},
+		{"cannot vanish alone", []string{recorded, neitherStood}, removal},
 		{"cannot vanish after pendingCreation has appeared beside it",
-			[]string{recorded, "{authID: " + subaccountA + ", " + pending + "}", intended}, vanishing},
-		{"cannot vanish with the whole status", []string{recorded, ""}, vanishing},
+			[]string{recorded, "{authID: " + subaccountA + ", " + pending + "}", intended}, removal},
+		{"cannot vanish with the whole status", []string{recorded, ""}, removal},
 		{"cannot be replaced", []string{recorded, recordedB}, replacing},
 		{"cannot be replaced as pendingCreation appears", []string{recorded, "{authID: " + subaccountB + ", " + pending + "}"}, replacing},
 		{"lets the status be removed that has none", []string{neitherStood, ""}, ""},
@@ -65,18 +65,18 @@ func TestSubaccountStatusAuthID(t *testing.T) {
 					return
 				}
 				if err != nil {
-					t.Fatalf("refused:\n%s\n%v", status, err)
+					t.Fatalf("got %v, want accepted:\n%s", err, status)
 				}
 				object = updated
 			}
 			if test.message != "" {
-				t.Fatal("a refusal needs something that was written before")
+				t.Fatal("got a refusal without an earlier write")
 			}
 		})
 	}
 }
 
-func TestStatusFields(t *testing.T) {
+func TestStatusRules_Fields(t *testing.T) {
 	type status struct{ accepted, refused, field, message string }
 	for kind, object := range map[string]*unstructured.Unstructured{
 		"Subaccount": create(t, "Subaccount", "spec: {name: a}"),
@@ -103,7 +103,7 @@ func TestStatusFields(t *testing.T) {
 		}[kind] {
 			t.Run(kind+" "+name, func(t *testing.T) {
 				if err := server.Status().Update(t.Context(), withStatus(t, object, test.accepted), client.DryRunAll); err != nil {
-					t.Errorf("refused:\n%s\n%v", test.accepted, err)
+					t.Errorf("got %v, want accepted:\n%s", err, test.accepted)
 				}
 				err := server.Status().Update(t.Context(), withStatus(t, object, test.refused), client.DryRunAll)
 				checkRefusal(t, err, refusal{test.refused, test.field, test.message})

@@ -10,13 +10,14 @@ import (
 
 const marker = "k8s-0123abcd-01234567-89ab-cdef-0123-456789abcdef"
 
-// named is a Subaccount with this name at Plivo, in YAML's escapes.
+// named returns a Subaccount with this spec.name, which may have YAML escapes.
 func named(name string) string { return `spec: {name: "` + name + `"}` }
 
-// withSecret is a Subaccount with this spec.secret.
+// withSecret returns a Subaccount with this spec.secret.
 func withSecret(secret string) string { return "spec: {name: a, secret: " + secret + "}" }
 
-// keyed are Subaccounts with each of the keys alone in a map of spec.secret.
+// keyed returns a Subaccount for each key, with only that key in a map of
+// spec.secret.
 func keyed(field string, keys ...string) []string {
 	var all []string
 	for _, key := range keys {
@@ -25,7 +26,7 @@ func keyed(field string, keys ...string) []string {
 	return all
 }
 
-func TestSubaccountName(t *testing.T) {
+func TestSubaccountRules_Name(t *testing.T) {
 	const ends = "must not begin or end with white space"
 	const separators = "must not contain control or separator characters other than the plain space"
 	check(t, "Subaccount", []rule{{
@@ -41,7 +42,7 @@ func TestSubaccountName(t *testing.T) {
 			{"metadata: {}", "spec", "Required value"},
 		},
 	}, {
-		name:     "has 1 to 128 characters, however many bytes each takes",
+		name:     "has 1 to 128 characters of any length in bytes",
 		accepted: []string{named("a"), named(strings.Repeat("é", 128)), named(strings.Repeat("😀", 128))},
 		refused: append(refusedAlike("spec.name", "may not be more than 128",
 			named(strings.Repeat("a", 129)), named(strings.Repeat("é", 129))),
@@ -52,29 +53,29 @@ func TestSubaccountName(t *testing.T) {
 		refused: refusedAlike("spec.name", ends, named(" a"), named("a "), named(" "), named(`\ta`), named(`a\n`),
 			named(`\u00a0a`), named(`a\u3000`), named(`a\u2028`)),
 	}, {
-		// A joiner within an emoji is neither control nor separator.
+		// The joiner in an emoji is neither a control character nor a separator.
 		name:     "has no control characters and no separators but the plain space",
 		accepted: []string{named("a b"), named("👩\u200d💻")},
 		refused: refusedAlike("spec.name", separators, named(`a\u0000b`), named(`a\tb`), named(`a\nb`), named(`a\u007fb`),
 			named(`a\u0085b`), named(`a\u00a0b`), named(`a\u2003b`), named(`a\u2028b`), named(`a\u2029b`), named(`a\u3000b`)),
 	}, {
-		name:     "has not the whole form of a marker",
+		name:     "does not have the form of a marker",
 		accepted: []string{named("k8s-team"), named("my " + marker), named(marker + "0"), named(marker[1:])},
 		refused:  refusedAlike("spec.name", "must not have the form of the operator's own marker", named(marker)),
 	}, {
-		name:     "can be changed, and taken away only from an adopted one",
+		name:     "can be changed, and removed only from an adopted one",
 		before:   "spec: {name: a}",
 		accepted: []string{"spec: {name: b}"},
 		refused:  []refusal{{"spec: {}", "spec.name", "name is required unless authID is given"}},
 	}, {
-		name:     "of an adopted one can be taken away",
+		name:     "of an adopted one can be removed",
 		before:   "spec: {name: a, authID: " + subaccountA + ", deletionPolicy: Orphan}",
 		accepted: []string{"spec: {authID: " + subaccountA + ", deletionPolicy: Orphan}"},
 		refused:  []refusal{{"spec: {name: '', authID: " + subaccountA + ", deletionPolicy: Orphan}", "spec.name", "at least 1 chars"}},
 	}})
 }
 
-func TestSubaccountAccountRef(t *testing.T) {
+func TestSubaccountRules_AccountRef(t *testing.T) {
 	const immutable = "accountRef.name is immutable"
 	check(t, "Subaccount", []rule{{
 		name:     "is the name of an Account",
@@ -84,13 +85,13 @@ func TestSubaccountAccountRef(t *testing.T) {
 			refusal{"spec: {name: a, accountRef: {name: ''}}", "spec.accountRef.name", "at least 1 chars"},
 			refusal{"spec: {name: a, accountRef: {name: " + strings.Repeat("a", 254) + "}}", "spec.accountRef.name", "more than 253"}),
 	}, {
-		name:   "that was defaulted is immutable, and may be stated as what it is",
+		name:   "that was defaulted is immutable",
 		before: "spec: {name: a}",
 		accepted: []string{"spec: {name: b}", "spec: {name: a, accountRef: {}}",
 			"spec: {name: a, accountRef: {name: default}}"},
 		refused: refusedAlike("spec.accountRef.name", immutable, "spec: {name: a, accountRef: {name: other}}"),
 	}, {
-		name:     "that was stated is immutable, and cannot be left out",
+		name:     "that was set is immutable and cannot be removed",
 		before:   "spec: {name: a, accountRef: {name: other}}",
 		accepted: []string{"spec: {name: b, accountRef: {name: other}}"},
 		refused: refusedAlike("spec.accountRef.name", immutable, "spec: {name: a}", "spec: {name: a, accountRef: {}}",
@@ -98,7 +99,7 @@ func TestSubaccountAccountRef(t *testing.T) {
 	}})
 }
 
-func TestSubaccountAdoption(t *testing.T) {
+func TestSubaccountRules_Adoption(t *testing.T) {
 	adopting := func(authID string) string { return "spec: {name: a, deletionPolicy: Orphan, authID: " + authID + "}" }
 	const neither = "authID can be neither added nor removed later"
 	check(t, "Subaccount", []rule{{
@@ -107,27 +108,27 @@ func TestSubaccountAdoption(t *testing.T) {
 		refused: refusedAlike("spec.authID", "should match '^SA[A-Z0-9]{18}$'",
 			adopting("''"), adopting(subaccountA[1:]), adopting(mainA), adopting(strings.ToLower(subaccountA)), adopting("SA0123456789ABCDEFG_")),
 	}, {
-		name:     "deletionPolicy must be stated",
+		name:     "deletionPolicy is required",
 		accepted: []string{"spec: {authID: " + subaccountA + ", deletionPolicy: Delete}", adopting(subaccountA), "spec: {name: a}"},
-		refused:  refusedAlike("spec.deletionPolicy", "must be stated together with authID", "spec: {authID: "+subaccountA+"}"),
+		refused:  refusedAlike("spec.deletionPolicy", "is required with authID", "spec: {authID: "+subaccountA+"}"),
 	}, {
 		name:     "authID cannot be added later",
 		before:   "spec: {name: a, deletionPolicy: Orphan}",
 		accepted: []string{"spec: {name: b, deletionPolicy: Orphan}"},
 		refused:  refusedAlike("spec.authID", neither, adopting(subaccountA)),
 	}, {
-		name:     "authID can be neither changed nor removed later",
+		name:     "authID cannot be changed or removed later",
 		before:   adopting(subaccountA),
 		accepted: []string{"spec: {name: b, deletionPolicy: Delete, authID: " + subaccountA + "}"},
 		refused: []refusal{
 			{adopting(subaccountB), "spec.authID", "authID is immutable"},
 			{"spec: {name: a, deletionPolicy: Orphan}", "spec.authID", neither},
-			{"spec: {name: a, authID: " + subaccountA + "}", "spec.deletionPolicy", "must be stated together with authID"},
+			{"spec: {name: a, authID: " + subaccountA + "}", "spec.deletionPolicy", "is required with authID"},
 		},
 	}})
 }
 
-func TestSubaccountPolicies(t *testing.T) {
+func TestSubaccountRules_Policies(t *testing.T) {
 	check(t, "Subaccount", []rule{{
 		name:     "deletionPolicy is Delete or Orphan",
 		accepted: []string{"spec: {name: a, deletionPolicy: Delete}", "spec: {name: a, deletionPolicy: Orphan}"},
@@ -147,7 +148,7 @@ func TestSubaccountPolicies(t *testing.T) {
 	}})
 }
 
-func TestSubaccountPoliciesCanBeChangedWhileItIsTerminating(t *testing.T) {
+func TestSubaccountRules_Terminating_PoliciesCanBeChanged(t *testing.T) {
 	object := create(t, "Subaccount", "metadata: {finalizers: [example.com/held]}\nspec: {name: a}")
 	if err := server.Delete(t.Context(), object); err != nil {
 		t.Fatal(err)
@@ -156,7 +157,7 @@ func TestSubaccountPoliciesCanBeChangedWhileItIsTerminating(t *testing.T) {
 		t.Fatal(err)
 	}
 	if object.GetDeletionTimestamp() == nil {
-		t.Fatal("the Subaccount is not terminating")
+		t.Fatal("got a Subaccount that is not terminating")
 	}
 	object.Object["spec"].(map[string]any)["deletionPolicy"] = "Orphan"
 	object.Object["spec"].(map[string]any)["cascadePolicy"] = "Delete"
@@ -166,7 +167,7 @@ func TestSubaccountPoliciesCanBeChangedWhileItIsTerminating(t *testing.T) {
 	checkFields(t, object, map[string]string{"spec.deletionPolicy": "Orphan", "spec.cascadePolicy": "Delete"})
 }
 
-func TestSubaccountSecret(t *testing.T) {
+func TestSubaccountRules_Secret(t *testing.T) {
 	const invalidName = "must be a valid Secret name"
 	const invalidKey = "must be a valid Secret key"
 	longName := func(length int, spec string) string {
@@ -174,7 +175,7 @@ func TestSubaccountSecret(t *testing.T) {
 	}
 	const tooLong = "metadata.name is too long for the default Secret name <metadata.name>-plivo"
 	check(t, "Subaccount", []rule{{
-		name:     "name is a Secret's",
+		name:     "name is a valid Secret name",
 		accepted: []string{withSecret("{name: a.b-1}"), withSecret("{}")},
 		refused: append(refusedAlike("spec.secret.name", invalidName,
 			withSecret("{name: A}"), withSecret("{name: a_b}"), withSecret("{name: a-}"), withSecret("{name: a/b}")),
@@ -186,12 +187,12 @@ func TestSubaccountSecret(t *testing.T) {
 			longName(248, "{name: a, secret: {name: b}}"), longName(253, "{name: a, secret: {name: b}}")},
 		refused: refusedAlike("spec.secret.name", tooLong, longName(248, "{name: a}"), longName(253, "{name: a, secret: {keys: {authID: x}}}")),
 	}, {
-		name:     "name that a long metadata.name needs cannot be taken away",
+		name:     "name that a long metadata.name needs cannot be removed",
 		before:   longName(248, "{name: a, secret: {name: b}}"),
 		accepted: []string{"spec: {name: a, secret: {name: c}}"},
 		refused:  refusedAlike("spec.secret.name", tooLong, "spec: {name: a}"),
 	}, {
-		name: "keys are a Secret's",
+		name: "keys are valid Secret keys",
 		accepted: []string{withSecret("{keys: {authID: PLIVO_AUTH_ID, authToken: PLIVO_AUTH_TOKEN}}"),
 			withSecret("{keys: {authID: .a-b_c.D}}"), withSecret("{keys: {authToken: a..b}}")},
 		refused: append(append(
@@ -204,7 +205,7 @@ func TestSubaccountSecret(t *testing.T) {
 			refusal{withSecret("{keys: {authID: " + strings.Repeat("a", 254) + "}}"), "spec.secret.keys.authID", "more than 253"},
 			refusal{withSecret("{keys: {authToken: " + strings.Repeat("a", 254) + "}}"), "spec.secret.keys.authToken", "more than 253"}),
 	}, {
-		name:     "keys must differ, the default one included",
+		name:     "keys must differ, defaults included",
 		accepted: []string{withSecret("{keys: {authID: a, authToken: A}}"), withSecret("{keys: {authID: auth_token, authToken: auth_id}}")},
 		refused: refusedAlike("spec.secret.keys", "authID and authToken must differ", withSecret("{keys: {authID: a, authToken: a}}"),
 			withSecret("{keys: {authID: auth_token}}"), withSecret("{keys: {authToken: auth_id}}")),
@@ -217,7 +218,7 @@ func TestSubaccountSecret(t *testing.T) {
 	}})
 }
 
-func TestSubaccountSecretMetadata(t *testing.T) {
+func TestSubaccountRules_SecretMetadata(t *testing.T) {
 	reserved := []string{"kubernetes.io/x", "foo.kubernetes.io/x", "k8s.io/x", "x.k8s.io/y", "a.b.k8s.io/y",
 		"plivo.subaccount-operator.dev/z", "subaccount-operator.dev/z", "x.plivo.subaccount-operator.dev/z",
 		"app.kubernetes.io/managed-by", "x.app.kubernetes.io/name"}
@@ -229,7 +230,7 @@ func TestSubaccountSecretMetadata(t *testing.T) {
 		accepted: keyed("labels", free...),
 		refused:  refusedAlike("spec.secret.labels", words, keyed("labels", reserved...)...),
 	}, {
-		name:     "annotations of reserved domains are refused, in whatever case",
+		name:     "annotations of reserved domains are refused in any case",
 		accepted: keyed("annotations", append(free, "Example.com/X", "NotKubernetes.io/x")...),
 		refused: refusedAlike("spec.secret.annotations", words, keyed("annotations", append(reserved, "Kubernetes.io/x", "foo.KUBERNETES.IO/x",
 			"X.K8s.io/y", "PLIVO.subaccount-operator.dev/z", "App.kubernetes.io/managed-by", "App.Kubernetes.io/name")...)...),

@@ -6,18 +6,17 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// SubaccountSpec is what the tenant wants.
+// SubaccountSpec is the desired state of a subaccount and its Secret.
 //
 // +kubebuilder:validation:XValidation:rule="has(self.name) || has(self.authID)",message="name is required unless authID is given",fieldPath=".name",reason=FieldValueRequired
 // +kubebuilder:validation:XValidation:rule="has(self.authID) == has(oldSelf.authID)",message="authID can be neither added nor removed later",fieldPath=".authID"
-// +kubebuilder:validation:XValidation:rule="!has(self.authID) || has(self.deletionPolicy)",message="deletionPolicy must be stated together with authID: Orphan leaves the adopted subaccount at Plivo, Delete deletes it there",fieldPath=".deletionPolicy",reason=FieldValueRequired
+// +kubebuilder:validation:XValidation:rule="!has(self.authID) || has(self.deletionPolicy)",message="deletionPolicy is required with authID: Orphan leaves the adopted subaccount at Plivo, Delete deletes it there",fieldPath=".deletionPolicy",reason=FieldValueRequired
 type SubaccountSpec struct {
-	// name is the subaccount's name at Plivo: 1 to 128 characters, no white
-	// space at either end, no control or separator characters other than the
-	// plain space. It need not be unique. Names of the form that the operator
-	// marks its unfinished subaccounts with (k8s-, 8 hex digits, -, a UUID) are
-	// refused. Required unless authID is given; left out with authID, the
-	// name at Plivo is left alone.
+	// name is the name of the subaccount at Plivo: 1 to 128 characters, without white
+	// space at either end, and without control or separator characters other than the
+	// plain space. It need not be unique. It must not have the form of the operator's
+	// marker: k8s-, 8 hex digits, -, a UUID. Required unless authID is set. If omitted
+	// with authID, the operator does not change the name at Plivo.
 	//
 	// +optional
 	// +kubebuilder:validation:MinLength=1
@@ -27,24 +26,24 @@ type SubaccountSpec struct {
 	// +kubebuilder:validation:XValidation:rule="!self.matches('^k8s-[0-9a-f]{8}-[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$')",message="must not have the form of the operator's own marker, k8s-<8 hex digits>-<UUID>"
 	Name *string `json:"name,omitempty"`
 
-	// enabled says whether the subaccount may be used. Left out it means
-	// false, as at Plivo; left out together with authID, it is left alone at
+	// enabled says whether the subaccount is enabled at Plivo. If omitted, defaults to
+	// false, as at Plivo. If omitted with authID, the operator does not change it at
 	// Plivo.
 	//
 	// +optional
 	Enabled *bool `json:"enabled,omitempty"`
 
-	// accountRef names the Account, and so the Plivo main account, under which
-	// the subaccount lives; default: the Account named default. Immutable.
+	// accountRef names the Account, and thus the Plivo main account, of the
+	// subaccount. If omitted, defaults to the Account named default. Immutable.
 	//
 	// +optional
 	// +kubebuilder:default={name: "default"}
 	// +kubebuilder:validation:XValidation:rule="self.name == oldSelf.name",message="accountRef.name is immutable",fieldPath=".name"
 	AccountRef AccountReference `json:"accountRef,omitzero"`
 
-	// authID adopts this existing subaccount in place of creating one. The
-	// Account must grant it to this namespace (spec.adoption). It can be
-	// neither added, changed nor removed later.
+	// authID is the Plivo ID of an existing subaccount, which the operator adopts
+	// instead of creating one. The Account must grant it to this namespace
+	// (spec.adoption). Immutable: it cannot be added, changed or removed later.
 	//
 	// +optional
 	// +kubebuilder:validation:Pattern=`^SA[A-Z0-9]{18}$`
@@ -52,48 +51,47 @@ type SubaccountSpec struct {
 	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="authID is immutable"
 	AuthID *string `json:"authID,omitempty"`
 
-	// deletionPolicy says what becomes of the subaccount at Plivo when this
-	// resource is deleted: Delete deletes it, Orphan leaves it as it is. Left
-	// out it means Delete; with authID it must be stated. It can be changed at
-	// any time, also while the resource is terminating.
+	// deletionPolicy says what happens to the subaccount at Plivo when this resource
+	// is deleted: Delete deletes it, Orphan leaves it unchanged. If omitted, defaults
+	// to Delete; required with authID. It can be changed at any time, also while the
+	// resource is terminating.
 	//
 	// +optional
 	DeletionPolicy DeletionPolicy `json:"deletionPolicy,omitempty"`
 
-	// cascadePolicy says what becomes of the subaccount's Applications,
-	// Endpoints and Numbers when the subaccount is deleted at Plivo: Reassign,
-	// the default, hands them to the main account, Delete deletes them too. It
-	// can be changed at any time, also while the resource is terminating.
+	// cascadePolicy says what happens to the Applications, Endpoints and Numbers of
+	// the subaccount when it is deleted at Plivo: Reassign moves them to the main
+	// account, Delete deletes them. If omitted, defaults to Reassign. It can be
+	// changed at any time, also while the resource is terminating.
 	//
 	// +optional
 	// +kubebuilder:default=Reassign
 	CascadePolicy CascadePolicy `json:"cascadePolicy,omitempty"`
 
-	// recreatePolicy says what the operator does when a subaccount that it has
-	// created is gone at Plivo: Automatic creates another one, with a new authID
-	// and new credentials; Never reports RemoteNotFound. It defaults to Automatic
-	// and can be changed at any time. An adopted subaccount (authID) is never
-	// recreated.
+	// recreatePolicy says what the operator does when a subaccount that it created is
+	// gone at Plivo: Automatic creates another one, with a new authID and new
+	// credentials; Never reports RemoteNotFound. If omitted, defaults to Automatic. It
+	// can be changed at any time. An adopted subaccount (authID) is never recreated.
 	//
 	// +optional
 	// +kubebuilder:default=Automatic
 	RecreatePolicy RecreatePolicy `json:"recreatePolicy,omitempty"`
 
-	// secret describes the Secret that holds the subaccount's credentials.
+	// secret describes the Secret with the credentials of the subaccount.
 	//
 	// +optional
 	// +kubebuilder:default={}
 	Secret SubaccountSecret `json:"secret,omitzero"`
 
-	// suspend set to true stops the operator's work on this resource: no call
-	// to Plivo and no write but to status, deletion included (except a release
-	// by deletionPolicy Orphan).
+	// suspend set to true makes the operator send no call to Plivo and write nothing
+	// except the status. A deletion waits, unless deletionPolicy is Orphan. If
+	// omitted, defaults to false.
 	//
 	// +optional
 	Suspend *bool `json:"suspend,omitempty"`
 }
 
-// DeletionPolicy says what becomes of the subaccount when its resource is deleted.
+// DeletionPolicy says what happens to the subaccount when its resource is deleted.
 //
 // +kubebuilder:validation:Enum=Delete;Orphan
 type DeletionPolicy string
@@ -101,18 +99,18 @@ type DeletionPolicy string
 const (
 	// DeletionPolicyDelete deletes the subaccount at Plivo.
 	DeletionPolicyDelete DeletionPolicy = "Delete"
-	// DeletionPolicyOrphan leaves the subaccount at Plivo as it is.
+	// DeletionPolicyOrphan leaves the subaccount at Plivo unchanged.
 	DeletionPolicyOrphan DeletionPolicy = "Orphan"
 )
 
-// CascadePolicy says what becomes of a deleted subaccount's Applications,
-// Endpoints and Numbers.
+// CascadePolicy says what happens to the Applications, Endpoints and Numbers of a
+// deleted subaccount.
 //
 // +kubebuilder:validation:Enum=Reassign;Delete
 type CascadePolicy string
 
 const (
-	// CascadePolicyReassign hands them to the main account.
+	// CascadePolicyReassign moves them to the main account.
 	CascadePolicyReassign CascadePolicy = "Reassign"
 	// CascadePolicyDelete deletes them.
 	CascadePolicyDelete CascadePolicy = "Delete"
@@ -132,7 +130,7 @@ const (
 
 // AccountReference names an Account.
 type AccountReference struct {
-	// name of the Account; default: default.
+	// name is the name of the Account. If omitted, defaults to default.
 	//
 	// +optional
 	// +kubebuilder:default=default
@@ -142,14 +140,14 @@ type AccountReference struct {
 	Name string `json:"name,omitempty"`
 }
 
-// SubaccountSecret describes the Secret that holds a subaccount's credentials.
+// SubaccountSecret describes the Secret with the credentials of a subaccount.
 //
 // +kubebuilder:object:generate=false
 type SubaccountSecret struct {
-	// name of the Secret, in the namespace of the Subaccount; default:
-	// <metadata.name>-plivo. When it changes, the Secret under the old name is
-	// removed once the new one stands. A Secret that this Subaccount does not
-	// own is never touched.
+	// name is the name of the Secret, in the namespace of the Subaccount. If omitted,
+	// defaults to <metadata.name>-plivo. When it changes, the operator creates the new
+	// Secret and then deletes the old one. The operator never changes a Secret that
+	// this Subaccount does not own.
 	//
 	// +optional
 	// +kubebuilder:validation:MinLength=1
@@ -157,17 +155,17 @@ type SubaccountSecret struct {
 	// +kubebuilder:validation:XValidation:rule="!format.dns1123Subdomain().validate(self).hasValue()",message="must be a valid Secret name: lower case letters, digits, '-' and '.', beginning and ending with a letter or digit"
 	Name string `json:"name,omitempty"`
 
-	// keys are the names of the Secret's data entries, which must differ. Set
-	// to PLIVO_AUTH_ID and PLIVO_AUTH_TOKEN they suit envFrom and Plivo's SDKs.
+	// keys are the keys of the Secret's data. They must differ. Set them to
+	// PLIVO_AUTH_ID and PLIVO_AUTH_TOKEN for envFrom and Plivo's SDKs. If omitted,
+	// defaults to auth_id and auth_token.
 	//
 	// +optional
 	// +kubebuilder:default={authID: "auth_id", authToken: "auth_token"}
 	Keys SecretKeys `json:"keys,omitzero"`
 
-	// labels are put on the Secret beside the operator's own. The domains
-	// kubernetes.io, k8s.io and subaccount-operator.dev, with their subdomains,
-	// are reserved; of them only app.kubernetes.io/* is allowed, except
-	// managed-by.
+	// labels are labels of the Secret, in addition to the operator's own. The domains
+	// kubernetes.io, k8s.io and subaccount-operator.dev and their subdomains are
+	// reserved, with one exception: app.kubernetes.io/* is allowed, except managed-by.
 	//
 	// +optional
 	// +kubebuilder:validation:MaxProperties=32
@@ -175,7 +173,7 @@ type SubaccountSecret struct {
 	// +kubebuilder:validation:XValidation:rule="self.all(k, !k.matches('^([^/]*[.])?(kubernetes[.]io|k8s[.]io|subaccount-operator[.]dev)/') || (k.startsWith('app.kubernetes.io/') && k != 'app.kubernetes.io/managed-by'))",message="the domains kubernetes.io, k8s.io and subaccount-operator.dev are reserved; app.kubernetes.io/* is allowed, except managed-by"
 	Labels map[string]LabelValue `json:"labels,omitempty"`
 
-	// annotations are put on the Secret. The same domains are reserved as for
+	// annotations are annotations of the Secret. The same domains are reserved as for
 	// labels.
 	//
 	// +optional
@@ -185,10 +183,10 @@ type SubaccountSecret struct {
 	Annotations map[string]AnnotationValue `json:"annotations,omitempty"`
 }
 
-// DeepCopyInto copies the receiver. Written by hand, because controller-gen
-// v0.23 cannot copy a map whose value type is an alias. The aliases are there
-// because the API server refuses a rule on values without a bound, and a bound
-// needs a type of its own; in Go they are plain strings.
+// DeepCopyInto copies the receiver. It is written by hand, because controller-gen
+// v0.23 cannot copy a map whose value type is an alias. The API server refuses a
+// rule on values of unbounded length, and a bound needs a type of its own. The
+// types are aliases, so that they are plain strings in Go.
 func (in *SubaccountSecret) DeepCopyInto(out *SubaccountSecret) {
 	*out = *in
 	out.Labels = maps.Clone(in.Labels)
@@ -207,11 +205,11 @@ type LabelValue = string
 // +kubebuilder:validation:MaxLength=4096
 type AnnotationValue = string
 
-// SecretKeys names the data entries of the credentials Secret.
+// SecretKeys are the keys of the Secret's data.
 //
 // +kubebuilder:validation:XValidation:rule="self.authID != self.authToken",message="authID and authToken must differ"
 type SecretKeys struct {
-	// authID is the key of the subaccount's auth ID; default: auth_id.
+	// authID is the key of the subaccount's auth ID. If omitted, defaults to auth_id.
 	//
 	// +optional
 	// +kubebuilder:default=auth_id
@@ -220,7 +218,8 @@ type SecretKeys struct {
 	// +kubebuilder:validation:XValidation:rule="self.matches('^[-._a-zA-Z0-9]+$') && self != '.' && !self.startsWith('..')",message="must be a valid Secret key: letters, digits, '-', '_' and '.', neither '.' alone nor beginning with '..'"
 	AuthID string `json:"authID,omitempty"`
 
-	// authToken is the key of the subaccount's auth token; default: auth_token.
+	// authToken is the key of the subaccount's auth token. If omitted, defaults to
+	// auth_token.
 	//
 	// +optional
 	// +kubebuilder:default=auth_token
@@ -230,19 +229,21 @@ type SecretKeys struct {
 	AuthToken string `json:"authToken,omitempty"`
 }
 
-// SubaccountStatus is what the operator knows.
+// SubaccountStatus is the observed state of a Subaccount.
 //
-// +kubebuilder:validation:XValidation:rule="!has(self.authID) || !has(oldSelf.authID) || self.authID == oldSelf.authID",message="authID can only be replaced by way of pendingCreation"
+// +kubebuilder:validation:XValidation:rule="!has(self.authID) || !has(oldSelf.authID) || self.authID == oldSelf.authID",message="authID can be replaced only through pendingCreation"
 type SubaccountStatus struct {
-	// observedGeneration is the last generation that the operator acted on; -1
-	// until then. It does not advance while the resource is suspended.
+	// observedGeneration is the last metadata.generation that the operator acted on;
+	// -1 before the first one. It does not advance while the resource is suspended.
+	// Set by the operator; read-only.
 	//
 	// +optional
 	// +kubebuilder:validation:Minimum=-1
 	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
 
-	// conditions are Ready, and the abnormal-true Reconciling and Stalled. Their
-	// reasons are a documented catalogue.
+	// conditions are Ready, Reconciling and Stalled. Reconciling and Stalled are True
+	// only in an abnormal case. docs/spec lists the reasons. Set by the operator;
+	// read-only.
 	//
 	// +optional
 	// +listType=map
@@ -250,73 +251,76 @@ type SubaccountStatus struct {
 	// +kubebuilder:validation:MaxItems=16
 	Conditions []metav1.Condition `json:"conditions,omitempty"`
 
-	// authID is the subaccount's ID at Plivo. Written only by the protocol.
+	// authID is the Plivo ID of the subaccount. Set by the operator; read-only.
 	//
 	// +optional
 	// +kubebuilder:validation:Pattern=`^SA[A-Z0-9]{18}$`
 	// +kubebuilder:validation:MaxLength=20
 	AuthID string `json:"authID,omitempty"`
 
-	// accountID is the ID of the Plivo main account that the subaccount belongs
-	// to. Written only by the protocol.
+	// accountID is the Plivo ID of the main account of the subaccount. Set by the
+	// operator; read-only.
 	//
 	// +optional
 	// +kubebuilder:validation:Pattern=`^MA[A-Z0-9]{18}$`
 	// +kubebuilder:validation:MaxLength=20
 	AccountID string `json:"accountID,omitempty"`
 
-	// previousAuthID is the Plivo ID of the subaccount that the operator gave up
-	// as gone and replaced last. If that subaccount comes back, the operator does
-	// not manage it. Set by the operator; read-only.
+	// previousAuthID is the Plivo ID of the subaccount that the operator replaced last,
+	// because it was gone. If that subaccount reappears, the operator does not manage
+	// it. Set by the operator; read-only.
 	//
 	// +optional
 	// +kubebuilder:validation:Pattern=`^SA[A-Z0-9]{18}$`
 	// +kubebuilder:validation:MaxLength=20
 	PreviousAuthID string `json:"previousAuthID,omitempty"`
 
-	// pendingCreation stands while a create call may have happened whose answer
-	// is not recorded. Written only by the protocol.
+	// pendingCreation is set while a create call may have happened whose response is
+	// not recorded. Set by the operator; read-only.
 	//
 	// +optional
 	PendingCreation *PendingCreation `json:"pendingCreation,omitempty"`
 
-	// name is the subaccount's name as last seen at Plivo, which documents no
-	// limit to its length.
+	// name is the name of the subaccount as last observed at Plivo. Plivo documents no
+	// maximum length. Set by the operator; read-only.
 	//
 	// +optional
 	// +kubebuilder:validation:MaxLength=65536
 	Name *string `json:"name,omitempty"`
 
-	// enabled is whether the subaccount was enabled when last seen at Plivo.
+	// enabled is true if the subaccount was enabled when last observed at Plivo. Set by
+	// the operator; read-only.
 	//
 	// +optional
 	Enabled *bool `json:"enabled,omitempty"`
 
-	// binding names the Secret, in the form that the Service Binding
-	// specification gives to provisioned services.
+	// binding names the Secret, as the Service Binding specification requires of a
+	// provisioned service. Set by the operator; read-only.
 	//
 	// +optional
 	Binding *SecretBinding `json:"binding,omitempty"`
 
 	// lastHandledReconcileAt is the value of the annotation
-	// plivo.subaccount-operator.dev/reconcile-requested-at that was last acted
-	// upon.
+	// plivo.subaccount-operator.dev/reconcile-requested-at that the operator handled
+	// last. Set by the operator; read-only.
 	//
 	// +optional
 	// +kubebuilder:validation:MaxLength=262144
 	LastHandledReconcileAt string `json:"lastHandledReconcileAt,omitempty"`
 }
 
-// PendingCreation is the intent that is written before a create call is sent.
+// PendingCreation is the intent, which the operator writes before it sends a create
+// call.
 type PendingCreation struct {
-	// attempt is a random name of this one create call.
+	// attempt is a random ID of this create call.
 	//
 	// +required
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=64
 	Attempt string `json:"attempt,omitempty"`
 
-	// accountID is the main account that the call was, or was about to be, sent to.
+	// accountID is the Plivo ID of the main account for which the operator sends the
+	// call.
 	//
 	// +required
 	// +kubebuilder:validation:Pattern=`^MA[A-Z0-9]{18}$`
@@ -324,8 +328,8 @@ type PendingCreation struct {
 	// +kubebuilder:validation:MaxLength=20
 	AccountID string `json:"accountID,omitempty"`
 
-	// since is when the intent was written, for people to read; the protocol
-	// trusts no clock but the observer's own.
+	// since is the time when the operator wrote the intent. It is informational: the
+	// operator counts the settle time from when it first observed the intent.
 	//
 	// +required
 	Since metav1.Time `json:"since,omitempty,omitzero"`
@@ -333,7 +337,7 @@ type PendingCreation struct {
 
 // SecretBinding names a Secret in the namespace of the resource.
 type SecretBinding struct {
-	// name of the Secret.
+	// name is the name of the Secret.
 	//
 	// +required
 	// +kubebuilder:validation:MinLength=1
@@ -341,7 +345,7 @@ type SecretBinding struct {
 	Name string `json:"name,omitempty"`
 }
 
-// Subaccount is one Plivo subaccount, and the Secret that holds its credentials.
+// Subaccount is a Plivo subaccount and the Secret with its credentials.
 //
 // +kubebuilder:object:root=true
 // +kubebuilder:subresource:status
@@ -356,7 +360,7 @@ type SecretBinding struct {
 // +kubebuilder:printcolumn:name="Remote Name",type=string,JSONPath=`.status.name`,priority=1
 // +kubebuilder:printcolumn:name="Secret",type=string,JSONPath=`.status.binding.name`,priority=1
 // +kubebuilder:validation:XValidation:rule="self.metadata.name.size() <= 247 || (has(self.spec.secret) && has(self.spec.secret.name))",message="metadata.name is too long for the default Secret name <metadata.name>-plivo: use at most 247 characters or set spec.secret.name",fieldPath=".spec.secret.name"
-// +kubebuilder:validation:XValidation:rule="!has(oldSelf.status) || !has(oldSelf.status.authID) || (has(self.status) && (has(self.status.authID) || (has(self.status.pendingCreation) && !has(oldSelf.status.pendingCreation))))",message="status.authID may vanish only as status.pendingCreation appears",fieldPath=".status"
+// +kubebuilder:validation:XValidation:rule="!has(oldSelf.status) || !has(oldSelf.status.authID) || (has(self.status) && (has(self.status.authID) || (has(self.status.pendingCreation) && !has(oldSelf.status.pendingCreation))))",message="status.authID may be removed only when status.pendingCreation is added",fieldPath=".status"
 type Subaccount struct {
 	metav1.TypeMeta `json:",inline"`
 
@@ -365,12 +369,12 @@ type Subaccount struct {
 	// +optional
 	metav1.ObjectMeta `json:"metadata,omitzero"`
 
-	// spec is what the tenant wants.
+	// spec is the desired state.
 	//
 	// +required
 	Spec SubaccountSpec `json:"spec,omitzero"`
 
-	// status is what the operator knows.
+	// status is the observed state. Set by the operator; read-only.
 	//
 	// +optional
 	// +kubebuilder:default={"observedGeneration":-1}

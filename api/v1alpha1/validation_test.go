@@ -18,8 +18,8 @@ import (
 	"github.com/subaccount-operator/subaccount-operator/test/controlplane"
 )
 
-// plane and server are shared by all tests of this package: rules are asked of
-// a real API server, because only that evaluates them.
+// plane and server are shared by all tests of this package. Only a real API server
+// evaluates the rules of a CRD.
 var (
 	plane  *controlplane.Plane
 	server client.Client
@@ -39,7 +39,7 @@ func TestMain(m *testing.M) {
 	}))
 }
 
-// IDs of Plivo's form, two subaccounts and two main accounts.
+// Valid Plivo IDs of two subaccounts and two main accounts.
 const (
 	subaccountA = "SAAAAAAAAAAAAAAAAAAA"
 	subaccountB = "SABBBBBBBBBBBBBBBBBB"
@@ -47,21 +47,22 @@ const (
 	mainB       = "MABBBBBBBBBBBBBBBBBB"
 )
 
-// rule is one rule of the API: what it accepts beside what it refuses, so that
-// neither is accepted or refused for another reason. Objects are YAML without
-// apiVersion and kind, so that a field left out is really absent.
+// rule is one rule of the API with objects that it accepts and similar ones that it
+// refuses, so that no other rule decides. Objects are YAML without apiVersion and
+// kind: a Go object could not omit every field.
 type rule struct {
 	name string
-	// before, if given, is created first; the others are then updates of it.
+	// before is created first, and the other objects are updates of it. If empty,
+	// the other objects are created.
 	before   string
 	accepted []string
 	refused  []refusal
 }
 
-// refusal is what a user reads about an object.
+// refusal is an object and the field and message of the error for it.
 type refusal struct{ object, field, message string }
 
-// refusedAlike are objects that are refused with the same words.
+// refusedAlike returns refusals of several objects with the same message.
 func refusedAlike(field, message string, objects ...string) []refusal {
 	var all []refusal
 	for _, object := range objects {
@@ -74,7 +75,7 @@ func check(t *testing.T, kind string, rules []rule) {
 	for _, rule := range rules {
 		t.Run(rule.name, func(t *testing.T) {
 			if len(rule.accepted) == 0 || len(rule.refused) == 0 {
-				t.Fatal("a rule needs what it accepts and what it refuses")
+				t.Fatal("got a rule without accepted or refused objects, want both")
 			}
 			try := func(object string) error { return dryRunCreate(t, kind, object) }
 			if rule.before != "" {
@@ -83,7 +84,7 @@ func check(t *testing.T, kind string, rules []rule) {
 			}
 			for _, object := range rule.accepted {
 				if err := try(object); err != nil {
-					t.Errorf("refused:\n%s\n%v", object, err)
+					t.Errorf("got %v, want accepted:\n%s", err, object)
 				}
 			}
 			for _, want := range rule.refused {
@@ -97,7 +98,7 @@ func checkRefusal(t *testing.T, err error, want refusal) {
 	t.Helper()
 	var status apierrors.APIStatus
 	if !errors.As(err, &status) || status.Status().Reason != metav1.StatusReasonInvalid {
-		t.Errorf("not refused as invalid, but %v:\n%s", err, want.object)
+		t.Errorf("got %v, want invalid:\n%s", err, want.object)
 		return
 	}
 	for _, cause := range status.Status().Details.Causes {
@@ -105,10 +106,10 @@ func checkRefusal(t *testing.T, err error, want refusal) {
 			return
 		}
 	}
-	t.Errorf("refused for another reason than %q: %q:\n%s\n%v", want.field, want.message, want.object, err)
+	t.Errorf("got %v, want %q: %q:\n%s", err, want.field, want.message, want.object)
 }
 
-// parse makes an object of the YAML; without a name it gets one of its own.
+// parse parses the YAML. An object without a name gets a unique one.
 func parse(t *testing.T, kind, text string) *unstructured.Unstructured {
 	t.Helper()
 	object := &unstructured.Unstructured{}
@@ -138,14 +139,14 @@ func dryRunCreate(t *testing.T, kind, text string) error {
 	return server.Create(t.Context(), parse(t, kind, text), client.DryRunAll, client.FieldValidation("Strict"))
 }
 
-// dryRunUpdate puts the spec of the YAML in the place of the object's.
+// dryRunUpdate replaces the spec of the object by that of the YAML.
 func dryRunUpdate(t *testing.T, object *unstructured.Unstructured, text string) error {
 	updated := object.DeepCopy()
 	updated.Object["spec"] = parse(t, object.GetKind(), text).Object["spec"]
 	return server.Update(t.Context(), updated, client.DryRunAll, client.FieldValidation("Strict"))
 }
 
-// field is what the dotted path of the object holds, as YAML; "" if it is absent.
+// field returns the value at a dotted path as YAML, or "" if it is absent.
 func field(t *testing.T, object *unstructured.Unstructured, path string) string {
 	t.Helper()
 	value, found, err := unstructured.NestedFieldNoCopy(object.Object, strings.Split(path, ".")...)
@@ -166,12 +167,12 @@ func checkFields(t *testing.T, object *unstructured.Unstructured, want map[strin
 	t.Helper()
 	for path, value := range want {
 		if got := field(t, object, path); got != value {
-			t.Errorf("%s is %q, want %q", path, got, value)
+			t.Errorf("%s: got %q, want %q", path, got, value)
 		}
 	}
 }
 
-// entries is a YAML map of n entries.
+// entries returns a YAML map with n entries.
 func entries(n int) string {
 	var all []string
 	for i := range n {

@@ -2,6 +2,7 @@
 package main
 
 import (
+	"errors"
 	"flag"
 	"fmt"
 	"os"
@@ -20,7 +21,12 @@ import (
 
 func main() {
 	streams := genericiooptions.IOStreams{In: os.Stdin, Out: os.Stdout, ErrOut: os.Stderr}
-	cmdutil.CheckErr(asKubectlTells(newCommand(streams).Execute()))
+	err := newCommand(streams).Execute()
+	var code exitCode
+	if errors.As(err, &code) {
+		os.Exit(int(code))
+	}
+	cmdutil.CheckErr(asKubectlTells(err))
 }
 
 // userAgent is what the API server and Plivo are told.
@@ -50,7 +56,7 @@ func newCommand(streams genericiooptions.IOStreams) *cobra.Command {
 	o.AddFlags(root.PersistentFlags())
 	root.PersistentFlags().IntVarP(&verbosity, "v", "v", 0,
 		fmt.Sprintf("Number for the log level verbosity; %d at most, because more would log the bodies of answers, Secrets among them.", mostVerbose))
-	root.AddCommand(newList(o), newExport(o), newReconcile(o), newSuspend(o), newResume(o), &cobra.Command{
+	root.AddCommand(newList(o), newStatus(o), newCheck(o), newExport(o), newReconcile(o), newSuspend(o), newResume(o), &cobra.Command{
 		Use: "version", Short: "Print the plugin's version", Args: cobra.NoArgs,
 		Run: func(*cobra.Command, []string) { _, _ = fmt.Fprintln(streams.Out, "kubectl-plivo", version.String()) },
 	})

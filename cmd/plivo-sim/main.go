@@ -1,5 +1,5 @@
-// Command plivo-sim serves a simulated Plivo Subaccount API, for development,
-// demonstrations and pipelines that shall not need a Plivo account.
+// Command plivo-sim serves a simulator of Plivo's Subaccount API, for development,
+// demonstrations and pipelines without a Plivo account.
 package main
 
 import (
@@ -20,7 +20,7 @@ import (
 	"github.com/subaccount-operator/subaccount-operator/internal/version"
 )
 
-// shutdownGrace is how long requests in progress may take at the end.
+// shutdownGrace is how long requests in progress may take after the signal to stop.
 const shutdownGrace = 3 * time.Second
 
 func main() {
@@ -29,7 +29,7 @@ func main() {
 	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))
 }
 
-// run returns the exit code: 0, 1 for a failure, 2 for wrong flags.
+// run returns the exit code: 0 for success, 1 for a failure, 2 for invalid flags.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	o, err := parseFlags(args, stderr)
 	switch {
@@ -57,7 +57,7 @@ func serve(ctx context.Context, o options, stdout io.Writer) error {
 	server := &http.Server{
 		Handler:           sim,
 		ReadHeaderTimeout: 10 * time.Second,
-		// Requests that hang by a fault end with ctx.
+		// Requests that hang because of a fault end with ctx.
 		BaseContext: func(net.Listener) context.Context { return ctx },
 	}
 	if o.certFile != "" {
@@ -74,7 +74,7 @@ func serve(ctx context.Context, o options, stdout io.Writer) error {
 	_, _ = fmt.Fprintln(stdout, "plivo-sim listening on", baseURL(o, listener.Addr()))
 	if len(o.sim.Accounts) == 0 {
 		id, token := sim.AddAccount()
-		_, _ = fmt.Fprintf(stdout, "plivo-sim made up an account: PLIVO_AUTH_ID=%s PLIVO_AUTH_TOKEN=%s\n", id, token)
+		_, _ = fmt.Fprintf(stdout, "plivo-sim created a main account: PLIVO_AUTH_ID=%s PLIVO_AUTH_TOKEN=%s\n", id, token)
 	}
 	ended := make(chan error, 1)
 	go func() {
@@ -89,7 +89,7 @@ func serve(ctx context.Context, o options, stdout io.Writer) error {
 		return err
 	case <-ctx.Done():
 	}
-	// Its own time: ctx is over.
+	// ctx has ended, so the shutdown needs a context of its own.
 	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownGrace)
 	defer cancel()
 	if server.Shutdown(grace) != nil {
@@ -98,7 +98,7 @@ func serve(ctx context.Context, o options, stdout io.Writer) error {
 	return nil
 }
 
-// baseURL is one that a client on this machine can use.
+// baseURL returns a URL that a client on this machine can use.
 func baseURL(o options, addr net.Addr) string {
 	scheme := "http"
 	if o.certFile != "" {

@@ -37,7 +37,7 @@ func launch(t *testing.T, args ...string) (*program, string) {
 	t.Cleanup(func() { stop(); _, _ = io.Copy(io.Discard, out) })
 	url, ok := strings.CutPrefix(p.line(t), "plivo-sim listening on ")
 	if !ok {
-		t.Fatalf("the first line has no URL: %q", url)
+		t.Fatalf("got first line %q, want one with the URL", url)
 	}
 	return p, url
 }
@@ -45,7 +45,7 @@ func launch(t *testing.T, args ...string) (*program, string) {
 func (p *program) line(t *testing.T) string {
 	t.Helper()
 	if !p.lines.Scan() {
-		t.Fatal("the program ended before it said enough")
+		t.Fatal("got the end of the output, want another line")
 	}
 	return p.lines.Text()
 }
@@ -70,7 +70,7 @@ func get(t *testing.T, client *http.Client, url, id, token string) (status int) 
 	return resp.StatusCode
 }
 
-func TestServes(t *testing.T) {
+func TestRun_AccountAndFault_ServesThem(t *testing.T) {
 	p, url := launch(t, "--account", account+":to:ken", "--rate-limit", "2", "--fault", "ops=list,status=503,times=1")
 	for _, want := range []int{503, 200, 429} {
 		if got := get(t, http.DefaultClient, url, account, "to:ken"); got != want {
@@ -78,34 +78,34 @@ func TestServes(t *testing.T) {
 		}
 	}
 	if code := p.exitCode(); code != 0 {
-		t.Errorf("exit code %d", code)
+		t.Errorf("got exit code %d, want 0", code)
 	}
 }
 
-func TestMakesUpAnAccount(t *testing.T) {
+func TestRun_WithoutAccount_CreatesOne(t *testing.T) {
 	p, url := launch(t)
 	words := strings.Fields(p.line(t))
 	id := strings.TrimPrefix(words[len(words)-2], "PLIVO_AUTH_ID=")
 	token := strings.TrimPrefix(words[len(words)-1], "PLIVO_AUTH_TOKEN=")
 	if got := get(t, http.DefaultClient, url, id, token); got != 200 {
-		t.Errorf("with the account that was printed: %d", got)
+		t.Errorf("printed account: got %d, want 200", got)
 	}
 }
 
-func TestServesTLS(t *testing.T) {
+func TestRun_Certificate_ServesTLS(t *testing.T) {
 	certFile, keyFile, pool := certificate(t)
 	_, url := launch(t, "--account", account+":token", "--tls-cert-file", certFile, "--tls-key-file", keyFile)
 	if !strings.HasPrefix(url, "https://") {
-		t.Errorf("URL %s", url)
+		t.Errorf("got URL %s, want https", url)
 	}
 	client := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: pool}}}
 	defer client.CloseIdleConnections()
 	if got := get(t, client, url, account, "token"); got != 200 {
-		t.Errorf("got %d", got)
+		t.Errorf("got %d, want 200", got)
 	}
 }
 
-// certificate borrows httptest's, which is for 127.0.0.1.
+// certificate writes the certificate of httptest, which is for 127.0.0.1, into files.
 func certificate(t *testing.T) (certFile, keyFile string, pool *x509.CertPool) {
 	t.Helper()
 	server := httptest.NewTLSServer(nil)
@@ -130,8 +130,7 @@ func certificate(t *testing.T) (certFile, keyFile string, pool *x509.CertPool) {
 	return certFile, keyFile, pool
 }
 
-// A request that hangs by a fault does not keep the program from ending.
-func TestEndsThoughARequestHangs(t *testing.T) {
+func TestRun_RequestHangs_StillEnds(t *testing.T) {
 	p, url := launch(t, "--account", account+":token", "--fault", "ops=list,what=hang")
 	failed := make(chan error, 1)
 	go func() {
@@ -143,13 +142,13 @@ func TestEndsThoughARequestHangs(t *testing.T) {
 		}
 		failed <- err
 	}()
-	for !strings.Contains(read(t, url+"/_sim/calls"), "what=hang") { // until it has arrived
+	for !strings.Contains(read(t, url+"/_sim/calls"), "what=hang") { // wait until the request has arrived
 	}
 	if code := p.exitCode(); code != 0 {
-		t.Errorf("exit code %d", code)
+		t.Errorf("got exit code %d, want 0", code)
 	}
 	if err := <-failed; err == nil {
-		t.Error("the request that hangs was answered")
+		t.Error("got a response to the request that hangs, want an error")
 	}
 }
 
@@ -171,7 +170,7 @@ func read(t *testing.T, url string) string {
 	return string(body)
 }
 
-func TestExitCodes(t *testing.T) {
+func TestRun_Flags_SetExitCode(t *testing.T) {
 	for _, c := range []struct {
 		args   string
 		code   int
@@ -194,7 +193,7 @@ func TestExitCodes(t *testing.T) {
 			var stdout, stderr strings.Builder
 			code := run(t.Context(), strings.Fields(c.args), &stdout, &stderr)
 			if code != c.code || !strings.Contains(stdout.String(), c.stdout) || !strings.Contains(stderr.String(), c.stderr) {
-				t.Errorf("exit code %d, stdout %q, stderr %q", code, stdout.String(), stderr.String())
+				t.Errorf("got exit code %d, stdout %q, stderr %q; want %d, %q, %q", code, stdout.String(), stderr.String(), c.code, c.stdout, c.stderr)
 			}
 		})
 	}

@@ -14,16 +14,16 @@ import (
 	"github.com/subaccount-operator/subaccount-operator/api/v1alpha1"
 )
 
-// resources tells of the resources that this instance serves, counted in the
-// cache whenever somebody asks. Replicas that wait for the lease see the same
-// ones, and tell nothing of them.
-type resources struct {
+// resourceCollector counts the resources that this instance serves, in the cache
+// and at each scrape. Only the leader counts: other replicas have the same cache,
+// and a sum over replicas would count each resource several times.
+type resourceCollector struct {
 	cached   client.Reader
 	selector labels.Selector
 	elected  <-chan struct{}
 }
 
-// collectTimeout bounds how long a cache that still fills is waited for.
+// collectTimeout is how long a scrape waits for the cache to sync.
 const collectTimeout = 5 * time.Second
 
 func desc(name, help string, labels ...string) *prometheus.Desc {
@@ -31,23 +31,23 @@ func desc(name, help string, labels ...string) *prometheus.Desc {
 }
 
 var (
-	leaderDesc      = desc("leader", "1 if this process does the work: it holds the lease, or needs none.")
-	accountsDesc    = desc("accounts", "Accounts, by name, state and reason.", "account", "state", "reason")
-	remoteDesc      = desc("remote_subaccounts", "Subaccounts at Plivo at the last sweep, by Account and whether a Subaccount resource manages them.", "account", "managed")
-	subaccountsDesc = desc("subaccounts", "Subaccount resources, by Account (empty: it does not exist), state and reason.", "account", "state", "reason")
-	pendingDesc     = desc("creations_unconfirmed", "Subaccount resources for which a create call may have happened that is not recorded, by Account.", "account")
-	oldestDesc      = desc("oldest_unconfirmed_creation_timestamp_seconds", "When the oldest unconfirmed creation was begun, by Account, in seconds since 1970; absent without any.", "account")
+	leaderDesc      = desc("leader", "1 if this replica is the leader or leader election is disabled.")
+	accountsDesc    = desc("accounts", "Number of Account resources (always 1), by name, state and reason.", "account", "state", "reason")
+	remoteDesc      = desc("remote_subaccounts", "Number of subaccounts at Plivo at the last complete sweep, by Account and whether a Subaccount resource manages them.", "account", "managed")
+	subaccountsDesc = desc("subaccounts", "Number of Subaccount resources, by Account, state and reason. The label account is empty if the Account does not exist.", "account", "state", "reason")
+	pendingDesc     = desc("creations_unconfirmed", "Number of Subaccount resources with status.pendingCreation: a create call may have happened and is not recorded, by Account.", "account")
+	oldestDesc      = desc("oldest_unconfirmed_creation_timestamp_seconds", "Unix timestamp of the oldest status.pendingCreation, by Account. Absent if there is none.", "account")
 )
 
 // Describe implements prometheus.Collector.
-func (r *resources) Describe(ch chan<- *prometheus.Desc) {
+func (r *resourceCollector) Describe(ch chan<- *prometheus.Desc) {
 	for _, desc := range []*prometheus.Desc{leaderDesc, accountsDesc, remoteDesc, subaccountsDesc, pendingDesc, oldestDesc} {
 		ch <- desc
 	}
 }
 
 // Collect implements prometheus.Collector.
-func (r *resources) Collect(ch chan<- prometheus.Metric) {
+func (r *resourceCollector) Collect(ch chan<- prometheus.Metric) {
 	gauge := func(desc *prometheus.Desc, v float64, labels ...string) {
 		ch <- prometheus.MustNewConstMetric(desc, prometheus.GaugeValue, v, labels...)
 	}
@@ -58,7 +58,7 @@ func (r *resources) Collect(ch chan<- prometheus.Metric) {
 		gauge(leaderDesc, 0)
 		return
 	}
-	// The cache's own objects, of which there may be thousands: no copies.
+	// No copies: there may be thousands of objects.
 	ctx, cancel := context.WithTimeout(context.Background(), collectTimeout)
 	defer cancel()
 	var accounts v1alpha1.AccountList
@@ -67,7 +67,7 @@ func (r *resources) Collect(ch chan<- prometheus.Metric) {
 		r.cached.List(ctx, &subaccounts, client.UnsafeDisableDeepCopy) != nil {
 		return
 	}
-	served := map[string]bool{} // by name, of those that exist
+	served := map[string]bool{} // existing Accounts by name: does this instance serve it?
 	for i := range accounts.Items {
 		a := &accounts.Items[i]
 		if served[a.Name] = r.selector.Matches(labels.Set(a.Labels)); !served[a.Name] {
@@ -82,7 +82,7 @@ func (r *resources) Collect(ch chan<- prometheus.Metric) {
 	r.count(subaccounts.Items, served).collect(gauge)
 }
 
-// tally is what is counted of Subaccounts.
+// tally has the counts of Subaccounts.
 type tally struct {
 	resources map[series]int
 	pending   map[string]int       // by Account
@@ -91,23 +91,24 @@ type tally struct {
 
 type series struct{ account, state, reason string }
 
-// count counts the Subaccounts that this instance serves. Names of Accounts
-// that do not exist are whatever a tenant makes up, and make no series.
-func (r *resources) count(all []v1alpha1.Subaccount, served map[string]bool) tally {
+// count counts the Subaccounts that this instance serves. Accounts that do not
+// exist share one series with an empty name, because a tenant can invent any
+// number of names.
+func (r *resourceCollector) count(all []v1alpha1.Subaccount, served map[string]bool) tally {
 	t := tally{map[series]int{}, map[string]int{}, map[string]time.Time{}}
-	for name, is := range served {
-		if is {
+	for name, isServed := range served {
+		if isServed {
 			t.pending[name] = 0
 		}
 	}
 	for i := range all {
 		s := &all[i]
 		account := s.Spec.AccountRef.Name
-		serves, exists := served[account]
+		isServed, exists := served[account]
 		if !exists {
-			account, serves = "", r.selector.Matches(labels.Set(nil))
+			account, isServed = "", r.selector.Matches(labels.Set(nil))
 		}
-		if !serves {
+		if !isServed {
 			continue
 		}
 		t.resources[series{account, stateOf(s, ptr.Deref(s.Spec.Suspend, false), s.Status.Conditions), reasonOf(s.Status.Conditions)}]++
@@ -133,8 +134,8 @@ func (t tally) collect(gauge func(*prometheus.Desc, float64, ...string)) {
 	}
 }
 
-// stateOf a resource is, in the words of kstatus where it has one: what comes
-// first here hides the others.
+// stateOf returns the state of a resource, the first one that applies. The names
+// follow kstatus where it has a name.
 func stateOf(obj client.Object, suspended bool, conditions []metav1.Condition) string {
 	ready := meta.FindStatusCondition(conditions, v1alpha1.ConditionReady)
 	switch {
@@ -151,7 +152,8 @@ func stateOf(obj client.Object, suspended bool, conditions []metav1.Condition) s
 	}
 }
 
-// reasonOf a resource is one of v1alpha1.Reasons, so that the number of series is bounded.
+// reasonOf returns the reason of Ready, or Unknown if v1alpha1.Reasons does not
+// have it. That bounds the number of series.
 func reasonOf(conditions []metav1.Condition) string {
 	ready := meta.FindStatusCondition(conditions, v1alpha1.ConditionReady)
 	if ready == nil {

@@ -17,39 +17,40 @@ import (
 	"github.com/subaccount-operator/subaccount-operator/internal/plivo"
 )
 
-// Options of both reconcilers.
+// Options configures both reconcilers.
 type Options struct {
-	// NewClient makes a client for a main account's credentials.
+	// NewClient creates a client with the credentials of a main account.
 	NewClient func(plivo.Credentials) *plivo.Client
-	// Timeout of one call to Plivo.
+	// Timeout is the time limit of one call to Plivo.
 	Timeout time.Duration
-	// SettleMargin is how long after Timeout a create call may still take effect
-	// at Plivo. Both together are the settle time.
+	// SettleMargin is how long after Timeout a create call may still take effect at
+	// Plivo. Timeout plus SettleMargin is the settle time.
 	SettleMargin time.Duration
-	// Digester of tokens, the one of CacheOptions.
+	// Digester digests tokens. It must be the one given to kube.CacheOptions.
 	Digester *plivo.Digester
-	// Credentials is the cache of CredentialsCacheOptions, which has to be added
-	// to the manager too.
+	// Credentials is a cache with kube.CredentialsCacheOptions. The caller must add
+	// it to the manager.
 	Credentials cache.Cache
-	// OperatorNamespace is where the Accounts' credentials Secrets are.
+	// OperatorNamespace is the namespace of the credentials Secrets.
 	OperatorNamespace string
 	// ClusterUID is the UID of the namespace kube-system.
 	ClusterUID types.UID
-	// Namespaces that this instance is limited to; none: all.
+	// Namespaces are the namespaces that this instance serves. If empty, it serves
+	// all.
 	Namespaces []string
-	// Selector of the Accounts that this instance serves.
+	// Selector selects the Accounts that this instance serves.
 	Selector labels.Selector
-	// MaxConcurrent passes over Subaccounts.
+	// MaxConcurrent is the maximum number of concurrent reconciles of Subaccounts.
 	MaxConcurrent int
-	// Metrics is where what the resources and the Accounts tell is registered;
-	// none: nowhere.
+	// Metrics registers the metrics of resources and main accounts. If nil, none are
+	// registered.
 	Metrics prometheus.Registerer
 }
 
-// shareOfWorkers: reconciles of one main account hold at most one of so many
-// workers while they wait for Plivo, so that calls that hang leave the others to
-// other main accounts.
-const shareOfWorkers = 4
+// workersPerTurn divides the workers: at most 1/workersPerTurn of them may call
+// Plivo for one main account. Calls of one main account that hang then leave
+// workers for the others.
+const workersPerTurn = 4
 
 // Add adds both reconcilers to a manager. The sweeps end with the context.
 func Add(ctx context.Context, mgr ctrl.Manager, o Options) error {
@@ -61,14 +62,14 @@ func Add(ctx context.Context, mgr ctrl.Manager, o Options) error {
 		Timeout: o.Timeout, SettleTime: o.Timeout + o.SettleMargin, MaxConcurrent: o.MaxConcurrent,
 	}
 	accounts := &account.Reconciler{
-		Client: mgr.GetClient(), Credentials: o.Credentials, OperatorNamespace: o.OperatorNamespace,
+		Client: mgr.GetClient(), SecretCache: o.Credentials, OperatorNamespace: o.OperatorNamespace,
 		Events: events, Selector: o.Selector, Live: live, ClusterUID: o.ClusterUID, SettleTime: o.Timeout + o.SettleMargin,
 		EnqueueChanged: subaccounts.EnqueueChanged,
 	}
 	registry := mainaccount.NewRegistry(ctx, mainaccount.Options{
 		NewClient: o.NewClient, Timeout: o.Timeout, Digester: o.Digester, Log: mgr.GetLogger(),
 		Recorded: accounts.Recorded, Notify: accounts.Notify, Wake: subaccounts.Wake,
-		Share: max(1, o.MaxConcurrent/shareOfWorkers),
+		Share: max(1, o.MaxConcurrent/workersPerTurn),
 	})
 	subaccounts.Accounts, accounts.Accounts = registry, registry
 	if err := subaccounts.SetupWithManager(ctx, mgr); err != nil {
@@ -78,7 +79,7 @@ func Add(ctx context.Context, mgr ctrl.Manager, o Options) error {
 		return err
 	}
 	if o.Metrics != nil {
-		o.Metrics.MustRegister(registry, &resources{mgr.GetCache(), o.Selector, mgr.Elected()})
+		o.Metrics.MustRegister(registry, &resourceCollector{mgr.GetCache(), o.Selector, mgr.Elected()})
 	}
 	return nil
 }

@@ -18,17 +18,17 @@ import (
 	"github.com/subaccount-operator/subaccount-operator/internal/plivo"
 )
 
-// CacheOptions restrict the manager's cache to what is ours: Subaccounts in the
-// given namespaces (none: all) and our own Secrets in secretsIn (none: all),
-// these with digests in place of data.
+// CacheOptions limits the manager's cache to Subaccounts in namespaces and to the
+// operator's own Secrets in secretsIn. If a list is empty, it means all
+// namespaces. The cache has digests in place of the data of Secrets.
 func CacheOptions(namespaces, secretsIn []string, digester *plivo.Digester) cache.Options {
 	return cache.Options{
 		DefaultTransform: cache.TransformStripManagedFields(),
 		ByObject: map[client.Object]cache.ByObject{
 			&v1alpha1.Account{}:    {Transform: stripAccount},
-			&v1alpha1.Subaccount{}: {Namespaces: limit(namespaces), Transform: StripSubaccount},
+			&v1alpha1.Subaccount{}: {Namespaces: perNamespace(namespaces), Transform: StripSubaccount},
 			&corev1.Secret{}: {
-				Namespaces: limit(secretsIn),
+				Namespaces: perNamespace(secretsIn),
 				Label:      labels.SelectorFromSet(labels.Set{v1alpha1.ManagedByLabel: v1alpha1.ManagedByValue}),
 				Transform:  DigestSecret(digester),
 			},
@@ -36,7 +36,7 @@ func CacheOptions(namespaces, secretsIn []string, digester *plivo.Digester) cach
 	}
 }
 
-func limit(namespaces []string) map[string]cache.Config {
+func perNamespace(namespaces []string) map[string]cache.Config {
 	if len(namespaces) == 0 {
 		return nil
 	}
@@ -47,9 +47,9 @@ func limit(namespaces []string) map[string]cache.Config {
 	return all
 }
 
-// StripSubaccount is a cache transform: it strips what nobody here reads, and
-// what a tenant can make as large as a resource may be. What is patched is only
-// what differs, so that nothing of it is lost.
+// StripSubaccount is a cache transform. It removes metadata that the operator does
+// not read, because a tenant can make it large. A patch contains only
+// differences, so it does not remove that metadata from the resource.
 func StripSubaccount(obj any) (any, error) {
 	s, ok := obj.(*v1alpha1.Subaccount)
 	if !ok {
@@ -57,17 +57,17 @@ func StripSubaccount(obj any) (any, error) {
 	}
 	s.ManagedFields, s.Labels, s.OwnerReferences = nil, nil, nil
 	stripAnnotations(s, v1alpha1.ReconcileRequestedAtAnnotation)
-	// Thousands say the same.
-	once := func(text *string) { *text = unique.Make(*text).Value() }
-	once(&s.APIVersion)
-	once(&s.Kind)
+	// Thousands of resources have the same texts: keep one copy of each.
+	intern := func(text *string) { *text = unique.Make(*text).Value() }
+	intern(&s.APIVersion)
+	intern(&s.Kind)
 	s.Status.Conditions = slices.Clone(s.Status.Conditions)
 	for i := range s.Status.Conditions {
 		c := &s.Status.Conditions[i]
-		once(&c.Type)
-		once(&c.Reason)
-		once(&c.Message)
-		once((*string)(&c.Status))
+		intern(&c.Type)
+		intern(&c.Reason)
+		intern(&c.Message)
+		intern((*string)(&c.Status))
 	}
 	return s, nil
 }
@@ -80,9 +80,9 @@ func stripAccount(obj any) (any, error) {
 	return obj, nil
 }
 
-// longestRequest is the length from which the value of an annotation is kept as
-// its digest: it is only compared with the last one.
-const longestRequest = 256
+// maxAnnotationLength is the length in bytes above which the cache has a digest of
+// an annotation's value. The operator only compares the value with the last one.
+const maxAnnotationLength = 256
 
 func stripAnnotations(obj client.Object, kept ...string) {
 	var annotations map[string]string
@@ -91,7 +91,7 @@ func stripAnnotations(obj client.Object, kept ...string) {
 		if !ok {
 			continue
 		}
-		if len(value) > longestRequest {
+		if len(value) > maxAnnotationLength {
 			value = fmt.Sprintf("sha256:%x", sha256.Sum256([]byte(value)))
 		}
 		if annotations == nil {
@@ -102,9 +102,9 @@ func stripAnnotations(obj client.Object, kept ...string) {
 	obj.SetAnnotations(annotations)
 }
 
-// CredentialsCacheOptions are those of a second cache, for the Secrets of the
-// operator's own namespace. It keeps the credentials in them and nothing else:
-// others keep large Secrets there too, such as Helm its releases.
+// CredentialsCacheOptions are the options of a second cache, for the Secrets in the
+// operator's namespace. It keeps only the credentials, because the namespace may
+// have large Secrets, such as the releases of Helm.
 func CredentialsCacheOptions(operatorNamespace string) cache.Options {
 	return cache.Options{
 		DefaultTransform:  keepCredentials,
@@ -120,15 +120,19 @@ func keepCredentials(obj any) (any, error) {
 	return obj, nil
 }
 
-// Indexes of the caches, and a field selector.
 const (
-	IndexAccount = "spec.accountRef.name"      // of Subaccounts
-	IndexAuthID  = "status.authID,spec.authID" // of Subaccounts: the one that they claim
-	SelectAuthID = "status.authID"             // of Subaccounts, at the API server: a selectable field of the CRD
-	IndexOwner   = "renamed"                   // of Secrets that the operator wrote under another name than the default one: the UIDs of their owners
+	// IndexAccount indexes Subaccounts by the name of their Account.
+	IndexAccount = "spec.accountRef.name"
+	// IndexAuthID indexes Subaccounts by the authID that they claim.
+	IndexAuthID = "status.authID,spec.authID"
+	// IndexOwner indexes Secrets by the UIDs of their owners. It has only Secrets
+	// that the operator wrote under a name other than the default one.
+	IndexOwner = "renamed"
+	// SelectAuthID is no index but a field selector of the API server.
+	SelectAuthID = "status.authID"
 )
 
-// AddIndexes adds the indexes that the reconcilers read by.
+// AddIndexes adds the indexes to the cache.
 func AddIndexes(ctx context.Context, indexer client.FieldIndexer) error {
 	if err := indexer.IndexField(ctx, &v1alpha1.Subaccount{}, IndexAccount, func(o client.Object) []string {
 		return []string{o.(*v1alpha1.Subaccount).Spec.AccountRef.Name}

@@ -14,7 +14,7 @@ import (
 	"github.com/subaccount-operator/subaccount-operator/internal/plivo"
 )
 
-func TestTheCacheKeepsWhatIsReadAndNothingThatATenantCanMakeLarge(t *testing.T) {
+func TestStripSubaccount_UnreadMetadata_IsRemoved(t *testing.T) {
 	large := strings.Repeat("x", 256<<10)
 	s := &v1alpha1.Subaccount{ObjectMeta: metav1.ObjectMeta{
 		Name: "a", Finalizers: []string{v1alpha1.Finalizer},
@@ -29,12 +29,12 @@ func TestTheCacheKeepsWhatIsReadAndNothingThatATenantCanMakeLarge(t *testing.T) 
 	for range 2 {
 		got, err := StripSubaccount(s)
 		if err != nil || fmt.Sprint(got) != fmt.Sprint(want) {
-			t.Fatalf("%v\n%v\nwanted\n%v", err, got, want)
+			t.Fatalf("got %v, %v, want %v", got, err, want)
 		}
 	}
 }
 
-func TestCache_WhatOthersMakeLarge_IsNotKept(t *testing.T) {
+func TestTransforms_LargeForeignContent_IsRemoved(t *testing.T) {
 	large := strings.Repeat("x", 1<<20)
 	s, secret := &v1alpha1.Subaccount{}, &corev1.Secret{Data: map[string][]byte{"auth_id": []byte("SA"), "auth_token": []byte("token")}}
 	secret.Labels = map[string]string{v1alpha1.ManagedByLabel: v1alpha1.ManagedByValue}
@@ -52,22 +52,22 @@ func TestCache_WhatOthersMakeLarge_IsNotKept(t *testing.T) {
 		{s, StripSubaccount}, {secret, DigestSecret(plivo.NewDigester([]byte("key")))}, {release, keepCredentials}, {account, stripAccount},
 	} {
 		var before []byte
-		for range 2 { // an informer may transform an object again
+		for range 2 { // an informer may transform an object twice
 			kept, err := c.transform(c.obj)
 			if err != nil {
 				t.Fatal(err)
 			}
 			text, err := json.Marshal(kept)
-			if err != nil || len(text) > 2048 || before != nil && !bytes.Equal(before, text) {
-				t.Errorf("%T: %d bytes, %v; before %d", c.obj, len(text), err, len(before))
+			if isSame := before == nil || bytes.Equal(before, text); err != nil || len(text) > 2048 || !isSame {
+				t.Errorf("%T: got %d bytes (%v), want at most 2048 and the same twice (before: %d)", c.obj, len(text), err, len(before))
 			}
 			before = text
 		}
 	}
 	if got := s.Annotations[v1alpha1.ReconcileRequestedAtAnnotation]; !strings.HasPrefix(got, "sha256:") {
-		t.Errorf("the request reads %.20s", got)
+		t.Errorf("got the annotation %.20s, want a digest", got)
 	}
 	if string(release.Data["auth_id"]) != "MA" {
-		t.Error("the credentials are gone")
+		t.Error("got no auth_id, want the credentials kept")
 	}
 }

@@ -12,28 +12,29 @@ import (
 	"github.com/subaccount-operator/subaccount-operator/api/v1alpha1"
 )
 
-// SubaccountsOf returns the Subaccounts that refer to an Account: the cache's own,
-// of which there may be thousands, and which nobody may change.
+// SubaccountsOf returns the Subaccounts of an Account from the cache. They are not
+// copies, because there may be thousands: the caller must not change them.
 func SubaccountsOf(ctx context.Context, cached client.Reader, account string) ([]v1alpha1.Subaccount, error) {
 	var all v1alpha1.SubaccountList
 	err := cached.List(ctx, &all, client.MatchingFields{IndexAccount: account}, client.UnsafeDisableDeepCopy)
 	return all.Items, err
 }
 
-// LiveReader reads past the cache.
+// LiveReader reads from the API server instead of the cache.
 type LiveReader struct {
 	client.Reader
-	// Namespaces that this instance is limited to; none: all.
+	// Namespaces are the namespaces that this instance serves. If empty, it serves
+	// all.
 	Namespaces []string
 }
 
-// livePage is how many Subaccounts are read live at once: each may be as large
-// as a tenant likes.
-const livePage = 500
+// livePageSize is the number of Subaccounts in one request. It bounds the memory
+// that a list needs, because a tenant can make a Subaccount large.
+const livePageSize = 500
 
-// Subaccounts lists what matters of all Subaccounts that this instance
-// may see, or of those that the options select: who they are, how old, and what
-// the protocol has written.
+// Subaccounts lists the Subaccounts of the served namespaces that match the
+// options. The objects have only their identity, age, finalizers, Account, and the
+// status fields of the creation protocol.
 func (r LiveReader) Subaccounts(ctx context.Context, options ...client.ListOption) ([]v1alpha1.Subaccount, error) {
 	namespaces := r.Namespaces
 	if len(namespaces) == 0 {
@@ -43,7 +44,7 @@ func (r LiveReader) Subaccounts(ctx context.Context, options ...client.ListOptio
 	for _, ns := range namespaces {
 		for next := ""; ; {
 			var page v1alpha1.SubaccountList
-			if err := r.List(ctx, &page, append(options, client.InNamespace(ns), client.Limit(livePage), client.Continue(next))...); err != nil {
+			if err := r.List(ctx, &page, append(options, client.InNamespace(ns), client.Limit(livePageSize), client.Continue(next))...); err != nil {
 				return nil, err
 			}
 			for i := range page.Items {
@@ -62,13 +63,13 @@ func (r LiveReader) Subaccounts(ctx context.Context, options ...client.ListOptio
 	return all, nil
 }
 
-// Account reads an Account; nil if there is none.
+// Account returns an Account, or nil if it does not exist.
 func (r LiveReader) Account(ctx context.Context, name string) (*v1alpha1.Account, error) {
 	var all v1alpha1.AccountList
-	// A list, because the operator has no right to get.
+	// A list, because the operator has no right to get Accounts.
 	err := r.List(ctx, &all, client.MatchingFields{"metadata.name": name})
 	switch {
-	case apierrors.IsNotFound(err), meta.IsNoMatchError(err): // the CRD is gone
+	case apierrors.IsNotFound(err), meta.IsNoMatchError(err): // the CRD does not exist
 		return nil, nil
 	case err != nil || len(all.Items) == 0:
 		return nil, err

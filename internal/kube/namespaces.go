@@ -12,17 +12,16 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/manager"
 )
 
-// SecretsWatchable splits --namespaces by whether this process may watch the
-// Secrets there. To watch where it may not, because the Role is not there yet or
-// went with the namespace, would keep all others from being served: no cache is
-// complete without it.
+// SecretsWatchable splits namespaces by whether this process may watch Secrets
+// there. It may not if the Role does not exist (yet). One watch without a right
+// keeps the whole cache from syncing, and the manager would serve no namespace.
 func SecretsWatchable(ctx context.Context, reviews authorizationclient.SelfSubjectAccessReviewInterface, namespaces []string) (watchable, others []string, err error) {
 	for _, namespace := range namespaces {
 		review := &authorizationv1.SelfSubjectAccessReview{Spec: authorizationv1.SelfSubjectAccessReviewSpec{
 			ResourceAttributes: &authorizationv1.ResourceAttributes{Namespace: namespace, Verb: "watch", Resource: "secrets"},
 		}}
 		if review, err = reviews.Create(ctx, review, metav1.CreateOptions{}); err != nil {
-			return nil, nil, fmt.Errorf("whether Secrets can be watched in the namespace %s: %w", namespace, err)
+			return nil, nil, fmt.Errorf("checking the right to watch Secrets in the namespace %s: %w", namespace, err)
 		}
 		if review.Status.Allowed {
 			watchable = append(watchable, namespace)
@@ -33,10 +32,12 @@ func SecretsWatchable(ctx context.Context, reviews authorizationclient.SelfSubje
 	return watchable, others, nil
 }
 
+// rightsInterval is the time between two checks of the rights.
 const rightsInterval = 30 * time.Second
 
-// UntilSecretsWatchable ends the manager once the Secrets of one of the
-// namespaces can be watched, so that it is started anew with them.
+// UntilSecretsWatchable ends the manager with an error once it may watch Secrets
+// in one of the namespaces. A cache cannot be extended while it runs, so the
+// kubelet has to restart the manager.
 func UntilSecretsWatchable(reviews authorizationclient.SelfSubjectAccessReviewInterface, namespaces []string) manager.RunnableFunc {
 	return func(ctx context.Context) error {
 		for {
@@ -48,9 +49,9 @@ func UntilSecretsWatchable(reviews authorizationclient.SelfSubjectAccessReviewIn
 			watchable, _, err := SecretsWatchable(ctx, reviews, namespaces)
 			switch {
 			case err != nil:
-				ctrl.Log.Error(err, "the rights in namespaces are not known")
+				ctrl.Log.Error(err, "Failed to check the rights on Secrets; retrying", "namespaces", namespaces)
 			case len(watchable) > 0:
-				return fmt.Errorf("the Secrets in %v can be watched now: this process has to be started anew", watchable)
+				return fmt.Errorf("restart required: the manager now has the right to watch Secrets in the namespaces %v", watchable)
 			}
 		}
 	}

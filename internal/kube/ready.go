@@ -15,22 +15,22 @@ import (
 	"github.com/subaccount-operator/subaccount-operator/api/v1alpha1"
 )
 
-// syncTimeout is how long one probe waits for the caches, less than the second
-// that a kubelet gives it.
+// syncTimeout is how long one probe waits for the caches. The kubelet's timeout of
+// a probe is one second.
 const syncTimeout = 500 * time.Millisecond
 
 // ReadyCheck returns a readiness check that fails until the caches are synced.
 //
-// It starts every informer with the caches. By default controller-runtime starts
-// most of them with the controllers, and thus once the replica is the leader: a
-// new replica that may not list Accounts would be ready, and a rollout would
-// replace the old one by it.
+// It creates every informer now. By default controller-runtime creates most of
+// them with the controllers, after the replica became the leader. A new replica
+// without the right to list Accounts would then be ready, and a rollout would
+// replace the working replica by it.
 func ReadyCheck(ctx context.Context, mgr ctrl.Manager, credentials cache.Cache) (healthz.Checker, error) {
-	read := map[cache.Cache][]client.Object{
+	kinds := map[cache.Cache][]client.Object{
 		mgr.GetCache(): {&v1alpha1.Account{}, &v1alpha1.Subaccount{}, &corev1.Namespace{}, &corev1.Secret{}},
 		credentials:    {&corev1.Secret{}},
 	}
-	for c, objects := range read {
+	for c, objects := range kinds {
 		for _, o := range objects {
 			if _, err := c.GetInformer(ctx, o); err != nil {
 				return nil, err
@@ -40,9 +40,9 @@ func ReadyCheck(ctx context.Context, mgr ctrl.Manager, credentials cache.Cache) 
 	return func(req *http.Request) error {
 		ctx, cancel := context.WithTimeout(req.Context(), syncTimeout)
 		defer cancel()
-		for c := range read {
+		for c := range kinds {
 			if !c.WaitForCacheSync(ctx) {
-				return errors.New("caches are not synced: the log says which list or watch fails")
+				return errors.New("caches are not synced; the log names the list or watch that fails")
 			}
 		}
 		return nil

@@ -15,23 +15,24 @@ import (
 	"github.com/subaccount-operator/subaccount-operator/internal/logging"
 )
 
-// Retries are the failures of a controller's resources. An error that Reconcile
-// returned would be logged at each retry, and would lose its backoff whenever a
-// reconcile in between waits for something else.
+// Retries tracks the failed reconciles of a controller, in place of an error that
+// Reconcile returns. controller-runtime would log such an error at each retry, and
+// would reset the backoff when a reconcile in between waits for something else.
 type Retries struct {
 	limiter workqueue.TypedRateLimiter[types.NamespacedName]
 
 	mu     sync.Mutex
-	logged map[types.NamespacedName]string
+	logged map[types.NamespacedName]string // the message logged last
 }
 
-// RetryFirst and RetryMax bound the pauses. The default limiter retries from 5 ms, which is too eager for a paid API.
+// RetryFirst and RetryMax are the first and the longest backoff. The default of
+// controller-runtime starts at 5 ms, which would use up the request budget.
 const (
 	RetryFirst = time.Second
 	RetryMax   = time.Minute
 )
 
-// NewRetries returns retries of nothing.
+// NewRetries returns Retries without failures.
 func NewRetries() *Retries {
 	return &Retries{
 		limiter: workqueue.NewTypedItemExponentialFailureRateLimiter[types.NamespacedName](RetryFirst, RetryMax),
@@ -39,8 +40,8 @@ func NewRetries() *Retries {
 	}
 }
 
-// Failed returns when to try again, with a growing pause, and logs a message that
-// is not the last one.
+// Failed records a failed reconcile and returns a result that requeues it with
+// exponential backoff. It logs the message if it differs from the last one.
 func (r *Retries) Failed(ctx context.Context, key types.NamespacedName, message string) ctrl.Result {
 	r.mu.Lock()
 	changed := message != "" && r.logged[key] != message
@@ -54,7 +55,7 @@ func (r *Retries) Failed(ctx context.Context, key types.NamespacedName, message 
 	return ctrl.Result{RequeueAfter: r.limiter.When(key)}
 }
 
-// Succeeded ends the backoff of a resource.
+// Succeeded resets the backoff of a resource.
 func (r *Retries) Succeeded(key types.NamespacedName) {
 	r.limiter.Forget(key)
 	r.mu.Lock()
@@ -62,16 +63,17 @@ func (r *Retries) Succeeded(key types.NamespacedName) {
 	delete(r.logged, key)
 }
 
-// Count is how many reconciles of a resource have failed in a row.
+// Count returns how many reconciles of a resource failed in a row.
 func (r *Retries) Count(key types.NamespacedName) int { return r.limiter.NumRequeues(key) }
 
-// IsPersistent says whether a request that the API server has refused is likely
-// to be refused again: what a person has to know of.
+// IsPersistent reports whether a retry of a request to the API server is likely to
+// fail again, so that the status must report the error. failedBefore is the number
+// of failed reconciles in a row before this one.
 func IsPersistent(err error, failedBefore int) bool {
 	var status apierrors.APIStatus
 	switch {
 	case apierrors.IsConflict(err), apierrors.IsAlreadyExists(err), apierrors.IsNotFound(err):
-		return failedBefore >= 3 // a newer read usually heals it
+		return failedBefore >= 3 // the next reconcile usually reads a newer object
 	case apierrors.IsTooManyRequests(err), apierrors.IsUnauthorized(err), !errors.As(err, &status):
 		return failedBefore >= 1
 	default:

@@ -13,26 +13,28 @@ import (
 	"github.com/subaccount-operator/subaccount-operator/internal/plivo"
 )
 
-// AppliedAnnotation lists what the operator has put on a Secret, so that what
-// leaves the spec leaves the Secret, and what others add stays.
+// AppliedAnnotation records what the operator set on a Secret. The operator removes
+// what the spec no longer has, and keeps what others added.
 const AppliedAnnotation = v1alpha1.Group + "/applied"
 
 // Applied is the value of AppliedAnnotation.
 type Applied struct {
-	// Name of the Secret, if it is another than the default one. A copy of the
-	// Secret has another name.
-	Name        string   `json:"name,omitempty"`
+	// Name is the name of the Secret. If omitted, it is the default name. A copy of
+	// the Secret has another name than its annotation says.
+	Name string `json:"name,omitempty"`
+	// Labels and Annotations are the keys that the operator set.
 	Labels      []string `json:"labels,omitempty"`
 	Annotations []string `json:"annotations,omitempty"`
-	// Keys of the data, if they are others than the default ones.
+	// Keys are the keys of the data. If omitted, they are DefaultKeys.
 	Keys []string `json:"keys,omitempty"`
 }
 
-// DefaultKeys of a Secret's data.
+// DefaultKeys are the default keys of a Secret's data.
 var DefaultKeys = []string{"auth_id", "auth_token"}
 
-// ReadApplied reads the annotation of a Secret. What somebody wrote there by hand is no more
-// than a list of what to take off this one Secret.
+// ReadApplied returns the value of the annotation, or the defaults if it is missing
+// or invalid. A tenant can edit it: the operator must use it only to decide what
+// to remove from this Secret.
 func ReadApplied(secret *corev1.Secret) Applied {
 	var a Applied
 	_ = json.Unmarshal([]byte(secret.Annotations[AppliedAnnotation]), &a)
@@ -42,49 +44,48 @@ func ReadApplied(secret *corev1.Secret) Applied {
 	return a
 }
 
-// IsCopy says whether somebody else has made a Secret, with its labels, annotations
-// and owners, from the one that the operator wrote for a Subaccount.
+// IsCopy reports whether a Secret is a copy of the one that the operator wrote for a
+// Subaccount: it has the annotation of that Secret, and another name.
 func IsCopy(subaccountName string, secret *corev1.Secret) bool {
 	return cmp.Or(ReadApplied(secret).Name, plan.DefaultSecretName(subaccountName)) != secret.Name
 }
 
-// digested marks a Secret of the cache whose data are digests: informers may
-// transform an object that they have transformed before. The API server never
-// answers with stringData.
-var digested = map[string]string{"": "digested"}
+// digestedMark is the stringData of a cached Secret whose data are digests. An
+// informer may transform an object twice, and a digest must not be digested again.
+// The API server never returns stringData.
+var digestedMark = map[string]string{"": "digested"}
 
-// keysKept is how many keys a Secret without a record of its keys may have for
-// the cache to keep them.
-const keysKept = 16
+// maxForeignKeys is the number of data keys up to which the cache keeps all keys of
+// a Secret. Above it, the cache keeps only the keys that the operator wrote.
+const maxForeignKeys = 16
 
-// HasDigests says whether the data of a Secret are digests, as the cache has them.
+// HasDigests reports whether the data of a Secret are digests, as in the cache.
 func HasDigests(secret *corev1.Secret) bool { return secret.StringData != nil }
 
-// DigestSecret is a cache transform. It keeps what the operator has put on a
-// Secret, with digests in place of the data: no token of a tenant, and nothing
-// that others can make large.
+// DigestSecret returns a cache transform. The cache then has digests in place of
+// tokens, and no metadata that others can make large.
 func DigestSecret(d *plivo.Digester) func(any) (any, error) {
 	return func(obj any) (any, error) {
 		secret, ok := obj.(*corev1.Secret)
 		if !ok || HasDigests(secret) {
 			return obj, nil
 		}
-		ours := ReadApplied(secret)
+		applied := ReadApplied(secret)
 		data := map[string][]byte{}
 		for key, value := range secret.Data {
-			if slices.Contains(ours.Keys, key) || len(secret.Data) <= keysKept {
+			if slices.Contains(applied.Keys, key) || len(secret.Data) <= maxForeignKeys {
 				digest := d.Digest(value)
 				data[key] = digest[:]
 			}
 		}
-		secret.Data, secret.StringData = data, digested
+		secret.Data, secret.StringData = data, digestedMark
 		secret.ManagedFields, secret.Finalizers = nil, nil
-		keep(secret.Labels, append(ours.Labels, v1alpha1.ManagedByLabel))
-		keep(secret.Annotations, append(ours.Annotations, AppliedAnnotation))
+		keepOnly(secret.Labels, append(applied.Labels, v1alpha1.ManagedByLabel))
+		keepOnly(secret.Annotations, append(applied.Annotations, AppliedAnnotation))
 		return secret, nil
 	}
 }
 
-func keep(m map[string]string, keys []string) {
+func keepOnly(m map[string]string, keys []string) {
 	maps.DeleteFunc(m, func(key, _ string) bool { return !slices.Contains(keys, key) })
 }

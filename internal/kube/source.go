@@ -9,12 +9,12 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 )
 
-// Backoff of errors that Reconcile returns.
+// Backoff returns the rate limiter for errors that Reconcile returns.
 func Backoff() workqueue.TypedRateLimiter[reconcile.Request] {
 	return workqueue.NewTypedItemExponentialFailureRateLimiter[reconcile.Request](RetryFirst, RetryMax)
 }
 
-// Source lets others add to a controller's queue.
+// Source is a source that adds requests to a controller's queue on demand.
 type Source struct {
 	started atomic.Pointer[workqueue.TypedRateLimitingInterface[reconcile.Request]]
 }
@@ -25,15 +25,15 @@ func (q *Source) Start(_ context.Context, started workqueue.TypedRateLimitingInt
 	return nil
 }
 
-// Add enqueues an object. It does nothing before the controller has started: it then reconciles every
-// object anyway.
+// Add enqueues an object. It does nothing before the controller has started,
+// because a controller reconciles every object at its start.
 func (q *Source) Add(key types.NamespacedName) {
 	if queue := q.Queue(); queue != nil {
 		queue.Add(reconcile.Request{NamespacedName: key})
 	}
 }
 
-// Queue returns the controller's queue; nil before the controller has started.
+// Queue returns the controller's queue, or nil before the controller has started.
 func (q *Source) Queue() workqueue.TypedRateLimitingInterface[reconcile.Request] {
 	if started := q.started.Load(); started != nil {
 		return *started

@@ -11,7 +11,7 @@ import (
 	"github.com/subaccount-operator/subaccount-operator/internal/plivo"
 )
 
-// Account is one main account. All methods may be called at the same time.
+// Account is one main account. Its methods are safe for concurrent use.
 type Account struct {
 	name    string
 	options *Options
@@ -50,13 +50,13 @@ func (a *Account) configure(ctx context.Context, c plivo.Credentials, budget *pl
 		a.sweeper.wakeUp()
 	}
 	if a.client == nil || !a.token.Equal(c.Token) {
-		// New credentials take effect at once, and deserve to be tried at once.
+		// The operator uses new credentials at once and checks them with a sweep.
 		a.log.Info("Started using credentials", logging.AccountID, c.AuthID, "rotated", a.client != nil)
 		a.client, a.token = a.options.NewClient(c), c.Token
 		a.circuit = circuit{}
 		a.sweeper.failures = 0
 		a.sweeper.requestStart(time.Now())
-		a.sweeper.wakeUp() // also where an older wish still stands
+		a.sweeper.wakeUp() // also if requestStart kept an earlier request
 	}
 	if a.stop == nil {
 		ctx, a.stop = context.WithCancel(ctx)
@@ -68,7 +68,7 @@ func (a *Account) block(reason, message string) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.client, a.token = nil, plivo.Token{}
-	a.circuit = circuit{} // that of the credentials that are gone
+	a.circuit = circuit{} // it was about the removed credentials
 	a.blockedReason, a.blockedMessage = reason, message
 	if a.stop != nil {
 		a.stop()
@@ -76,8 +76,9 @@ func (a *Account) block(reason, message string) {
 	}
 }
 
-// Create sends one create call through a reserved slot, never after the
-// context's deadline, and only to the main account accountID.
+// Create sends one create call with a slot that the caller has acquired. It sends
+// nothing after the context's deadline, or if the credentials belong to another
+// main account than accountID.
 func (a *Account) Create(ctx context.Context, slot *plivo.Slot, accountID, name string) (plivo.Created, error) {
 	var created plivo.Created
 	err := a.send(ctx, slot, accountID, callInfo{plivo.OperationCreate, &created.AuthID}, func(ctx context.Context, c *plivo.Client) (err error) {
@@ -92,19 +93,19 @@ func (a *Account) Create(ctx context.Context, slot *plivo.Slot, accountID, name 
 	return created, err
 }
 
-// Get reads one subaccount through a slot.
+// Get reads one subaccount, with a slot.
 func (a *Account) Get(ctx context.Context, slot *plivo.Slot, accountID, authID string) (plivo.Subaccount, error) {
 	var got plivo.Subaccount
-	var asked time.Time
+	var sentAt time.Time
 	err := a.send(ctx, slot, accountID, callInfo{plivo.OperationGet, &authID}, func(ctx context.Context, c *plivo.Client) (err error) {
-		asked = time.Now()
+		sentAt = time.Now()
 		got, err = c.Get(ctx, authID)
 		return err
 	})
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if err == nil {
-		a.inventory.setRead(authID, row{name: got.Name, enabled: got.Enabled, digest: a.digest(got.Token)}, asked)
+		a.inventory.setRead(authID, row{name: got.Name, enabled: got.Enabled, digest: a.digest(got.Token)}, sentAt)
 	}
 	a.recordNotFound(authID, err)
 	return got, err
@@ -155,21 +156,21 @@ func (a *Account) digest(t plivo.Token) plivo.Digest {
 	return a.options.Digester.Digest([]byte(t.Reveal()))
 }
 
-// NoSlotError says that a reconcile has to end because no slot of the request
-// budget is free for it.
+// NoSlotError says that a reconcile has to end because the request budget has no
+// free slot for it.
 type NoSlotError struct {
-	// PausedUntil is not zero if the main account pauses for longer than a call
-	// may take, which is worth a report.
+	// PausedUntil is not zero if the main account pauses for longer than a call may
+	// take. The status should report such a pause.
 	PausedUntil time.Time
-	// ReportWait: the resource has waited for so long that its status should say so.
+	// ReportWait says whether the resource has waited long enough to report it.
 	ReportWait bool
 }
 
 // Error implements error.
 func (*NoSlotError) Error() string { return "no slot of the request budget is free" }
 
-// RequestSlot returns the slot for the first call of a reconcile, or a NoSlotError if
-// the key waits in the queue now; see plivo.Budget.Ask.
+// RequestSlot returns the slot for the first call of a reconcile, or a NoSlotError
+// if the key now waits in the queue; see plivo.Budget.RequestTurn.
 func (a *Account) RequestSlot(ctx context.Context, key plivo.Key) (*plivo.Slot, error) {
 	budget := a.requestBudget()
 	switch {
@@ -181,15 +182,15 @@ func (a *Account) RequestSlot(ctx context.Context, key plivo.Key) (*plivo.Slot, 
 	return a.AcquireSlot(ctx)
 }
 
-// LeaveQueue takes a key out of the queue, and ends its turn.
+// LeaveQueue removes a key from the queue, or ends its turn.
 func (a *Account) LeaveQueue(key plivo.Key) {
 	if budget := a.requestBudget(); budget != nil {
 		budget.EndTurn(key)
 	}
 }
 
-// AcquireSlot waits for a slot for a call of a reconcile that has a turn. There is one
-// within a window, unless calls hang for their whole time limit.
+// AcquireSlot waits for a slot for a call of a reconcile that has a turn. A slot
+// becomes free within one window, unless calls hang until their timeout.
 func (a *Account) AcquireSlot(ctx context.Context) (*plivo.Slot, error) {
 	budget := a.requestBudget()
 	switch {
@@ -203,7 +204,8 @@ func (a *Account) AcquireSlot(ctx context.Context) (*plivo.Slot, error) {
 	return budget.Acquire(ctx, plivo.ClassContinued)
 }
 
-// longPauseUntil returns when a pause ends that takes longer than a call may take.
+// longPauseUntil returns the end of a pause that is longer than the timeout of a
+// call; zero if there is none.
 func (a *Account) longPauseUntil(budget *plivo.Budget) time.Time {
 	if until := budget.PausedUntil(); time.Until(until) >= a.options.Timeout {
 		return until
@@ -217,14 +219,14 @@ func (a *Account) requestBudget() *plivo.Budget {
 	return a.budget
 }
 
-// callInfo is a call to Plivo as the log names it.
+// callInfo describes a call to Plivo for the log.
 type callInfo struct {
 	operation plivo.Operation
-	authID    *string // of a create call: known once it has ended
+	authID    *string // a create call sets it when it ends
 }
 
-// send makes one call through a slot, if the circuit lets it, learns from its
-// answer, and logs it.
+// send makes one call with a slot unless the circuit is open, evaluates the
+// response, and logs the call.
 func (a *Account) send(ctx context.Context, slot *plivo.Slot, accountID string, s callInfo, do func(context.Context, *plivo.Client) error) error {
 	ctx, cancel := context.WithTimeout(ctx, a.options.Timeout)
 	defer cancel()
@@ -258,7 +260,8 @@ func (s callInfo) log(ctx context.Context, err error, took time.Duration) {
 		logging.Duration, took.Round(time.Millisecond).String())
 }
 
-// clientFor returns the client if it may be used for the given main account.
+// clientFor returns the client, or an error if it must not be used for the given
+// main account now.
 func (a *Account) clientFor(accountID string) (*plivo.Client, error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -266,10 +269,10 @@ func (a *Account) clientFor(accountID string) (*plivo.Client, error) {
 	case a.client == nil:
 		return nil, errNoCredentials
 	case accountID != a.client.AccountID():
-		return nil, notSent("the Account's credentials are another main account's")
+		return nil, notSent("the Account's credentials belong to another main account")
 	case a.circuit.open:
-		return nil, notSent("the Account's credentials were refused")
-	case a.budget.PausedUntil().After(time.Now()): // since the slot was given
+		return nil, notSent("Plivo refuses the Account's credentials")
+	case a.budget.PausedUntil().After(time.Now()): // the pause began after the slot was acquired
 		return nil, errPaused
 	}
 	return a.client, nil
@@ -277,7 +280,7 @@ func (a *Account) clientFor(accountID string) (*plivo.Client, error) {
 
 var (
 	errNoCredentials = notSent("the Account has no credentials")
-	errPaused        = &plivo.Error{Kind: plivo.KindRateLimited, Message: "the main account pauses"}
+	errPaused        = &plivo.Error{Kind: plivo.KindRateLimited, Message: "the operator pauses all calls of the main account"}
 )
 
 func notSent(message string) error { return &plivo.Error{Kind: plivo.KindNotSent, Message: message} }

@@ -17,7 +17,7 @@ func filled(n int) (inventory, []string) {
 	return v, ids
 }
 
-// What a row costs that a sweep has read again unchanged.
+// A sweep pays this for each row that it reads again unchanged.
 func BenchmarkInventoryRead(b *testing.B) {
 	v, ids := filled(10_000)
 	again := v.rows[ids[0]]
@@ -29,8 +29,8 @@ func BenchmarkInventoryRead(b *testing.B) {
 	}
 }
 
-// TestARowOfTheInventoryIsSmall: docs/benchmarks.md has the figure.
-func TestARowOfTheInventoryIsSmall(t *testing.T) {
+// docs/benchmarks.md has the size of a row.
+func TestInventory_Row_IsSmall(t *testing.T) {
 	const n, most = 10_000, 300
 	heap := func() uint64 {
 		runtime.GC()
@@ -41,12 +41,12 @@ func TestARowOfTheInventoryIsSmall(t *testing.T) {
 	}
 	before := heap()
 	v, ids := filled(n)
-	ids = ids[:0] // the strings themselves are the inventory's too
+	ids = ids[:0] // the inventory shares the strings
 	each := (heap() - before) / n
 	runtime.KeepAlive(ids)
 	runtime.KeepAlive(v)
-	t.Logf("%d bytes each", each)
+	t.Logf("%d bytes per row", each)
 	if each > most {
-		t.Errorf("%d bytes each, and at most %d are allowed", each, most)
+		t.Errorf("got %d bytes per row, want at most %d", each, most)
 	}
 }

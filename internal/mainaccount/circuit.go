@@ -10,44 +10,45 @@ import (
 )
 
 // circuit is open while Plivo refuses the credentials, that is, while Plivo
-// refuses lists. Nothing is sent then but the first page of a sweep, at least
-// every probeInterval.
+// refuses lists. The operator then sends only the first page of a sweep, at least
+// once every probeInterval.
 type circuit struct {
 	open    bool
 	message string
-	// doubtedSince is when a call other than list was answered 401 or 403 and no
-	// list that was sent later has been answered; zero: never. The next list
-	// shows whether Plivo refuses the credentials or only that call.
+	// doubtedSince is when Plivo responded with 401 or 403 to another call than list;
+	// zero if there was none, or if a later list succeeded. The next list shows
+	// whether Plivo refuses the credentials or only that call.
 	doubtedSince time.Time
-	// trustedUntil: until then a 403 is about the call, because a list was
-	// answered after an earlier one.
+	// trustedUntil is set when a list succeeds after a 403. Until then another 403
+	// refuses the call and not the credentials.
 	trustedUntil time.Time
 }
 
 const (
-	// probeInterval bounds how long working credentials stay unnoticed.
+	// probeInterval bounds the time until the operator notices that credentials work
+	// again.
 	probeInterval = time.Minute
-	// trustedFor is longer than the longest backoff, so that the retry of a
-	// refused call falls into it.
+	// trustedFor is longer than the longest backoff, so that it covers the retry of a
+	// refused call.
 	trustedFor = 2 * time.Minute
 )
 
-// finishCall ends a call: a pause that its answer brings begins before the next
-// one is let go.
+// finishCall ends a call. It starts a pause, if the response asks for one, before it
+// returns the slot.
 func (a *Account) finishCall(client *plivo.Client, slot *plivo.Slot, op plivo.Operation, err error) {
 	a.recordOutcome(client, op, err)
 	slot.Done()
 }
 
-// recordOutcome takes from an answer what it tells about the whole main account: that
-// its credentials are good or refused, or that its limit is reached.
+// recordOutcome evaluates what a response says about the whole main account: Plivo
+// accepts or refuses the credentials, or the rate limit is reached.
 func (a *Account) recordOutcome(client *plivo.Client, op plivo.Operation, err error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	e := plivo.AsError(err)
 	a.counts.countCall(op, e)
 	if client != a.client {
-		return // an answer to credentials that are not in use any more
+		return // the response is about earlier credentials
 	}
 	switch {
 	case e == nil:
@@ -57,25 +58,29 @@ func (a *Account) recordOutcome(client *plivo.Client, op plivo.Operation, err er
 	case e.Kind == plivo.KindNotFound, e.Kind == plivo.KindInvalid: // about this one call
 	case op == plivo.OperationList && refusesCredentials(e):
 		a.setCircuit(circuit{open: true, message: e.Message})
-	case op != plivo.OperationList && (e.Status == http.StatusUnauthorized || e.Status == http.StatusForbidden):
+	case op != plivo.OperationList && isAuthStatus(e.Status):
 		a.probeCredentials(e)
 	case e.Status == 429, e.RetryAfter > 0:
 		a.budget.Pause(time.Now().Add(max(e.RetryAfter, plivo.Window)))
 		if !a.longPauseUntil(a.budget).IsZero() {
-			a.options.Notify(a.name) // so that the resources that wait report it
+			a.options.Notify(a.name) // the waiting Subaccounts report the pause
 		}
 	}
 }
 
-// refusesCredentials says whether the answer to a list refuses the credentials:
-// a 401 or 403 of Plivo's own form. Any other body may be a proxy's.
+func isAuthStatus(status int) bool {
+	return status == http.StatusUnauthorized || status == http.StatusForbidden
+}
+
+// refusesCredentials says whether the response to a list refuses the credentials: a
+// 401 or 403 with a JSON object. Any other body may come from a proxy.
 func refusesCredentials(e *plivo.Error) bool {
 	return e.Kind == plivo.KindUnauthorized || e.Kind == plivo.KindForbidden
 }
 
-// probeCredentials follows a 401 or 403 to a call other than list: it requests
-// a list. Until a list was answered, a 403 counts as a refusal of the
-// credentials, so that the call is retried and not given up.
+// probeCredentials requests a list after a 401 or 403 to another call. Until a list
+// succeeds, a 403 counts as a refusal of the credentials, so that the operator
+// retries the call.
 func (a *Account) probeCredentials(e *plivo.Error) {
 	now := time.Now()
 	if e.Kind == plivo.KindForbidden && !now.Before(a.circuit.trustedUntil) {
@@ -90,18 +95,18 @@ func (a *Account) probeCredentials(e *plivo.Error) {
 	a.sweeper.wakeUp()
 }
 
-// sendProbe sends one list if a refused call waits for it.
+// sendProbe sends one list if the credentials are in doubt.
 func (a *Account) sendProbe(ctx context.Context) {
 	a.mu.Lock()
 	client, needed := a.client, !a.circuit.doubtedSince.IsZero()
 	a.mu.Unlock()
 	if needed && client != nil {
-		_, _, _ = a.readPage(ctx, client, 0) // recordOutcome reads the answer
+		_, _, _ = a.readPage(ctx, client, 0) // recordOutcome evaluates the response
 	}
 }
 
-// endProbe ends the doubt about the credentials if the list was sent after
-// it began.
+// endProbe ends the doubt about the credentials if the operator sent the list after
+// the doubt began.
 func (a *Account) endProbe(sent time.Time) {
 	a.mu.Lock()
 	defer a.mu.Unlock()

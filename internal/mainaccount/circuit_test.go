@@ -10,7 +10,7 @@ import (
 	"github.com/subaccount-operator/subaccount-operator/internal/plivo/plivosim"
 )
 
-func TestRefusedCredentialsOpenTheCircuitForAllButOneProbe(t *testing.T) {
+func TestCircuit_CredentialsRefused_SendsOnlyProbes(t *testing.T) {
 	bubble(t, func(t *testing.T, r *rig) {
 		one := r.add(1)[0]
 		a := r.swept()
@@ -19,11 +19,11 @@ func TestRefusedCredentialsOpenTheCircuitForAllButOneProbe(t *testing.T) {
 		wantKind(t, err, plivo.KindUnauthorized)
 		time.Sleep(time.Second)
 		if u := a.Usable(); !u.Refused || u.Message == "" || u.ID != mainID {
-			t.Errorf("%+v", u)
+			t.Errorf("got %+v, want Refused with a message", u)
 		}
 		time.Sleep(probeInterval)
 		if a.Status().Outcome != OutcomeRefused {
-			t.Errorf("%+v", a.Status())
+			t.Errorf("got %+v, want refused", a.Status())
 		}
 		r.sim.ResetCalls()
 		for range 50 {
@@ -36,18 +36,18 @@ func TestRefusedCredentialsOpenTheCircuitForAllButOneProbe(t *testing.T) {
 		}
 		r.wantCalls(plivosim.OpList, 5)
 		if n := len(r.sim.Calls()); n != 5 {
-			t.Errorf("%d requests in five probe intervals", n)
+			t.Errorf("got %d requests in five probe intervals, want 5", n)
 		}
 
-		r.sim.SetToken(mainID, mainToken) // good again: the next probe finds out
+		r.sim.SetToken(mainID, mainToken) // the next probe succeeds
 		time.Sleep(probeInterval)
 		if _, err := get(t, a, mainID, one); err != nil || a.Usable().Refused {
-			t.Errorf("still closed to calls: %v", err)
+			t.Errorf("got %v with working credentials, want no error", err)
 		}
 	})
 }
 
-func TestNewCredentialsCloseTheCircuitAtOnce(t *testing.T) {
+func TestCircuit_NewCredentials_CloseItAtOnce(t *testing.T) {
 	bubble(t, func(t *testing.T, r *rig) {
 		one := r.add(1)[0]
 		a := r.swept()
@@ -55,23 +55,23 @@ func TestNewCredentialsCloseTheCircuitAtOnce(t *testing.T) {
 		_, err := get(t, a, mainID, one)
 		wantKind(t, err, plivo.KindUnauthorized)
 		time.Sleep(time.Second)
-		r.configure() // the same credentials change nothing
+		r.configure() // with the same credentials
 		if !a.Usable().Refused {
-			t.Error("the same credentials closed the circuit")
+			t.Error("got the circuit closed by the same credentials, want it open")
 		}
 		r.sim.ResetCalls()
 		if b := r.registry.Configure("a", credentials(mainID, "rotated"), 100, interval); b != a {
-			t.Error("a rotated token began a new inventory")
+			t.Error("got a new account for a rotated token, want the same one")
 		}
 		if _, err := get(t, a, mainID, one); err != nil {
 			t.Error(err)
 		}
 		time.Sleep(time.Second)
-		r.wantCalls(plivosim.OpList, 1) // and a sweep tries them
+		r.wantCalls(plivosim.OpList, 1) // the sweep that checks them
 	})
 }
 
-func TestNewCredentialsAreTriedAtOnceWhereNoneHaveWorkedYet(t *testing.T) {
+func TestConfigure_NewCredentialsAfterRefusal_SweepAtOnce(t *testing.T) {
 	bubble(t, func(t *testing.T, r *rig) {
 		r.sim.SetToken(mainID, "good")
 		r.registry.Configure("a", credentials(mainID, "bad"), 100, interval)
@@ -80,12 +80,12 @@ func TestNewCredentialsAreTriedAtOnceWhereNoneHaveWorkedYet(t *testing.T) {
 		a := r.registry.Configure("a", credentials(mainID, "good"), 100, interval)
 		time.Sleep(time.Second)
 		if s := a.Status(); s.Complete != 1 {
-			t.Errorf("%+v", s)
+			t.Errorf("got %+v, want one complete sweep", s)
 		}
 	})
 }
 
-func TestALateAnswerToOldCredentialsTellsNothingOfTheNew(t *testing.T) {
+func TestCircuit_LateResponseToOldCredentials_IsIgnored(t *testing.T) {
 	bubble(t, func(t *testing.T, r *rig) {
 		one := r.add(1)[0]
 		a := r.swept()
@@ -100,22 +100,22 @@ func TestALateAnswerToOldCredentialsTellsNothingOfTheNew(t *testing.T) {
 		r.registry.Configure("a", credentials(mainID, "rotated"), 100, interval)
 		all.Wait()
 		if a.Usable().Refused {
-			t.Error("the circuit of the new credentials is open")
+			t.Error("got the circuit open for the new credentials, want it closed")
 		}
 	})
 }
 
-func TestALimitPausesTheWholeMainAccount(t *testing.T) {
+func TestSend_RateLimited_PausesMainAccount(t *testing.T) {
 	cases := []struct {
 		name  string
 		fault plivosim.Fault
 		want  time.Duration
 	}{
-		{"429 waits the window out", plivosim.Fault{Status: 429}, plivo.Window},
-		{"429 with no JSON too", plivosim.Fault{Status: 429, Body: plivosim.BodyHTML}, plivo.Window},
-		{"Retry-After is honoured", plivosim.Fault{Status: 429, RetryAfter: 40}, 40 * time.Second},
-		{"also of a 503", plivosim.Fault{Status: 503, RetryAfter: 40}, 40 * time.Second},
-		{"a 500 pauses nothing", plivosim.Fault{Status: 500}, 0},
+		{"429", plivosim.Fault{Status: 429}, plivo.Window},
+		{"429 without JSON", plivosim.Fault{Status: 429, Body: plivosim.BodyHTML}, plivo.Window},
+		{"429 with Retry-After", plivosim.Fault{Status: 429, RetryAfter: 40}, 40 * time.Second},
+		{"503 with Retry-After", plivosim.Fault{Status: 503, RetryAfter: 40}, 40 * time.Second},
+		{"500", plivosim.Fault{Status: 500}, 0},
 	}
 	for _, c := range cases {
 		bubble(t, func(t *testing.T, r *rig) {
@@ -124,11 +124,11 @@ func TestALimitPausesTheWholeMainAccount(t *testing.T) {
 			c.fault.Times = 1
 			r.sim.Inject(c.fault)
 			if _, err := get(t, a, mainID, one); err == nil {
-				t.Error("no error")
+				t.Error("got no error, want one")
 			}
 			start := time.Now()
 			_, err := get(t, a, mainID, one)
-			for plivo.IsKind(err, plivo.KindRateLimited) { // told at once in place of a long wait
+			for plivo.IsKind(err, plivo.KindRateLimited) { // returned at once instead of a long wait
 				time.Sleep(time.Second)
 				_, err = get(t, a, mainID, one)
 			}
@@ -136,17 +136,17 @@ func TestALimitPausesTheWholeMainAccount(t *testing.T) {
 				t.Error(err)
 			}
 			if got := time.Since(start); got != c.want {
-				t.Errorf("%s: the next call waited %v, want %v", c.name, got, c.want)
+				t.Errorf("%s: next call: got a wait of %v, want %v", c.name, got, c.want)
 			}
 		})
 	}
 }
 
-func TestNothingIsSentAboutAnotherMainAccount(t *testing.T) {
+func TestSend_OtherMainAccount_SendsNothing(t *testing.T) {
 	bubble(t, func(t *testing.T, r *rig) {
 		one := r.add(1)[0]
 		a := r.swept()
-		for range 200 { // twice the budget: what is not sent costs no slot
+		for range 200 { // twice the budget: a call that is not sent frees its slot
 			slot, err := a.AcquireSlot(t.Context())
 			if err != nil {
 				t.Fatal(err)
@@ -159,12 +159,12 @@ func TestNothingIsSentAboutAnotherMainAccount(t *testing.T) {
 		wantKind(t, update(t, a, otherID, one, "n", true), plivo.KindNotSent)
 		wantKind(t, remove(t, a, otherID, one, false), plivo.KindNotSent)
 		if n := len(r.sim.Calls()); n != 0 {
-			t.Errorf("%d requests were sent", n)
+			t.Errorf("got %d requests, want none", n)
 		}
 	})
 }
 
-func TestACreateAfterItsDeadlineIsNotSentAndCostsNoSlot(t *testing.T) {
+func TestCreate_AfterDeadline_IsNotSentAndFreesSlot(t *testing.T) {
 	bubble(t, func(t *testing.T, r *rig) {
 		a := r.swept()
 		start := time.Now()
@@ -180,12 +180,12 @@ func TestACreateAfterItsDeadlineIsNotSentAndCostsNoSlot(t *testing.T) {
 		}
 		r.wantCalls(plivosim.OpCreate, 0)
 		if !time.Now().Equal(start) {
-			t.Error("slots were spent")
+			t.Error("got a wait for slots, want none")
 		}
 	})
 }
 
-func TestCalls_UnknownAnswersToCreates_StayConcurrent(t *testing.T) {
+func TestCreate_LostResponses_FreeTheirSlots(t *testing.T) {
 	bubble(t, func(t *testing.T, r *rig) {
 		a := r.swept()
 		r.sim.Inject(plivosim.Fault{Ops: []plivosim.Op{plivosim.OpCreate}, Status: 500})
@@ -207,13 +207,13 @@ func TestCalls_UnknownAnswersToCreates_StayConcurrent(t *testing.T) {
 	})
 }
 
-func TestSend_OneStray401Or403_CausesAListAndStopsNothing(t *testing.T) {
+func TestSend_One401Or403_RequestsListOnly(t *testing.T) {
 	cases := map[string]plivosim.Fault{
-		"401":                   {Status: 401},
-		"401 of a proxy":        {Status: 401, Body: plivosim.BodyHTML},
-		"401 without any body":  {Status: 401, Body: plivosim.BodyEmpty},
-		"403":                   {Status: 403},
-		"403 of a proxy's page": {Status: 403, Body: plivosim.BodyHTML},
+		"401":                  {Status: 401},
+		"401 of a proxy":       {Status: 401, Body: plivosim.BodyHTML},
+		"401 without any body": {Status: 401, Body: plivosim.BodyEmpty},
+		"403":                  {Status: 403},
+		"403 of a proxy":       {Status: 403, Body: plivosim.BodyHTML},
 	}
 	for name, fault := range cases {
 		bubble(t, func(t *testing.T, r *rig) {
@@ -222,18 +222,18 @@ func TestSend_OneStray401Or403_CausesAListAndStopsNothing(t *testing.T) {
 			fault.Times = 1
 			r.sim.Inject(fault)
 			if err := update(t, a, mainID, one, "new", true); err == nil {
-				t.Errorf("%s: no error", name)
+				t.Errorf("%s: got no error, want one", name)
 			}
 			time.Sleep(time.Second)
 			r.wantCalls(plivosim.OpList, 1)
 			if err := update(t, a, mainID, one, "new", true); err != nil || a.Usable().Refused {
-				t.Errorf("%s: the next update: %v; refused %v", name, err, a.Usable().Refused)
+				t.Errorf("%s: next update: got %v, refused %v; want no error, false", name, err, a.Usable().Refused)
 			}
 		})
 	}
 }
 
-func TestSend_CredentialsRefused_OpensTheCircuitWithinASecond(t *testing.T) {
+func TestSend_CredentialsRefused_OpensCircuitWithinOneSecond(t *testing.T) {
 	bubble(t, func(t *testing.T, r *rig) {
 		one := r.add(1)[0]
 		a := r.swept()
@@ -242,17 +242,17 @@ func TestSend_CredentialsRefused_OpensTheCircuitWithinASecond(t *testing.T) {
 		wantKind(t, err, plivo.KindUnauthorized)
 		time.Sleep(time.Second)
 		if u := a.Usable(); !u.Refused || u.Message == "" || u.ID != mainID {
-			t.Errorf("%+v", u)
+			t.Errorf("got %+v, want Refused with a message", u)
 		}
 		r.sim.SetToken(mainID, mainToken)
 		time.Sleep(time.Minute)
 		if a.Usable().Refused {
-			t.Error("credentials that work again are still refused after a minute")
+			t.Error("got Refused one minute after the credentials work again")
 		}
 	})
 }
 
-func TestSweep_401OfAProxy_DoesNotOpenTheCircuit(t *testing.T) {
+func TestSweep_401FromProxy_KeepsCircuitClosed(t *testing.T) {
 	bubble(t, func(t *testing.T, r *rig) {
 		one := r.add(1)[0]
 		a := r.swept()
@@ -260,12 +260,12 @@ func TestSweep_401OfAProxy_DoesNotOpenTheCircuit(t *testing.T) {
 		a.RequestSweep(time.Now())
 		time.Sleep(time.Second)
 		if _, err := get(t, a, mainID, one); err != nil || a.Status().Outcome != OutcomeFailed {
-			t.Errorf("a get: %v; the sweep: %s", err, a.Status().Outcome)
+			t.Errorf("got %v from a get, sweep %s; want no error, failed", err, a.Status().Outcome)
 		}
 	})
 }
 
-func TestSend_Repeated403WhileListsWork_IsForbiddenAtTheSecondTry(t *testing.T) {
+func TestSend_Repeated403WhileListsWork_IsForbiddenOnRetry(t *testing.T) {
 	bubble(t, func(t *testing.T, r *rig) {
 		one := r.add(1)[0]
 		a := r.swept()
@@ -273,12 +273,12 @@ func TestSend_Repeated403WhileListsWork_IsForbiddenAtTheSecondTry(t *testing.T) 
 		wantKind(t, update(t, a, mainID, one, "n", true), plivo.KindUnauthorized)
 		time.Sleep(time.Second)
 		wantKind(t, update(t, a, mainID, one, "n", true), plivo.KindForbidden)
-		time.Sleep(time.Hour) // a list answered long ago vouches for nothing
+		time.Sleep(time.Hour) // an old list proves nothing about the credentials
 		wantKind(t, update(t, a, mainID, one, "n", true), plivo.KindUnauthorized)
 	})
 }
 
-func TestSend_403WhileListsFail_StaysUndecided(t *testing.T) {
+func TestSend_403WhileListsFail_StaysUnauthorized(t *testing.T) {
 	bubble(t, func(t *testing.T, r *rig) {
 		one := r.add(1)[0]
 		a := r.swept()

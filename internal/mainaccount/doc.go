@@ -1,5 +1,11 @@
-// Package account is one Plivo main account as this process knows it: the
-// client and its credentials, the budget, the circuit that opens when the
-// credentials are refused, and the inventory that sweeps of the whole list
-// fill. It knows nothing of Kubernetes.
+// Package mainaccount holds one Plivo main account as this process knows it: the
+// client with its credentials, the request budget, the circuit, the mass-deletion
+// guard, and the inventory that sweeps of Plivo's list fill.
+//
+// It returns its knowledge as facts of internal/plan and so depends on the API
+// types. It must not import a Kubernetes client, controller-runtime or
+// internal/controller: the Options have functions for all that it needs from them.
+//
+// Start with account.go for the calls and sweep.go for the sweeps.
+// docs/glossary.md explains the terms.
 package mainaccount

@@ -6,18 +6,17 @@ import (
 	"github.com/subaccount-operator/subaccount-operator/internal/plan"
 )
 
-// Usable says whether calls can be made now: the main account's ID, or why
-// not. The message of a refusal is Plivo's.
+// Usable says whether the operator can make calls now, and if not, why.
 type Usable struct {
-	// ID is the main account's, empty while there are no credentials to use.
+	// ID of the main account; empty if there are no usable credentials.
 	ID string
-	// Reason and Message of Block, if it is blocked.
+	// Reason and Message are from Block. If Refused is true, Message is from Plivo.
 	Reason, Message string
-	// Refused: the circuit is open.
+	// Refused says whether the circuit is open.
 	Refused bool
 }
 
-// Usable says whether calls can be made now.
+// Usable says whether the operator can make calls now.
 func (a *Account) Usable() Usable {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -31,22 +30,22 @@ func (a *Account) Usable() Usable {
 	return u
 }
 
-// Status is how the account's sweeps fare.
+// Status has the results of the account's sweeps.
 type Status struct {
 	Outcome Outcome
 	Message string
-	// Failures is how many sweeps in a row were not complete.
+	// Failures is the number of incomplete sweeps in a row.
 	Failures int
-	// Complete counts the complete sweeps.
+	// Complete is the number of complete sweeps.
 	Complete int
-	// Total is how many subaccounts the inventory has.
+	// Total is the number of subaccounts in the inventory.
 	Total int
-	// MassDisappearance: the last complete sweep lacks most recorded subaccounts,
-	// whether or not a person has confirmed that.
+	// MassDisappearance says whether the last complete sweep lacks most recorded
+	// subaccounts. It stays true if a person has confirmed the disappearance.
 	MassDisappearance bool
 }
 
-// Status is how the account's sweeps fare.
+// Status returns the results of the account's sweeps.
 func (a *Account) Status() Status {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -59,7 +58,7 @@ func (a *Account) Status() Status {
 	return s
 }
 
-// LastSweep is the last complete sweep.
+// LastSweep returns the last complete sweep; Unknown before the first one.
 func (a *Account) LastSweep() plan.Fact[plan.Sweep] {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -69,9 +68,10 @@ func (a *Account) LastSweep() plan.Fact[plan.Sweep] {
 	return plan.Known(plan.Sweep{Started: a.inventory.lastSweep})
 }
 
-// Remote is what is known of one subaccount: Absent if the last complete sweep
-// lacks it, Unknown before the first one. gone: we have deleted it ourselves.
-func (a *Account) Remote(authID string) (remote plan.Fact[plan.Remote], missing plan.NotFound, gone bool) {
+// Remote returns the facts about one subaccount. remote is Absent if the last
+// complete sweep lacks it, and Unknown before the first sweep. deleted says whether
+// the operator has deleted the subaccount.
+func (a *Account) Remote(authID string) (remote plan.Fact[plan.Remote], missing plan.NotFound, deleted bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	missing = a.inventory.notFound[authID]
@@ -91,15 +91,15 @@ func (a *Account) Remote(authID string) (remote plan.Fact[plan.Remote], missing 
 	}
 }
 
-// WithMarker returns the subaccounts that bear a marker, in order.
+// WithMarker returns the subaccounts whose name is the given marker, in order.
 func (a *Account) WithMarker(marker string) []string {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	return slices.Sorted(slices.Values(a.inventory.markers[marker]))
 }
 
-// AllWithMarker returns all subaccounts whose name is a marker, of whichever cluster,
-// with the marker.
+// AllWithMarker returns all subaccounts whose name is a marker of any cluster: authID
+// to marker.
 func (a *Account) AllWithMarker() map[string]string {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -112,15 +112,15 @@ func (a *Account) AllWithMarker() map[string]string {
 	return marked
 }
 
-// GuardOn says whether the mass-deletion guard is on: no absence counts.
+// GuardOn says whether the mass-deletion guard is on: a missing row proves nothing.
 func (a *Account) GuardOn() bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	return a.guard.isOn()
 }
 
-// ConfirmDisappearance switches the mass-deletion guard off until the list
-// shows enough subaccounts again, and returns whether it was on.
+// ConfirmDisappearance switches the mass-deletion guard off until a sweep shows
+// enough subaccounts again. It returns whether the guard was on.
 func (a *Account) ConfirmDisappearance() bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -128,7 +128,7 @@ func (a *Account) ConfirmDisappearance() bool {
 		return false
 	}
 	a.guard.confirmed = true
-	a.logGuard("a person's confirmation")
-	clear(a.inventory.notFound) // from while the list was doubted
+	a.logGuard("confirmation by a person")
+	clear(a.inventory.notFound) // a 404 from before the confirmation proves nothing
 	return true
 }

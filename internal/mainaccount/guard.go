@@ -1,25 +1,25 @@
 package mainaccount
 
-// guard is the mass-deletion guard. It is on while a complete sweep lacks so
-// many recorded subaccounts that the list is doubted and not the subaccounts:
-// nothing is recreated then, and no 404 counts.
+// guard is the mass-deletion guard. It is on if the last complete sweep lacks so
+// many recorded subaccounts that the list is probably wrong. The operator then
+// recreates nothing, and no 404 counts.
 type guard struct {
-	massDisappearance bool // by the last complete sweep
-	confirmed         bool // a person says that the subaccounts are gone
+	massDisappearance bool // in the last complete sweep
+	confirmed         bool // a person confirms that the subaccounts are gone
 }
 
 func (g *guard) isOn() bool { return g.massDisappearance && !g.confirmed }
 
-// guardThreshold is below how many missing subaccounts the guard never
-// comes on: a few may well go at once.
+// guardThreshold is the least number of missing subaccounts for the guard: a person
+// may well delete a few subaccounts at once.
 const guardThreshold = 10
 
 func isMassDisappearance(recorded, lacking int) bool {
 	return lacking >= guardThreshold && 2*lacking > recorded
 }
 
-// update reads a complete sweep and returns whether it switched the guard. A
-// confirmation ends once the list shows enough again.
+// update evaluates a complete sweep and returns whether the guard has switched. A
+// confirmation ends once a sweep shows enough subaccounts again.
 func (g *guard) update(lacks func(authID string) bool, recorded []string) bool {
 	lacking := 0
 	for _, authID := range recorded {
@@ -33,7 +33,7 @@ func (g *guard) update(lacks func(authID string) bool, recorded []string) bool {
 	return g.isOn() != was
 }
 
-// logGuard logs that the guard was switched, and by what.
+// logGuard logs that the guard has switched, and why.
 func (a *Account) logGuard(by string) {
 	a.log.Info("Switched the mass-deletion guard", "on", a.guard.isOn(), "by", by)
 }

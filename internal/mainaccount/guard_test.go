@@ -8,7 +8,7 @@ import (
 	"github.com/subaccount-operator/subaccount-operator/internal/plivo/plivosim"
 )
 
-func TestImplausibleIsMoreThanHalfAndAtLeastTen(t *testing.T) {
+func TestIsMassDisappearance_MoreThanHalfAndAtLeastTen_IsTrue(t *testing.T) {
 	cases := []struct {
 		recorded, lacking int
 		want              bool
@@ -18,12 +18,12 @@ func TestImplausibleIsMoreThanHalfAndAtLeastTen(t *testing.T) {
 	}
 	for _, c := range cases {
 		if got := isMassDisappearance(c.recorded, c.lacking); got != c.want {
-			t.Errorf("%d of %d lacking: %v", c.lacking, c.recorded, got)
+			t.Errorf("%d of %d missing: got %v, want %v", c.lacking, c.recorded, got, c.want)
 		}
 	}
 }
 
-func TestGuard(t *testing.T) {
+func TestGuard_SweepsAndConfirmations_SwitchIt(t *testing.T) {
 	type step struct {
 		do      string // "lack" and "show" are sweeps, "confirm" a confirmation
 		changed bool
@@ -33,11 +33,11 @@ func TestGuard(t *testing.T) {
 		name  string
 		steps []step
 	}{
-		{"on by a sweep that lacks, off by one that shows", []step{{"lack", true, true}, {"lack", false, true}, {"show", true, false}}},
-		{"off by a confirmation, until the list shows enough again", []step{
+		{"a sweep switches it on and off", []step{{"lack", true, true}, {"lack", false, true}, {"show", true, false}}},
+		{"a confirmation switches it off until a sweep shows enough", []step{
 			{"lack", true, true}, {"confirm", true, false}, {"lack", false, false}, {"show", false, false}, {"lack", true, true},
 		}},
-		{"a confirmation while it is off has no effect", []step{{"confirm", false, false}, {"lack", true, true}}},
+		{"a confirmation while it is off", []step{{"confirm", false, false}, {"lack", true, true}}},
 	}
 	recorded := make([]string, 10)
 	for _, c := range cases {
@@ -50,13 +50,13 @@ func TestGuard(t *testing.T) {
 				changed = a.guard.update(func(string) bool { return s.do == "lack" }, recorded)
 			}
 			if changed != s.changed || a.GuardOn() != s.on {
-				t.Errorf("%s, step %d (%q): changed %v, on %v", c.name, i, s.do, changed, a.GuardOn())
+				t.Errorf("%s, step %d (%q): got changed %v, on %v; want %v, %v", c.name, i, s.do, changed, a.GuardOn(), s.changed, s.on)
 			}
 		}
 	}
 }
 
-func TestAListThatLacksMostOfWhatIsRecordedSwitchesTheGuardOn(t *testing.T) {
+func TestSweep_MostRecordedSubaccountsMissing_SwitchesGuardOn(t *testing.T) {
 	bubble(t, func(t *testing.T, r *rig) {
 		r.recorded = r.add(20)
 		a := r.swept()
@@ -67,18 +67,18 @@ func TestAListThatLacksMostOfWhatIsRecordedSwitchesTheGuardOn(t *testing.T) {
 		id := r.sim.Inject(plivosim.Fault{Ops: []plivosim.Op{plivosim.OpList}, Rows: plivosim.None})
 		gets := r.sim.Inject(plivosim.Fault{Ops: []plivosim.Op{plivosim.OpGet}, Status: 404})
 		if _, err := get(t, a, mainID, r.recorded[0]); err == nil {
-			t.Error("no 404")
+			t.Error("got no error, want a 404")
 		}
 		sweep()
 		if _, missing, _ := a.Remote(r.recorded[0]); !a.GuardOn() || !missing.First.IsZero() {
-			t.Errorf("on: %v; a 404 that came before counts: %+v", a.GuardOn(), missing)
+			t.Errorf("got guard on %v, 404s %+v; want true and no 404 from before", a.GuardOn(), missing)
 		}
 		_, _ = get(t, a, mainID, r.recorded[0])
 		r.sim.RemoveFault(id)
 		r.sim.RemoveFault(gets)
 		sweep()
 		if _, missing, _ := a.Remote(r.recorded[0]); a.GuardOn() || !missing.First.IsZero() {
-			t.Errorf("on: %v; a 404 told meanwhile counts: %+v", a.GuardOn(), missing)
+			t.Errorf("got guard on %v, 404s %+v; want false and no 404 from meanwhile", a.GuardOn(), missing)
 		}
 		for _, authID := range r.recorded[:11] {
 			r.sim.Remove(mainID, authID)
@@ -86,24 +86,24 @@ func TestAListThatLacksMostOfWhatIsRecordedSwitchesTheGuardOn(t *testing.T) {
 		sweep()
 		_, _ = get(t, a, mainID, r.recorded[0])
 		if !a.GuardOn() || !a.ConfirmDisappearance() || a.GuardOn() {
-			t.Error("a confirmation does not switch it off")
+			t.Error("got the guard on after a confirmation, want it off")
 		}
 		if _, missing, _ := a.Remote(r.recorded[0]); !missing.First.IsZero() {
-			t.Error("a 404 told while the list was doubted counts")
+			t.Error("got a 404 from while the guard was on, want none")
 		}
 		sweep()
 		if a.GuardOn() {
-			t.Error("it came on again by the same lack")
+			t.Error("got the guard on again for the same missing rows, want it off")
 		}
 	})
 }
 
-func TestOutcomesHaveNames(t *testing.T) {
+func TestOutcome_EachValue_HasOwnName(t *testing.T) {
 	seen := map[string]bool{}
 	for o := OutcomeNone; o <= OutcomeFailed; o++ {
 		seen[fmt.Sprint(o)] = true
 	}
 	if len(seen) != 6 {
-		t.Error(seen)
+		t.Errorf("got %v, want 6 names", seen)
 	}
 }

@@ -26,19 +26,18 @@ func credentials(id, token string) plivo.Credentials {
 	return plivo.Credentials{AuthID: id, Token: plivo.NewToken(token)}
 }
 
-// rig is a registry whose clients call a simulator in process, so that inside
-// of a synctest bubble time is fake.
+// rig has a registry whose clients call a simulator in the same process, so that
+// time is fake inside a synctest bubble.
 type rig struct {
 	t        *testing.T
 	sim      *plivosim.Server
 	registry *Registry
 	recorded []string
 	notified atomic.Int32
-	// before is called with the number, from 1, of each request before it is
-	// served.
+	// before is called before each request with its number, from 1.
 	before   func(n int)
 	requests atomic.Int32
-	// rewrite changes the body of each answer.
+	// rewrite changes the body of each response.
 	rewrite func(body string) string
 }
 
@@ -68,13 +67,13 @@ func (r *rig) configure() *Account {
 	return r.registry.Configure("a", credentials(mainID, mainToken), 100, interval)
 }
 
-// swept is an account after its first complete sweep, with calls forgotten.
+// swept returns an account after its first complete sweep, and resets the calls.
 func (r *rig) swept() *Account {
 	r.t.Helper()
 	a := r.configure()
 	time.Sleep(plivo.Window)
 	if s := a.Status(); s.Outcome != OutcomeComplete {
-		r.t.Fatalf("the first sweep ended %s: %s", s.Outcome, s.Message)
+		r.t.Fatalf("first sweep: got %s (%s), want complete", s.Outcome, s.Message)
 	}
 	r.sim.ResetCalls()
 	return a
@@ -96,7 +95,7 @@ func (r *rig) wantCalls(op plivosim.Op, want int) {
 		}
 	}
 	if n != want {
-		r.t.Errorf("%d calls of %s reached the server, want %d", n, op, want)
+		r.t.Errorf("got %d calls of %s at the server, want %d", n, op, want)
 	}
 }
 
@@ -106,11 +105,11 @@ func (r *rig) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	inprocess.ServeRewritten(r.sim, w, req, r.rewrite)
 }
 
-// sweep has the list read once more.
+// sweep requests one more sweep and waits for it.
 func (r *rig) sweep(a *Account) {
 	r.t.Helper()
 	a.RequestSweep(time.Now())
-	time.Sleep(900 * time.Millisecond) // less than the first repetition takes
+	time.Sleep(900 * time.Millisecond) // shorter than the pause before a retry
 }
 
 func wantKind(t *testing.T, err error, kind plivo.Kind) {
@@ -120,7 +119,7 @@ func wantKind(t *testing.T, err error, kind plivo.Kind) {
 	}
 }
 
-// The calls, each through a slot of its own.
+// get, update and remove make one call each, with a slot of their own.
 
 func get(t *testing.T, a *Account, accountID, authID string) (plivo.Subaccount, error) {
 	slot, err := a.AcquireSlot(t.Context())

@@ -9,16 +9,16 @@ import (
 	"github.com/subaccount-operator/subaccount-operator/internal/plivo"
 )
 
-// inventory is what sweeps, looks and our own writes tell of a main account's
-// subaccounts. A row read before our own last write to a subaccount says
-// nothing about it, so each row carries its time: of the request that read it,
-// or of the answer to the write.
+// inventory has what sweeps, reads and the operator's writes show of a main
+// account's subaccounts. A read that the operator sent before its last write may
+// show an old state. So each row has a time: when the operator sent the read, or
+// when it got the response to the write.
 type inventory struct {
 	rows      map[string]row
-	markers   map[string][]string // name that is a marker -> authIDs that bear it
+	markers   map[string][]string // marker -> authIDs with that name
 	notFound  map[string]plan.NotFound
 	nameForms map[string]nameForm
-	lastSweep time.Time // start of the last complete sweep, zero: none yet
+	lastSweep time.Time // start of the last complete sweep; zero: none yet
 }
 
 type row struct {
@@ -26,20 +26,20 @@ type row struct {
 	digest  plivo.Digest
 	at      time.Time
 	enabled bool
-	// updateUnconfirmed: an update's answer was lost since.
+	// updateUnconfirmed says whether the response to a later update was lost.
 	updateUnconfirmed bool
-	// deleted: we have deleted it; kept until a later sweep has had its say, so that
-	// an older page cannot bring it back.
+	// deleted says whether the operator has deleted the subaccount. The row stays
+	// until a later sweep ends, so that an older page cannot restore it.
 	deleted bool
 }
 
-// nameForm remembers what Plivo makes of a name that we send: a name that it
-// changes would otherwise be sent again after every sweep.
+// nameForm has the form in which Plivo stores a name. Without it, the operator
+// would send a name that Plivo changes again after every sweep.
 type nameForm struct {
 	sent, seen string
-	// unread: nothing was read since it was sent.
+	// unread says whether the operator has not read the name since it sent it.
 	unread bool
-	// repeats: how often in a row seen was read back after sent was sent.
+	// repeats counts how often in a row the operator read seen after it sent sent.
 	repeats int
 }
 
@@ -50,7 +50,7 @@ func newInventory() inventory {
 	}
 }
 
-// put replaces a row and keeps the index of markers true.
+// put replaces a row and updates the index of markers.
 func (v *inventory) put(authID string, r row) {
 	v.drop(authID)
 	v.rows[authID] = r
@@ -72,20 +72,20 @@ func (v *inventory) drop(authID string) {
 	}
 }
 
-// setRead takes in what a request sent at the given time has shown.
-func (v *inventory) setRead(authID string, r row, asked time.Time) {
+// setRead stores a row from a request that the operator sent at the given time.
+func (v *inventory) setRead(authID string, r row, sentAt time.Time) {
 	old, known := v.rows[authID]
 	newest := old.at
 	if !known {
-		newest = v.lastSweep // which lacked it
+		newest = v.lastSweep // the last sweep lacks it
 	}
-	if asked.Before(newest) {
+	if sentAt.Before(newest) {
 		return
 	}
 	if r.digest == (plivo.Digest{}) {
-		r.digest = old.digest // the list masks tokens: what a get has shown still counts
+		r.digest = old.digest // the list masks tokens; the digest comes from a get
 	}
-	if n, ok := v.notFound[authID]; ok && asked.After(n.Last) {
+	if n, ok := v.notFound[authID]; ok && sentAt.After(n.Last) {
 		delete(v.notFound, authID)
 	} else if ok {
 		n.MissingSince = time.Time{}
@@ -98,20 +98,20 @@ func (v *inventory) setRead(authID string, r row, asked time.Time) {
 			delete(v.nameForms, authID)
 		}
 	}
-	r.at = asked
+	r.at = sentAt
 	v.put(authID, r)
 }
 
-// setWritten takes in what we have just written.
-func (v *inventory) setWritten(authID string, r row, answered time.Time) {
-	r.at = answered
+// setWritten stores a row that the operator has written.
+func (v *inventory) setWritten(authID string, r row, endedAt time.Time) {
+	r.at = endedAt
 	v.put(authID, r)
 }
 
-func (v *inventory) setUpdated(authID, name string, enabled bool, answered time.Time) {
+func (v *inventory) setUpdated(authID, name string, enabled bool, endedAt time.Time) {
 	r := v.rows[authID]
 	r.name, r.enabled, r.updateUnconfirmed, r.deleted = name, enabled, false, false
-	v.setWritten(authID, r, answered)
+	v.setWritten(authID, r, endedAt)
 	e := v.nameForms[authID]
 	if e.sent != name {
 		e = nameForm{sent: name}
@@ -120,14 +120,14 @@ func (v *inventory) setUpdated(authID, name string, enabled bool, answered time.
 	v.nameForms[authID] = e
 }
 
-func (v *inventory) setUpdateUnconfirmed(authID string, answered time.Time) {
+func (v *inventory) setUpdateUnconfirmed(authID string, endedAt time.Time) {
 	r := v.rows[authID]
 	r.updateUnconfirmed = true
-	v.setWritten(authID, r, answered)
+	v.setWritten(authID, r, endedAt)
 }
 
-func (v *inventory) setDeleted(authID string, answered time.Time) {
-	v.setWritten(authID, row{deleted: true}, answered)
+func (v *inventory) setDeleted(authID string, endedAt time.Time) {
+	v.setWritten(authID, row{deleted: true}, endedAt)
 	delete(v.notFound, authID)
 	delete(v.nameForms, authID)
 }
@@ -144,7 +144,7 @@ func (v *inventory) setNotFound(authID string, at time.Time) {
 	v.notFound[authID] = n
 }
 
-// endSweep ends a complete sweep: what it has not shown is not there.
+// endSweep ends a complete sweep: it removes the rows that the sweep has not shown.
 func (v *inventory) endSweep(started time.Time) {
 	last := v.lastSweep
 	v.lastSweep = started
@@ -159,16 +159,16 @@ func (v *inventory) endSweep(started time.Time) {
 			n.MissingSince = started
 			v.notFound[authID] = n
 		}
-		// A subaccount that nobody reads any more is forgotten in the end, but not
-		// between two sweeps: somebody may wait for the second one.
+		// Entries that no reconcile needs any more must not pile up. An entry must
+		// live until the second of two sweeps, even with a long sweep interval.
 		if last.Sub(n.Last) > forgetMissing {
 			delete(v.notFound, authID)
 		}
 	}
 }
 
-// isMissing says whether the last complete sweep has not shown a subaccount and
-// nothing since has.
+// isMissing says whether neither the last complete sweep nor a later read or write
+// shows a subaccount.
 func (v *inventory) isMissing(authID string) bool {
 	_, ok := v.rows[authID]
 	return !ok
@@ -176,14 +176,15 @@ func (v *inventory) isMissing(authID string) bool {
 
 const forgetMissing = 24 * time.Hour
 
-// readBack takes in the first name read back after ours was sent.
+// readBack compares the name that the operator sent with the first name that it
+// read afterwards.
 func (e nameForm) readBack(name string) nameForm {
 	e.unread = false
 	switch {
 	case name == e.sent:
 		e.seen, e.repeats = "", 0
 	case normalized(name) == normalized(e.sent):
-		// White space or case: nobody does that by hand.
+		// Only white space or case differ: a person would not change that.
 		e.seen, e.repeats = name, settledRepeats
 	case name == e.seen:
 		e.repeats++
@@ -193,12 +194,12 @@ func (e nameForm) readBack(name string) nameForm {
 	return e
 }
 
-// settledRepeats: a change by hand may happen once between our write and the
-// next reading; the same one twice in a row is Plivo's own doing.
+// settledRepeats is how many equal reads prove that Plivo changes the name. After
+// one read it may still be a person who changed the name at Plivo.
 const settledRepeats = 2
 
-// sentAs returns the name that was sent if Plivo is known to turn it into
-// the given one.
+// sentAs returns the sent name that Plivo stores as the given name; empty if there
+// is none.
 func (e nameForm) sentAs(name string) string {
 	if e.repeats >= settledRepeats && e.seen == name {
 		return e.sent

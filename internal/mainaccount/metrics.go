@@ -6,21 +6,21 @@ import (
 	"github.com/subaccount-operator/subaccount-operator/internal/plivo"
 )
 
-// Event is what an account counts beside its calls and its sweeps.
+// Event is something that an account counts, apart from calls and sweeps.
 type Event int
 
 const (
-	// EventDriftRepaired: name or enabled, changed at Plivo, was put right.
+	// EventDriftRepaired: the operator fixed drift of name or enabled.
 	EventDriftRepaired Event = iota
-	// EventStrayRemoved: an unfinished creation that is nobody's was deleted.
+	// EventStrayRemoved: the operator deleted a stray.
 	EventStrayRemoved
-	// EventRecreated: a subaccount that was gone is made anew.
+	// EventRecreated: the operator recreates a missing subaccount.
 	EventRecreated
 	events
 )
 
-// counts are an account's counters. They go with the account, and so do the
-// series that show them.
+// counts has the counters of an account. The metric series of an account end when
+// the Registry removes it.
 type counts struct {
 	calls  map[call]int
 	sweeps [outcomes]int
@@ -39,7 +39,7 @@ func (a *Account) Count(e Event) {
 	a.counts.events[e]++
 }
 
-// countCall counts a call that was sent, by its answer.
+// countCall counts a call by its outcome, unless it was not sent.
 func (c *counts) countCall(op plivo.Operation, err *plivo.Error) {
 	if err != nil && err.Kind == plivo.KindNotSent {
 		return
@@ -50,19 +50,19 @@ func (c *counts) countCall(op plivo.Operation, err *plivo.Error) {
 	c.calls[call{op, callOutcome(err)}]++
 }
 
-// callOutcome is the outcome of a call as metrics and the log name it.
+// callOutcome returns the outcome of a call for metrics and the log.
 func callOutcome(err *plivo.Error) string {
 	switch {
 	case err == nil:
 		return "success"
-	case err.Status == 429: // whatever its body, the account pauses
+	case err.Status == 429: // the account pauses, even without a JSON body
 		return plivo.KindRateLimited.String()
 	default:
 		return err.Kind.String()
 	}
 }
 
-// String is the outcome's name as metrics show it.
+// String returns the outcome's name in metrics.
 func (o Outcome) String() string {
 	return [...]string{"none", "complete", "changing", "refused", "rate_limited", "failed"}[o]
 }
@@ -72,18 +72,18 @@ func desc(name, help string, labels ...string) *prometheus.Desc {
 }
 
 var (
-	callsDesc    = desc("plivo_requests_total", "Requests sent to Plivo, by Account, operation and outcome (success, or the kind of error).", "operation", "outcome")
-	budgetDesc   = desc("budget_size", "Requests that may be sent in any 5 seconds, by Account.")
-	sweepsDesc   = desc("sweeps_total", "Sweeps of a main account's whole list, by Account and outcome.", "outcome")
-	intervalDesc = desc("sweep_interval_seconds", "How often the whole list is to be read, by Account.")
-	progressDesc = desc("sweep_progress_ratio", "How much of the list the sweep under way has read, by Account: 0 to 1, and 0 between sweeps.")
-	durationDesc = desc("last_sweep_duration_seconds", "How long the last complete sweep took, by Account; 0 before the first.")
-	lastDesc     = desc("last_sweep_timestamp_seconds", "When the last complete sweep ended, by Account, in seconds since 1970; before the first, when this process began with the Account.")
+	callsDesc    = desc("plivo_requests_total", "Total number of requests sent to Plivo, by Account, operation and outcome (success or the kind of error).", "operation", "outcome")
+	budgetDesc   = desc("budget_size", "Number of requests that the operator may send to Plivo in any 5 seconds, by Account.")
+	sweepsDesc   = desc("sweeps_total", "Total number of sweeps of a main account's list, by Account and outcome.", "outcome")
+	intervalDesc = desc("sweep_interval_seconds", "Interval between sweeps in seconds, by Account.")
+	progressDesc = desc("sweep_progress_ratio", "Part of the list that the current sweep has read, by Account. From 0 to 1; 0 between sweeps.")
+	durationDesc = desc("last_sweep_duration_seconds", "Duration of the last complete sweep in seconds, by Account. 0 before the first one.")
+	lastDesc     = desc("last_sweep_timestamp_seconds", "Unix time of the end of the last complete sweep, by Account. Before the first one, the time when this process began to serve the Account.")
 
 	eventDescs = [events]*prometheus.Desc{
-		EventDriftRepaired: desc("drifts_repaired_total", "Subaccounts whose name or enabled somebody had changed at Plivo and that were put right, by Account."),
-		EventStrayRemoved:  desc("strays_removed_total", "Subaccounts that bore a marker of this cluster, were nobody's, and were deleted, by Account."),
-		EventRecreated:     desc("recreations_total", "Subaccounts that were gone at Plivo and are made anew, with new credentials, by Account."),
+		EventDriftRepaired: desc("drifts_repaired_total", "Total number of subaccounts whose drift of name or enabled the operator fixed at Plivo, by Account."),
+		EventStrayRemoved:  desc("strays_removed_total", "Total number of strays that the operator deleted at Plivo, by Account."),
+		EventRecreated:     desc("recreations_total", "Total number of missing subaccounts that the operator recreates with new credentials, by Account."),
 	}
 )
 
@@ -94,8 +94,8 @@ func (r *Registry) Describe(ch chan<- *prometheus.Desc) {
 	}
 }
 
-// Collect implements prometheus.Collector: what the accounts are at this
-// moment, so that what is told of one goes with it.
+// Collect implements prometheus.Collector. It reads the current accounts, so that
+// the series of a removed account end.
 func (r *Registry) Collect(ch chan<- prometheus.Metric) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -123,7 +123,7 @@ func (a *Account) collect(ch chan<- prometheus.Metric) {
 		counter(desc, a.counts.events[e])
 	}
 	if a.interval == 0 {
-		return // it has never had credentials
+		return // the account has never had credentials
 	}
 	gauge(budgetDesc, float64(a.size))
 	gauge(intervalDesc, a.interval.Seconds())

@@ -10,24 +10,24 @@ import (
 	"github.com/subaccount-operator/subaccount-operator/internal/plivo"
 )
 
-// Options are what all accounts of a process share.
+// Options are shared by all accounts of a process.
 type Options struct {
-	// NewClient makes a client for a main account's credentials.
+	// NewClient returns a client for the credentials of a main account.
 	NewClient func(plivo.Credentials) *plivo.Client
-	// Timeout of one call.
+	// Timeout of one call to Plivo.
 	Timeout time.Duration
 	// Digester of tokens.
 	Digester *plivo.Digester
-	// Recorded returns the authIDs that are recorded under an account, and
-	// whether that is known. It must not call the account.
+	// Recorded returns the authIDs in the status of the account's Subaccounts; known
+	// is false if they cannot be listed. It MUST NOT call the account.
 	Recorded func(name string) (authIDs []string, known bool)
-	// Notify is called, and must not block, whenever an account's Status or
-	// inventory has something new to tell.
+	// Notify requests a reconcile of an Account whose Status or inventory may have
+	// changed. It MUST NOT block.
 	Notify func(name string)
-	// Wake is called, and must not block, to have a key reconciled that waits for
-	// a slot of a request budget; see plivo.NewBudget.
+	// Wake requests a reconcile of a resource that waits for a slot of a request
+	// budget; see plivo.NewBudget. It MUST NOT block.
 	Wake func(plivo.Key)
-	// Log is where what decides about money or credentials is logged.
+	// Log gets the decisions about money or credentials.
 	Log logr.Logger
 	// Share is how many reconciles of one main account may have a turn at once.
 	Share int
@@ -40,19 +40,19 @@ type Registry struct {
 
 	mu       sync.Mutex
 	accounts map[string]*Account
-	// budgets by main account. They stay when an Account goes: another one may
-	// take over within the window that Plivo counts.
+	// budgets by main account. They stay when an Account is removed: another Account
+	// may use the same main account within the window that Plivo counts.
 	budgets map[string]*plivo.Budget
 }
 
-// NewRegistry makes an empty registry. The sweeps of its accounts end with the
+// NewRegistry returns an empty registry. The sweeps of its accounts end with the
 // context.
 func NewRegistry(ctx context.Context, options Options) *Registry {
 	return &Registry{ctx: ctx, options: options, accounts: map[string]*Account{}, budgets: map[string]*plivo.Budget{}}
 }
 
-// Get returns the account of that name; none before it was first configured
-// or blocked.
+// Get returns the account with that name; ok is false before the first Configure or
+// Block.
 func (r *Registry) Get(name string) (*Account, bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -60,13 +60,13 @@ func (r *Registry) Get(name string) (*Account, bool) {
 	return a, ok
 }
 
-// Configure gives an account its credentials and settings, and starts its
-// sweeps. Credentials of another main account begin a new inventory.
+// Configure sets the credentials and settings of an account and starts its sweeps.
+// Credentials of another main account start a new inventory.
 func (r *Registry) Configure(name string, credentials plivo.Credentials, requestBudget int, sweepInterval time.Duration) *Account {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	a := r.accounts[name]
-	if a == nil || a.mainID != "" && a.mainID != credentials.AuthID {
+	if a == nil || a.hasOtherMainID(credentials.AuthID) {
 		r.remove(name)
 		a = newAccount(name, &r.options)
 		r.accounts[name] = a
@@ -81,7 +81,9 @@ func (r *Registry) Configure(name string, credentials plivo.Credentials, request
 	return a
 }
 
-// Block takes an account's client away; reason and message say why.
+func (a *Account) hasOtherMainID(id string) bool { return a.mainID != "" && a.mainID != id }
+
+// Block stops an account's calls and sweeps; reason and message say why.
 func (r *Registry) Block(name, reason, message string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -93,7 +95,7 @@ func (r *Registry) Block(name, reason, message string) {
 	a.block(reason, message)
 }
 
-// Remove forgets an account and ends its sweeps.
+// Remove removes an account and ends its sweeps.
 func (r *Registry) Remove(name string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -7,7 +7,7 @@ import (
 	"github.com/subaccount-operator/subaccount-operator/internal/plivo"
 )
 
-func TestConfigure_AnotherAccountTakesOverTheMainAccount_KeepsItsWindow(t *testing.T) {
+func TestConfigure_AnotherAccountSameMainAccount_KeepsBudgetWindow(t *testing.T) {
 	bubble(t, func(t *testing.T, r *rig) {
 		one := r.add(1)[0]
 		a := r.registry.Configure("a", credentials(mainID, mainToken), 4, time.Hour)
@@ -21,48 +21,48 @@ func TestConfigure_AnotherAccountTakesOverTheMainAccount_KeepsItsWindow(t *testi
 		r.registry.Remove("a")
 		b := r.registry.Configure("b", credentials(mainID, mainToken), 4, time.Hour)
 		if _, err := get(t, b, mainID, one); err != nil || time.Since(start) != plivo.Window {
-			t.Errorf("the fifth request: %v, after %v", err, time.Since(start))
+			t.Errorf("fifth request: got %v after %v, want no error after one window", err, time.Since(start))
 		}
 		if other := r.registry.Configure("c", credentials(otherID, mainToken), 4, time.Hour); other.budget == b.budget {
-			t.Error("two main accounts share a budget")
+			t.Error("got one budget for two main accounts, want two")
 		}
 	})
 }
 
-func TestCredentialsOfAnotherMainAccountBeginANewInventory(t *testing.T) {
+func TestConfigure_OtherMainAccount_StartsNewInventory(t *testing.T) {
 	bubble(t, func(t *testing.T, r *rig) {
 		one := r.add(1)[0]
 		old := r.swept()
 		a := r.registry.Configure("a", credentials(otherID, mainToken), 100, interval)
 		if got, _ := r.registry.Get("a"); a == old || got != a || !a.LastSweep().IsUnknown() || a.Usable().ID != otherID {
-			t.Error("the old account goes on")
+			t.Error("got the old account, want a new one")
 		}
 		if remote, _, _ := a.Remote(one); !remote.IsUnknown() {
-			t.Error("the old inventory goes on")
+			t.Error("got a row of the old inventory, want Unknown")
 		}
 		_, err := get(t, old, mainID, one)
 		wantKind(t, err, plivo.KindNotSent)
 		time.Sleep(20 * interval)
 		for _, c := range r.sim.Calls() {
 			if c.Account != otherID {
-				t.Fatalf("a request about the old main account: %+v", c)
+				t.Fatalf("got a request for the old main account: %+v", c)
 			}
 		}
 		if remote, _, _ := a.Remote(one); !remote.IsAbsent() {
-			t.Error("the new list was not read")
+			t.Error("got no sweep of the new list, want one")
 		}
 	})
 }
 
-func TestABlockedAccountSendsNothingUntilItIsConfiguredAgain(t *testing.T) {
+func TestBlock_Account_SendsNothingUntilConfigured(t *testing.T) {
 	bubble(t, func(t *testing.T, r *rig) {
 		if _, ok := r.registry.Get("a"); ok {
-			t.Error("there from the start")
+			t.Error("got an account before Block, want none")
 		}
 		r.registry.Block("a", "SecretMissing", "no such Secret")
 		never, _ := r.registry.Get("a")
 		if u := never.Usable(); u.ID != "" || u.Reason != "SecretMissing" || u.Message != "no such Secret" {
-			t.Errorf("%+v", u)
+			t.Errorf("got %+v, want the reason of Block", u)
 		}
 		_, err := never.AcquireSlot(t.Context())
 		wantKind(t, err, plivo.KindNotSent)
@@ -70,29 +70,29 @@ func TestABlockedAccountSendsNothingUntilItIsConfiguredAgain(t *testing.T) {
 		one := r.add(1)[0]
 		a := r.swept()
 		if u := a.Usable(); a != never || u.Reason != "" || u.Message != "" {
-			t.Errorf("%+v", u)
+			t.Errorf("got %+v, want no reason", u)
 		}
 		r.sim.SetToken(mainID, "rotated")
 		_, err = get(t, a, mainID, one)
 		wantKind(t, err, plivo.KindUnauthorized)
 		r.registry.Block("a", "SecretInvalid", "empty")
 		if u := a.Usable(); u.Refused || u.Message != "empty" || u.Reason != "SecretInvalid" {
-			t.Errorf("the old credentials' refusal shows: %+v", u)
+			t.Errorf("got %+v, want the reason of Block and not the old refusal", u)
 		}
 		r.sim.ResetCalls()
 		_, err = get(t, a, mainID, one)
 		wantKind(t, err, plivo.KindNotSent)
 		time.Sleep(time.Hour)
 		if n := len(r.sim.Calls()); n != 0 {
-			t.Errorf("%d requests were sent", n)
+			t.Errorf("got %d requests, want none", n)
 		}
 		if a.LastSweep().IsUnknown() {
-			t.Error("the inventory was forgotten")
+			t.Error("got an empty inventory after Block, want it kept")
 		}
 		r.registry.Configure("a", credentials(mainID, "rotated"), 100, interval)
 		time.Sleep(time.Second)
 		if s := a.Status(); s.Complete != 2 {
-			t.Errorf("sweeps did not resume: %+v", s)
+			t.Errorf("got %+v, want a second complete sweep", s)
 		}
 	})
 }

@@ -10,49 +10,49 @@ import (
 	"github.com/subaccount-operator/subaccount-operator/internal/plivo"
 )
 
-// sweeper is when the next sweep is due and how the last one ended.
+// sweeper has the requests for the next sweep and the result of the last one.
 type sweeper struct {
 	wake           chan struct{}
-	requestedStart time.Time // somebody waits for a sweep that starts at or after this; zero: nobody
-	started        time.Time // the last one, of whatever end
-	ended          time.Time
-	failures       int // in a row
+	requestedStart time.Time // earliest start of the requested sweep; zero: no request
+	started        time.Time // of the last sweep, complete or not
+	ended          time.Time // of the last sweep, complete or not
+	failures       int       // number of incomplete sweeps in a row
 	outcome        Outcome
 	message        string
-	completeCount  int // complete ones
+	completeCount  int
 
-	requested   string    // value of the last request for a sweep by a person
-	requestedAt time.Time // zero: no request
-	handled     string    // value for which the last requested sweep has ended
+	requested   string    // value of the last reconcile request
+	requestedAt time.Time // zero: no reconcile request
+	handled     string    // value of the last reconcile request whose sweep has ended
 
-	completedAt time.Time     // end of the last complete one; before that, when the account was new
-	duration    time.Duration // that one
-	progress    float64       // of the one under way: how much of the list is read
+	completedAt time.Time     // end of the last complete sweep; before the first one, creation of the account
+	duration    time.Duration // of the last complete sweep
+	progress    float64       // of the current sweep: the part of the list that is read
 }
 
 // Outcome is how the last sweep ended.
 type Outcome int
 
 const (
-	// OutcomeNone: none has ended yet.
+	// OutcomeNone: no sweep has ended yet.
 	OutcomeNone Outcome = iota
-	// OutcomeComplete: the whole list was read.
+	// OutcomeComplete: the sweep has read the whole list.
 	OutcomeComplete
-	// OutcomeChanging: the list changed while it was read or has rows that cannot
-	// be read, so that what it lacks proves nothing; the sweep is repeated.
+	// OutcomeChanging: the list changed during the sweep, or has rows that cannot be
+	// read. A missing row proves nothing, so the operator repeats the sweep.
 	OutcomeChanging
-	// OutcomeRefused: the credentials were refused.
+	// OutcomeRefused: Plivo refused the credentials.
 	OutcomeRefused
-	// OutcomeRateLimited: Plivo answered 429.
+	// OutcomeRateLimited: Plivo responded with 429.
 	OutcomeRateLimited
-	// OutcomeFailed: anything else.
+	// OutcomeFailed: any other failure.
 	OutcomeFailed
 	outcomes
 )
 
-// RequestSweep asks for a sweep that starts at or after a time, before the
-// interval would bring one. One sweep serves all that ask. Who asks for a
-// later time than somebody else asks again when that sweep has ended.
+// RequestSweep requests a sweep that starts at or after a time, without waiting for
+// the sweep interval. One sweep serves all requests for an earlier or equal time. If
+// the sweep starts before notBefore, the caller has to request another one.
 func (a *Account) RequestSweep(notBefore time.Time) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -66,8 +66,8 @@ func (s *sweeper) requestStart(notBefore time.Time) {
 	}
 }
 
-// RequestReconcile starts a sweep now, for a value that is not the last one,
-// even if the credentials were refused or the last sweeps failed.
+// RequestReconcile starts a sweep now if the value differs from the last one, even
+// if Plivo refuses the credentials or the last sweeps failed.
 func (a *Account) RequestReconcile(value string) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -77,8 +77,8 @@ func (a *Account) RequestReconcile(value string) {
 	}
 }
 
-// HandledReconcile returns the value given to RequestReconcile for which a sweep
-// that started later has ended, however it ended; empty if there is none.
+// HandledReconcile returns the last value of RequestReconcile whose sweep has
+// ended, complete or not; empty if there is none.
 func (a *Account) HandledReconcile() string {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -92,7 +92,7 @@ func (s *sweeper) wakeUp() {
 	}
 }
 
-// due is when the next sweep should start.
+// due returns when the next sweep starts.
 func (a *Account) due() time.Time {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -115,8 +115,8 @@ func (a *Account) due() time.Time {
 	}
 }
 
-// early is by how much a sweep is due before the interval is over, up to a
-// tenth of it, so that many accounts do not stay in step.
+// early returns by how much a sweep starts before the end of the interval, at most
+// a tenth of it, so that the sweeps of many accounts spread out.
 func (a *Account) early() time.Duration {
 	h := fnv.New32a()
 	_, _ = fmt.Fprint(h, a.name, a.sweeper.completeCount) // never fails
@@ -134,7 +134,7 @@ func (a *Account) run(ctx context.Context) {
 		case <-a.sweeper.wake:
 			timer.Stop()
 			if ctx.Err() != nil {
-				a.sweeper.wakeUp() // it was for the one that runs in this one's place
+				a.sweeper.wakeUp() // the signal was for the run that replaces this one
 			}
 			a.sendProbe(ctx)
 			continue
@@ -145,7 +145,7 @@ func (a *Account) run(ctx context.Context) {
 	}
 }
 
-// sweep reads the whole list once.
+// sweep reads the whole list once and evaluates what it shows.
 func (a *Account) sweep(ctx context.Context) {
 	a.mu.Lock()
 	client, started := a.client, time.Now()
@@ -160,7 +160,7 @@ func (a *Account) sweep(ctx context.Context) {
 	defer a.mu.Unlock()
 	a.sweeper.progress = 0
 	if client != a.client {
-		return // other credentials meanwhile: the next sweep is due at once
+		return // the credentials changed: configure has requested another sweep
 	}
 	s := &a.sweeper
 	s.ended = time.Now()
@@ -170,8 +170,8 @@ func (a *Account) sweep(ctx context.Context) {
 	s.outcome, s.message = outcome(&reading, err)
 	recorded, known := a.options.Recorded(a.name)
 	if !known && s.outcome == OutcomeComplete {
-		// Without them nobody can tell whether the list is plausible.
-		s.outcome, s.message = OutcomeFailed, "what is recorded cannot be read"
+		// Without them the mass-deletion guard cannot check the list.
+		s.outcome, s.message = OutcomeFailed, "the operator could not list the Subaccounts at the API server"
 	}
 	a.counts.sweeps[s.outcome]++
 	a.log.V(logging.Debug).Info("Swept", logging.Outcome, s.outcome.String(), logging.Message, s.message,
@@ -188,7 +188,7 @@ func (a *Account) sweep(ctx context.Context) {
 	}
 	a.inventory.endSweep(started)
 	if a.guard.update(a.inventory.isMissing, recorded) {
-		clear(a.inventory.notFound) // from while the list was doubted, or from before
+		clear(a.inventory.notFound) // a 404 from before the switch proves nothing
 		a.logGuard("Plivo's list")
 	}
 }
@@ -209,17 +209,17 @@ func outcome(reading *plivo.Reading, err error) (Outcome, string) {
 	}
 }
 
-// readList reads page after page into the inventory.
+// readList reads all pages into the inventory.
 func (a *Account) readList(ctx context.Context, client *plivo.Client) (plivo.Reading, error) {
 	return plivo.ReadList(func(offset int) (plivo.Page, error) {
-		page, asked, err := a.readPageWithRetry(ctx, client, offset)
+		page, sentAt, err := a.readPageWithRetry(ctx, client, offset)
 		if err != nil {
 			return page, err
 		}
 		a.mu.Lock()
 		defer a.mu.Unlock()
 		for _, s := range page.Subaccounts {
-			a.inventory.setRead(s.AuthID, row{name: s.Name, enabled: s.Enabled, digest: a.digest(s.Token)}, asked)
+			a.inventory.setRead(s.AuthID, row{name: s.Name, enabled: s.Enabled, digest: a.digest(s.Token)}, sentAt)
 		}
 		a.sweeper.progress = min(1, float64(offset+len(page.Subaccounts))/float64(max(1, page.Total)))
 		return page, nil
@@ -230,19 +230,19 @@ func (a *Account) readList(ctx context.Context, client *plivo.Client) (plivo.Rea
 	})
 }
 
-// pageTries is how often a page is asked for, with a pause that grows by
-// pagePause: one accident must not cost all that was read before it. A sweep
-// that fails at its first page is tried again as a whole.
+// pageTries is how often a sweep reads one page, with a pause that grows by
+// pagePause. One failure must not discard the pages before it. A sweep that fails
+// at its first page has nothing to lose, so the operator repeats the whole sweep.
 const (
 	pageTries = 3
 	pagePause = time.Second
 )
 
-func (a *Account) readPageWithRetry(ctx context.Context, client *plivo.Client, offset int) (page plivo.Page, asked time.Time, err error) {
+func (a *Account) readPageWithRetry(ctx context.Context, client *plivo.Client, offset int) (page plivo.Page, sentAt time.Time, err error) {
 	for try := 1; ; try++ {
-		page, asked, err = a.readPage(ctx, client, offset)
+		page, sentAt, err = a.readPage(ctx, client, offset)
 		if err == nil || offset == 0 || try == pageTries || ctx.Err() != nil || refusesCredentials(plivo.AsError(err)) {
-			return page, asked, err
+			return page, sentAt, err
 		}
 		select {
 		case <-ctx.Done():
@@ -258,11 +258,11 @@ func (a *Account) readPage(ctx context.Context, client *plivo.Client, offset int
 	}
 	ctx, cancel := context.WithTimeout(ctx, a.options.Timeout)
 	defer cancel()
-	asked := time.Now()
+	sentAt := time.Now()
 	page, err := client.List(ctx, plivo.MaxPageSize, offset)
 	a.finishCall(client, slot, plivo.OperationList, err)
 	if err == nil {
-		a.endProbe(asked)
+		a.endProbe(sentAt)
 	}
-	return page, asked, err
+	return page, sentAt, err
 }

@@ -6,15 +6,14 @@ import (
 	"github.com/subaccount-operator/subaccount-operator/api/v1alpha1"
 )
 
-// Allowed are the policies that the Account allows its Subaccounts. An empty
-// list allows all.
+// Allowed has the policies that the Account allows. An empty list allows all.
 type Allowed struct {
 	Deletion []v1alpha1.DeletionPolicy
 	Cascade  []v1alpha1.CascadePolicy
 }
 
-// disallowedPolicyMessage returns what the Account does not allow of the spec, and what
-// to do about it; empty: it allows all of it.
+// disallowedPolicyMessage says which policy of the spec the Account does not allow
+// and what to do about it. It is empty if the Account allows all of them.
 func (o *Observation) disallowedPolicyMessage() string {
 	allowed, _ := o.Allowed.Get()
 	deletion, cascade := o.Object.Spec.DeletionPolicy, o.Object.Spec.CascadePolicy
@@ -42,12 +41,12 @@ func (o *Observation) disallowedMessage(policy, field string) string {
 	if o.isTerminating() {
 		effect = "Until then the finalizer stays and nothing is deleted at Plivo."
 	}
-	return "The Account " + o.Object.Spec.AccountRef.Name + " does not allow " + policy + ": change it in the spec, or ask the " +
+	return "The Account " + o.Object.Spec.AccountRef.Name + " does not allow " + policy + ". Change it in the spec, or ask the " +
 		"platform team to add it to spec." + field + " of the Account. " + effect
 }
 
-// policyGate: a spec with a policy that the Account does not allow is not acted
-// upon. What exists stays.
+// policyGate stops if the Account does not allow a policy of the spec. The
+// subaccount and its Secret stay as they are.
 func policyGate(o *Observation) *Decision {
 	switch {
 	case o.Allowed.IsUnknown():
@@ -59,8 +58,8 @@ func policyGate(o *Observation) *Decision {
 	}
 }
 
-// deletionPolicyGate is policyGate for a terminating resource. One that has
-// nothing at Plivo, or no longer has, can go whatever its policies are.
+// deletionPolicyGate is policyGate for a terminating resource. It lets a resource
+// pass that has no subaccount at Plivo: no policy applies to it.
 func deletionPolicyGate(o *Observation) *Decision {
 	status := &o.Object.Status
 	hasNothing := status.AuthID == "" && status.PendingCreation == nil && !o.hasLostStatus()

@@ -31,10 +31,10 @@ var (
 
 type observation = plan.Observation
 
-// change is one way in which an observation differs from the builder's.
+// change modifies the observation of a builder.
 type change func(*observation)
 
-// fresh is a new resource, with every gate open and nothing made.
+// fresh returns a new resource: all gates are open and nothing is created.
 func fresh(changes ...change) *observation {
 	o := &observation{
 		Now: base, SettleTime: settle, Marker: marker,
@@ -55,7 +55,7 @@ func fresh(changes ...change) *observation {
 	return withChanges(o, changes)
 }
 
-// ready is a resource with its subaccount and its Secret as the spec wants them.
+// ready returns a resource whose subaccount and Secret match the spec.
 func ready(changes ...change) *observation {
 	o := fresh(begun, recorded(sa1))
 	o.Object.Status.Name, o.Object.Status.Enabled = new(wanted), new(true)
@@ -78,7 +78,7 @@ func orphanDeletion(o *observation) { o.Object.Spec.DeletionPolicy = v1alpha1.De
 
 func suspend(o *observation) { o.Object.Spec.Suspend = new(true) }
 
-func asked(o *observation) {
+func requested(o *observation) {
 	o.Object.Annotations = map[string]string{v1alpha1.ReconcileRequestedAtAnnotation: "now"}
 }
 
@@ -91,7 +91,7 @@ func recorded(authID string) change {
 	return func(o *observation) { o.Object.Status.AuthID, o.Object.Status.AccountID = authID, mainID }
 }
 
-// pending has an attempt that was first seen at base.
+// pending has an attempt that this process first saw at base.
 func pending(attempt string) change {
 	return func(o *observation) {
 		o.Object.Status.AuthID, o.Object.Status.AccountID = "", ""
@@ -105,10 +105,10 @@ func adopting(o *observation) {
 	o.Claim = plan.Known(plan.Claim{Ours: true})
 }
 
-// told is a resource that stands still for a reason.
-func told(reason string) change {
+// reported sets the conditions for a reason.
+func reported(reason string) change {
 	return func(o *observation) {
-		plan.SetConditions(&o.Object.Status.Conditions, reason, "told before", o.Object.Generation, metav1.NewTime(base))
+		plan.SetConditions(&o.Object.Status.Conditions, reason, "reported before", o.Object.Generation, metav1.NewTime(base))
 	}
 }
 
@@ -120,7 +120,7 @@ func held(o *observation) {
 	o.HeldResponse = &plan.HeldResponse{Attempt: "one", AuthID: sa1, AccountID: mainID}
 }
 
-// account changes what is known of the Account.
+// account changes the facts about the Account.
 func account(do func(*plan.Account)) change {
 	return func(o *observation) {
 		a, _ := o.Account.Get()
@@ -129,7 +129,7 @@ func account(do func(*plan.Account)) change {
 	}
 }
 
-func implausible(o *observation) {
+func guardOn(o *observation) {
 	account(func(a *plan.Account) { a.GuardOn = true })(o)
 }
 
@@ -145,7 +145,7 @@ func secret(do func(*plan.Secret)) change {
 
 func foreignSecret(o *observation) { o.Secret = plan.Known(plan.Secret{}) }
 
-// loser names an authID that another Subaccount holds, and has no Secret.
+// loser claims an authID that another Subaccount holds, and has no Secret.
 func loser(o *observation) {
 	claim(false)(o)
 	o.Secret = plan.Absent[plan.Secret]()
@@ -159,13 +159,13 @@ func claim(ours bool) change {
 	return func(o *observation) { o.Claim = plan.Known(plan.Claim{Ours: ours}) }
 }
 
-// swept is a complete sweep that started so long after base.
+// swept sets a complete sweep that started at a time after base.
 func swept(after time.Duration) change {
 	return func(o *observation) { o.LastSweep = plan.Known(plan.Sweep{Started: base.Add(after)}) }
 }
 
-// missingSubaccount: sweeps lack the subaccount since the one that started at base, and
-// 404s were answered at these times after base.
+// missingSubaccount has no row in the sweeps since base, and got 404s at these times
+// after base.
 func missingSubaccount(after ...time.Duration) change {
 	return func(o *observation) {
 		o.Remote = plan.Absent[plan.Remote]()
@@ -184,7 +184,7 @@ func withChanges(o *observation, changes []change) *observation {
 	return o
 }
 
-// decision is what a row of a table expects: of Wait only what is not zero there.
+// decision is the expected result of a row.
 type decision = plan.Decision
 
 type row struct {
@@ -193,15 +193,14 @@ type row struct {
 	want decision
 }
 
-// check decides each row. Messages are for people and not compared, but a
-// reason has one.
+// check decides each row. It does not compare messages, but a reason must have one.
 func check(t *testing.T, rows []row) {
 	t.Helper()
 	for _, r := range rows {
 		t.Run(r.name, func(t *testing.T) {
 			got := plan.Decide(r.o)
 			if got.Step == plan.StepNone && got.Reason != "" && got.Message == "" {
-				t.Errorf("%s has no message", got.Reason)
+				t.Errorf("got reason %s without a message, want one", got.Reason)
 			}
 			got.Message = ""
 			if got != r.want {
@@ -215,7 +214,7 @@ func do(s plan.Step) decision { return decision{Step: s} }
 
 func about(s plan.Step, authID string) decision { return decision{Step: s, AuthID: authID} }
 
-func tell(reason string) decision { return decision{Reason: reason} }
+func reports(reason string) decision { return decision{Reason: reason} }
 
 func sweepFrom(reason string, after time.Duration) decision {
 	return decision{Reason: reason, Wait: plan.Wait{Sweep: base.Add(after)}}

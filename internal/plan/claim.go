@@ -6,7 +6,8 @@ import (
 	"github.com/subaccount-operator/subaccount-operator/api/v1alpha1"
 )
 
-// ClaimedAuthID is the authID that a Subaccount holds or is about to hold.
+// ClaimedAuthID returns the authID in the status of a Subaccount, or the one in its
+// spec if the status has none.
 func ClaimedAuthID(s *v1alpha1.Subaccount) string {
 	if s.Status.AuthID == "" && s.Spec.AuthID != nil {
 		return *s.Spec.AuthID
@@ -14,38 +15,49 @@ func ClaimedAuthID(s *v1alpha1.Subaccount) string {
 	return s.Status.AuthID
 }
 
-// IsClaimHolder says whether, among all Subaccounts, this one holds the authID that it
-// claims: of those whose status names it the one with the earlier
-// creationTimestamp, then the lower UID. One whose status does not name it yet
-// holds it only if nobody's does.
+// IsClaimHolder says whether, among all Subaccounts, this one holds the authID that
+// it claims. The holder is the oldest Subaccount whose status has the authID. A
+// Subaccount whose status does not have it yet holds it only if no other status
+// has it.
 func IsClaimHolder(s *v1alpha1.Subaccount, all []v1alpha1.Subaccount) bool {
 	authID := ClaimedAuthID(s)
 	return !slices.ContainsFunc(all, func(h v1alpha1.Subaccount) bool {
 		if h.UID == s.UID || h.Status.AuthID != authID {
 			return false
 		}
-		return s.Status.AuthID == "" || h.CreationTimestamp.Before(&s.CreationTimestamp) ||
-			h.CreationTimestamp.Equal(&s.CreationTimestamp) && h.UID < s.UID
+		return s.Status.AuthID == "" || isOlder(&h, s)
 	})
 }
 
-// ClaimFromCache judges a claim by what a cache shows of all Subaccounts that claim
-// the authID. A cache may lag: that another holds it is enough to wait, but what
-// was not handed out yet is ours only where the operator has made it itself or
-// where a live list has said so (judged).
-func ClaimFromCache(s *v1alpha1.Subaccount, holders []v1alpha1.Subaccount, judged bool) Fact[Claim] {
-	holds := IsClaimHolder(s, holders)
-	alone := !slices.ContainsFunc(holders, func(h v1alpha1.Subaccount) bool { return h.UID != s.UID && h.Status.AuthID != "" })
-	handedOut := s.Status.Binding != nil
+// isOlder compares creationTimestamps and, if they are equal, UIDs.
+func isOlder(a, b *v1alpha1.Subaccount) bool {
+	if a.CreationTimestamp.Equal(&b.CreationTimestamp) {
+		return a.UID < b.UID
+	}
+	return a.CreationTimestamp.Before(&b.CreationTimestamp)
+}
+
+// ClaimFromCache decides a claim from the claimants that the cache shows. A cache
+// may lag. If it shows another holder, the resource waits. But before the
+// credentials are in a Secret, the claim is ours only if the operator created the
+// subaccount for this resource, or if a list at the API server confirmed the
+// claim (confirmed).
+func ClaimFromCache(s *v1alpha1.Subaccount, claimants []v1alpha1.Subaccount, confirmed bool) Fact[Claim] {
+	holds := IsClaimHolder(s, claimants)
+	alone := !slices.ContainsFunc(claimants, func(h v1alpha1.Subaccount) bool { return h.UID != s.UID && h.Status.AuthID != "" })
+	hasSecret := s.Status.Binding != nil
+	createdForIt := s.Spec.AuthID == nil
+	certain := createdForIt || hasSecret || confirmed
 	switch {
-	case s.DeletionTimestamp == nil && !handedOut && !holds:
+	case s.DeletionTimestamp == nil && !hasSecret && !holds:
 		return Known(Claim{Ours: false})
 	case s.Status.AuthID == "":
 		return Unknown[Claim]()
-	case alone && (s.Spec.AuthID == nil || handedOut || judged), holds && judged:
+	case alone && certain, holds && confirmed:
 		return Known(Claim{Ours: true})
 	default:
-		// That it has to be let go of, or is ours among several, a live list says.
+		// Only a list at the API server can take a claim away, or decide between
+		// several claimants.
 		return Unknown[Claim]()
 	}
 }

@@ -6,8 +6,37 @@ import (
 	"github.com/subaccount-operator/subaccount-operator/api/v1alpha1"
 )
 
-// pendingCreation: a create call may have happened that is not recorded. It is
-// confirmed by the list before anything else is made.
+// The creation protocol, one step per line, for a new subaccount, a lost response
+// and a missing subaccount that the operator recreates:
+//
+//	new resource                    missing subaccount (see missingSubaccount)
+//	     |                                  |
+//	     +----------------+-----------------+
+//	                      v
+//	DeclareIntent   status: pendingCreation replaces authID     <---+
+//	AddFinalizer                                                    |
+//	Create          name: the marker                                |
+//	     |                                                          |
+//	     +-- refused -----------> ClearIntent, then Rejected        |
+//	     |                                                          |
+//	     +-- lost, or a crash --> sweep after the settle time       |
+//	     |                          |           |                   |
+//	     v                        marker      no marker             |
+//	HeldResponse                  found       found ----------------+
+//	     |                          |         (new attempt)
+//	     +-------------+------------+
+//	                   v
+//	Record          status: authID replaces pendingCreation
+//	Update          name and enabled of the spec
+//	WriteSecret     after a read of the token, if the response was lost
+
+// justAfter returns a time later than t. Two checks need a sweep that starts after
+// an event and not at the same instant.
+func justAfter(t time.Time) time.Time { return t.Add(time.Millisecond) }
+
+// pendingCreation continues an intent. An intent of another reconcile may have
+// created a subaccount: Plivo's list decides that before the operator creates
+// anything else.
 func pendingCreation(o *Observation) *Decision {
 	p := o.Object.Status.PendingCreation
 	switch {
@@ -24,15 +53,15 @@ func pendingCreation(o *Observation) *Decision {
 	if d := o.confirmAttempt(); d != nil {
 		return d
 	}
-	// Nothing was made by it: another attempt, through the same gates.
+	// The attempt has created nothing, so the operator declares another one.
 	if d := o.checkCreate(); d != nil {
 		return d
 	}
 	return step(StepDeclareIntent)
 }
 
-// confirmAttempt says how to find out what became of the pending attempt; nil
-// once it is certain that it made nothing.
+// confirmAttempt says how to find out whether the pending attempt created a
+// subaccount. It returns nil once it is certain that it did not.
 func (o *Observation) confirmAttempt() *Decision {
 	if len(o.FoundByMarker) > 0 {
 		return &Decision{Step: StepRecord, AuthID: o.FoundByMarker[0]}
@@ -40,13 +69,12 @@ func (o *Observation) confirmAttempt() *Decision {
 	settled := o.PendingSince.Add(o.SettleTime)
 	sweep, ok := o.lastSweep()
 	switch {
-	case o.PendingSince.IsZero(): // nobody knows since when to count
+	case o.PendingSince.IsZero(): // the settle time has not started
 		return o.awaitConfirmation(o.Now)
 	case !ok || sweep.Started.Before(o.PendingSince):
 		return o.awaitConfirmation(o.PendingSince)
 	case !sweep.Started.After(settled):
-		// One instant later than the settle time, so that After holds.
-		return o.awaitConfirmation(settled.Add(time.Millisecond))
+		return o.awaitConfirmation(justAfter(settled))
 	case o.isGuardOn():
 		return wait(v1alpha1.ReasonInventoryImplausible, implausibleMessage)
 	default:
@@ -55,50 +83,53 @@ func (o *Observation) confirmAttempt() *Decision {
 }
 
 func (o *Observation) awaitConfirmation(notBefore time.Time) *Decision {
-	return wait(v1alpha1.ReasonCreationUnconfirmed, "A create call may have happened and its answer was lost. Plivo's list will tell; "+
-		"until then nothing else is created.").withSweep(notBefore)
+	return wait(v1alpha1.ReasonCreationUnconfirmed, "The response to a create call was lost, so the subaccount may exist. The operator "+
+		"waits for a sweep of Plivo's list and creates nothing until then.").withSweep(notBefore)
 }
 
-// lastSweep is the last complete sweep of the main account whose credentials are
-// held. Without credentials nobody knows whose list it was.
+// lastSweep returns the last complete sweep, if the operator has credentials.
+// Without them it does not know which main account the sweep belongs to.
 func (o *Observation) lastSweep() (Sweep, bool) {
 	account, _ := o.Account.Get()
 	sweep, ok := o.LastSweep.Get()
 	return sweep, ok && account.ID != ""
 }
 
-const implausibleMessage = "Plivo's list lacks so many recorded subaccounts that the list is doubted: see the Account's conditions."
+const implausibleMessage = "The mass-deletion guard is on, because Plivo's list lacks too many recorded subaccounts. The operator does " +
+	"not act on missing subaccounts. See the conditions of the Account."
 
 func (o *Observation) isGuardOn() bool {
 	account, _ := o.Account.Get()
 	return account.GuardOn
 }
 
-// checkCreate are the gates of every create call.
+// checkCreate has the gates of every create call.
 func (o *Observation) checkCreate() *Decision {
 	namespace, ok := o.Namespace.Get()
 	if !ok || namespace.Terminating {
 		return noAction()
 	}
 	if account, _ := o.Account.Get(); account.Terminating {
-		return wait(v1alpha1.ReasonAccountNotReady, "The Account is being deleted and takes no new subaccounts.")
+		return wait(v1alpha1.ReasonAccountNotReady, "The Account is being deleted, so the operator creates no subaccount. Use another Account.")
 	}
 	return o.secretGate()
 }
 
-// secretGate: a Secret that is not ours is never touched.
+// secretGate stops at a Secret that another owner has: the operator never writes
+// it. The gate comes before the create call, so that no subaccount exists whose
+// credentials the operator cannot hand out.
 func (o *Observation) secretGate() *Decision {
 	if o.Secret.IsUnknown() {
 		return step(StepReadSecret)
 	}
 	if secret, ok := o.Secret.Get(); ok && !secret.Owned {
-		return wait(v1alpha1.ReasonSecretConflict, "A Secret "+SecretName(o.Object)+" exists and is not this Subaccount's: remove it, "+
-			"or set spec.secret.name to another name.").withRequeueAfter(time.Minute)
+		return wait(v1alpha1.ReasonSecretConflict, "The Secret "+SecretName(o.Object)+" exists and does not belong to this Subaccount. "+
+			"Delete it, or set spec.secret.name to another name.").withRequeueAfter(time.Minute)
 	}
 	return nil
 }
 
-// newSubaccount: nothing was made yet. Everything is clear before anything is made.
+// newSubaccount starts a creation or an adoption once all gates are open.
 func newSubaccount(o *Observation) *Decision {
 	if o.Object.Status.AuthID != "" {
 		return nil
@@ -118,10 +149,10 @@ func newSubaccount(o *Observation) *Decision {
 	return step(StepDeclareIntent)
 }
 
-// checkAdopt are the gates of an adoption.
+// checkAdopt has the gates of an adoption.
 func (o *Observation) checkAdopt() *Decision {
 	if account, _ := o.Account.Get(); !account.GrantsAdoption {
-		return wait(v1alpha1.ReasonAdoptionForbidden, "The Account's spec.adoption does not grant this authID to this namespace: ask the "+
+		return wait(v1alpha1.ReasonAdoptionForbidden, "The Account's spec.adoption does not grant this authID to this namespace. Ask the "+
 			"platform team for a grant.")
 	}
 	if d := o.checkClaim(); d != nil {
@@ -139,17 +170,18 @@ func (o *Observation) checkAdopt() *Decision {
 	case !found:
 		return noAction().withBackoff()
 	case IsMarker(remote.Name):
-		return wait(v1alpha1.ReasonAdoptionForbidden, "This authID is one of the operator's own unfinished creations and cannot be adopted.")
+		return wait(v1alpha1.ReasonAdoptionForbidden, "This authID belongs to an unfinished creation of the operator and cannot be adopted. "+
+			"Set spec.authID to another subaccount.")
 	default:
 		return nil
 	}
 }
 
 func (o *Observation) remoteNotFound(authID string) *Decision {
-	action := ": delete this resource"
+	action := ". Delete this resource"
 	if !o.isAdopting() {
-		action = ", and recreatePolicy is Never: set it to Automatic to get another subaccount with new credentials"
+		action = ", and recreatePolicy is Never. Set it to Automatic to get another subaccount with new credentials"
 	}
-	return wait(v1alpha1.ReasonRemoteNotFound, "The main account has no subaccount "+authID+action+". If it exists again, request a "+
-		"read with the annotation "+v1alpha1.ReconcileRequestedAtAnnotation+".")
+	return wait(v1alpha1.ReasonRemoteNotFound, "The main account has no subaccount "+authID+action+". If the subaccount exists again, "+
+		"request a read with the annotation "+v1alpha1.ReconcileRequestedAtAnnotation+".")
 }

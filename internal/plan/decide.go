@@ -4,45 +4,45 @@ import (
 	"github.com/subaccount-operator/subaccount-operator/api/v1alpha1"
 )
 
-// check looks at one side of an observation; nil is no objection.
+// check returns a decision, or nil if the next check decides.
 type check func(*Observation) *Decision
 
-// checks in the order in which they are asked. The first that objects decides.
+// checks are in order: the first one that returns a decision decides.
 var checks = []check{
-	heldResponse,
-	failedStep,
-	withoutFinalizer,
-	orphanDeletion,
-	crdTerminating,
-	suspended,
-	deletionPolicyGate,
-	lostStatus,
-	deletion,
-	missingFinalizer,
-	accountGate,
-	claimGate,
-	policyGate,
-	pendingCreation,
-	newSubaccount,
-	missingSubaccount,
-	drift,
-	secretContent,
-	obsoleteSecret,
-	rejectedUpdate,
+	heldResponse,       // Record the response to a create call before anything else
+	failedStep,         // Retry or report a step that failed in this reconcile
+	withoutFinalizer,   // Ignore a terminating resource without the operator's finalizer
+	orphanDeletion,     // Remove the finalizer and keep the subaccount if deletionPolicy is Orphan
+	crdTerminating,     // Remove the finalizer and keep the subaccount if the CRD is being deleted
+	suspended,          // Do nothing more while spec.suspend is true
+	deletionPolicyGate, // Delete nothing under a policy that the Account does not allow
+	lostStatus,         // Stop if the finalizer is there but the status was lost
+	deletion,           // Delete the subaccount and remove the finalizer of a terminating resource
+	missingFinalizer,   // Add the finalizer before the create call
+	accountGate,        // Make sure that the Account exists, is the recorded one and allows the namespace
+	claimGate,          // Make sure that no other Subaccount holds the authID
+	policyGate,         // Create and change nothing under a policy that the Account does not allow
+	pendingCreation,    // Send the create call of an intent, or find out what became of it
+	newSubaccount,      // Declare an intent, or adopt
+	missingSubaccount,  // Recreate a subaccount, or report it, once it is certain that Plivo lacks it
+	drift,              // Update name and enabled at Plivo
+	secretContent,      // Write the Secret
+	obsoleteSecret,     // Delete the Secret under an earlier name
+	rejectedUpdate,     // Report an update that Plivo refused until the spec changes
 }
 
-// Decide says what to do next for one Subaccount.
+// Decide returns what to do next for one Subaccount.
 func Decide(o *Observation) Decision {
 	for _, p := range checks {
 		if d := p(o); d != nil {
 			return o.requireAccount(*d)
 		}
 	}
-	return Decision{Reason: v1alpha1.ReasonReady, Message: "The subaccount and its Secret are as the spec wants them."}
+	return Decision{Reason: v1alpha1.ReasonReady, Message: "The subaccount and its Secret match the spec."}
 }
 
-// requireAccount turns a decision that needs the Account's credentials into a
-// wait while they cannot be used. Everything else goes on.
+// requireAccount replaces a decision that needs the Account's credentials by a
+// wait if the operator cannot use them. Other decisions stay as they are.
 func (o *Observation) requireAccount(d Decision) Decision {
 	if !d.needsCredentials() {
 		return d
@@ -60,8 +60,8 @@ func (o *Observation) requireAccount(d Decision) Decision {
 	}
 }
 
-// heldResponse: recording an answer comes before every gate, because until then
-// this process alone knows what was made.
+// heldResponse records the response to a create call. It comes before every gate,
+// because until then only this process knows the new subaccount.
 func heldResponse(o *Observation) *Decision {
 	if o.HeldResponse == nil || o.failedAt(StepRecord) {
 		return nil
@@ -69,7 +69,8 @@ func heldResponse(o *Observation) *Decision {
 	return &Decision{Step: StepRecord, AuthID: o.HeldResponse.AuthID}
 }
 
-// withoutFinalizer: a terminating resource without our finalizer is none of our business.
+// withoutFinalizer ignores a terminating resource without the operator's finalizer:
+// the operator has nothing left to do for it.
 func withoutFinalizer(o *Observation) *Decision {
 	if o.isTerminating() && !o.hasFinalizer() {
 		return noAction()
@@ -77,7 +78,8 @@ func withoutFinalizer(o *Observation) *Decision {
 	return nil
 }
 
-// orphanDeletion: a release by Orphan needs no call to Plivo and no usable Account.
+// orphanDeletion comes early because Orphan needs no call to Plivo and no usable
+// Account.
 func orphanDeletion(o *Observation) *Decision {
 	if !o.isTerminating() || !o.isOrphaned() || deletionPolicyGate(o) != nil {
 		return nil
@@ -85,9 +87,9 @@ func orphanDeletion(o *Observation) *Decision {
 	return o.removeFinalizerOnly()
 }
 
-// removeFinalizerOnly removes the finalizer and leaves the subaccount at Plivo. One that is
-// still named by its marker would be removed as a stray once no resource claims
-// it, so the note in the Account comes first.
+// removeFinalizerOnly removes the finalizer and keeps the subaccount at Plivo. If
+// the marker is still the name of the subaccount, the operator would delete it as
+// a stray once no resource claims it. An entry in the Account prevents that.
 func (o *Observation) removeFinalizerOnly() *Decision {
 	if authID := o.Object.Status.AuthID; authID != "" && o.mayHaveMarkerName() && !o.HasPerformed(StepRecordOrphan) {
 		return &Decision{Step: StepRecordOrphan, AuthID: authID}
@@ -103,8 +105,8 @@ func (o *Observation) mayHaveMarkerName() bool {
 	return name == nil || IsMarker(*name)
 }
 
-// crdTerminating: while the CRD is terminating, everything is released and nothing
-// is deleted at Plivo.
+// crdTerminating deletes nothing at Plivo while the CRD is terminating: an
+// uninstallation must not delete the tenants' subaccounts.
 func crdTerminating(o *Observation) *Decision {
 	switch {
 	case !o.isTerminating():
@@ -122,33 +124,34 @@ func suspended(o *Observation) *Decision {
 	if s := o.Object.Spec.Suspend; s == nil || !*s {
 		return nil
 	}
-	return wait(v1alpha1.ReasonSuspended, "Suspended: nothing is read or changed until spec.suspend is removed.")
+	return wait(v1alpha1.ReasonSuspended, "Suspended: the operator reads and changes nothing until spec.suspend is removed.")
 }
 
-// lostStatus: the finalizer is added only after observedGeneration was written
-// with the intent, so the finalizer alone shows that the status was lost. What
-// was created for the resource is then Unknown.
+// lostStatus stops: the operator does not know which subaccount it created for
+// the resource. It writes observedGeneration with the intent and adds the
+// finalizer only after that, so a finalizer without it shows the loss.
 func lostStatus(o *Observation) *Decision {
 	if !o.hasLostStatus() {
 		return nil
 	}
-	return wait(v1alpha1.ReasonStatusLost, "The resource bears the operator's finalizer but its status is lost, so nobody knows "+
-		"which subaccount is its own. To bring it back: set deletionPolicy to Orphan, delete the resource, and apply it again "+
-		"with spec.authID.")
+	return wait(v1alpha1.ReasonStatusLost, "The resource has the operator's finalizer but its status is lost, so the operator does "+
+		"not know which subaccount belongs to it. To restore it: set deletionPolicy to Orphan, delete the resource, and apply it "+
+		"again with spec.authID.")
 }
 
-// missingFinalizer adds the finalizer to a resource for which something was, or
-// may soon be, created: before the create call, and again if somebody strips it.
+// missingFinalizer adds the finalizer before the create call, and again if
+// somebody removes it.
 func missingFinalizer(o *Observation) *Decision {
-	if o.hasFinalizer() || o.Object.Status.AuthID == "" && o.Object.Status.PendingCreation == nil {
+	nothingAtPlivo := o.Object.Status.AuthID == "" && o.Object.Status.PendingCreation == nil
+	if o.hasFinalizer() || nothingAtPlivo {
 		return nil
 	}
 	return step(StepAddFinalizer)
 }
 
-// accountGate: the Account must exist, be the one that was recorded, and allow
-// the namespace. Whether it can be used at the moment is asked only where it
-// is needed.
+// accountGate requires that the Account exists, is the recorded one and allows
+// the namespace. It does not require usable credentials: requireAccount does so
+// for the decisions that need them.
 func accountGate(o *Observation) *Decision {
 	if d := o.recordedAccountGate(); d != nil {
 		return d
@@ -156,12 +159,12 @@ func accountGate(o *Observation) *Decision {
 	account, _ := o.Account.Get()
 	switch allows, ok := account.AllowsNamespace.Get(); {
 	case !ok && account.Blocked != "":
-		return nil // whatever needs the Account tells so, and nothing else needs the answer
+		return nil // requireAccount reports why, if a decision needs the Account
 	case !ok:
 		return noAction()
 	case !allows:
-		return wait(v1alpha1.ReasonNamespaceNotAllowed, "The Account's namespaceSelector does not select this namespace: ask the "+
-			"platform team, or use another Account. What exists at Plivo is left as it is.")
+		return wait(v1alpha1.ReasonNamespaceNotAllowed, "The Account's namespaceSelector does not select this namespace. Ask the "+
+			"platform team to allow it, or use another Account. The operator changes nothing at Plivo.")
 	}
 	return nil
 }
@@ -173,16 +176,18 @@ func (o *Observation) recordedAccountGate() *Decision {
 	}
 	account, ok := o.Account.Get()
 	if !ok {
-		return wait(v1alpha1.ReasonAccountNotFound, "There is no Account "+o.Object.Spec.AccountRef.Name+": create it or use another.")
+		return wait(v1alpha1.ReasonAccountNotFound, "The Account "+o.Object.Spec.AccountRef.Name+" does not exist. Create it, or use "+
+			"another Account.")
 	}
 	if recorded := RecordedAccount(o.Object); recorded != "" && account.ID != "" && recorded != account.ID {
-		return wait(v1alpha1.ReasonAccountChanged, "The subaccount belongs to the main account "+recorded+", and the Account's "+
-			"credentials are another one's: give the Account credentials of "+recorded+".")
+		return wait(v1alpha1.ReasonAccountChanged, "The subaccount belongs to the main account "+recorded+", but the Account has "+
+			"credentials of another main account. Give the Account credentials of "+recorded+".")
 	}
 	return nil
 }
 
-// claimGate: who does not hold the authID in its own status gets nothing of it.
+// claimGate stops a resource whose status has an authID that another resource
+// holds, and deletes the Secret with the credentials.
 func claimGate(o *Observation) *Decision {
 	if o.Object.Status.AuthID == "" {
 		return nil
@@ -191,7 +196,7 @@ func claimGate(o *Observation) *Decision {
 	if d == nil || d.Reason != v1alpha1.ReasonAlreadyManaged {
 		return d
 	}
-	// What was handed out before the other claim was seen.
+	// The operator may have written the Secret before it saw the other claim.
 	if secret, ok := o.Secret.Get(); ok && secret.Owned {
 		return &Decision{Step: StepRemoveSecret, Secret: SecretName(o.Object)}
 	}
@@ -207,14 +212,15 @@ func (o *Observation) checkClaim() *Decision {
 	case !ok:
 		return step(StepReadClaim)
 	case !claim.Ours:
-		return wait(v1alpha1.ReasonAlreadyManaged, "Another Subaccount manages this authID. Delete this resource; that leaves the "+
-			"subaccount untouched.")
+		return wait(v1alpha1.ReasonAlreadyManaged, "Another Subaccount manages this authID. Delete this resource; the subaccount at "+
+			"Plivo stays as it is.")
 	default:
 		return nil
 	}
 }
 
-// rejectedUpdate keeps telling what Plivo refused until the spec changes.
+// rejectedUpdate reports what Plivo refused until the spec changes. It is last, so
+// that a refused update does not keep the operator from restoring the Secret.
 func rejectedUpdate(o *Observation) *Decision {
 	if message, ok := o.rejectedMessage(); ok {
 		return wait(v1alpha1.ReasonRejected, message)

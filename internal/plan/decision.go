@@ -6,18 +6,20 @@ import (
 	"github.com/subaccount-operator/subaccount-operator/api/v1alpha1"
 )
 
-// Step is one thing to do: a look that turns an Unknown fact into another, or
-// a write. StepNone is to wait, or to be done.
+// Step is one read, which replaces an Unknown fact, or one write. StepNone means
+// to wait, or that nothing is left to do.
 type Step string
 
-// The looks.
+// The reads.
 const (
 	StepNone Step = ""
 	// StepReadCRD reads whether the CRD is terminating.
 	StepReadCRD Step = "ReadCRD"
-	// StepReadClaim finds out, on a live list, who holds the authID.
+	// StepReadClaim lists the Subaccounts at the API server and finds the one that
+	// holds the authID.
 	StepReadClaim Step = "ReadClaim"
-	// StepReadSecret reads the Secret past the cache, which holds only our own.
+	// StepReadSecret reads the Secret at the API server. The cache has only Secrets
+	// with the operator's label.
 	StepReadSecret Step = "ReadSecret"
 	// StepGet reads the subaccount at Plivo.
 	StepGet Step = "Get"
@@ -26,15 +28,15 @@ const (
 // The writes.
 const (
 	// StepDeclareIntent takes a slot of the request budget and writes
-	// pendingCreation, in place of authID where there is one, under an optimistic
-	// lock. It writes observedGeneration too, so that a resource that has the
-	// finalizer and reads as never seen can only have lost its status.
+	// pendingCreation under an optimistic lock. It removes the authID of a missing
+	// subaccount. It also writes observedGeneration: a resource that has the
+	// finalizer but no observedGeneration has then lost its status.
 	StepDeclareIntent Step = "DeclareIntent"
 	// StepAddFinalizer adds the finalizer, under an optimistic lock.
 	StepAddFinalizer Step = "AddFinalizer"
-	// StepCreate sends the create call of the intent that was just written.
+	// StepCreate sends the create call of the intent that this reconcile has written.
 	StepCreate Step = "Create"
-	// StepClearIntent removes the pendingCreation of an attempt that made nothing.
+	// StepClearIntent removes the pendingCreation of an attempt that created nothing.
 	StepClearIntent Step = "ClearIntent"
 	// StepRecord writes authID and accountID and removes pendingCreation.
 	StepRecord Step = "Record"
@@ -44,13 +46,13 @@ const (
 	StepUpdate Step = "Update"
 	// StepDelete deletes the subaccount at Plivo.
 	StepDelete Step = "Delete"
-	// StepWriteSecret writes the Secret: all of it with the token in hand, its
-	// metadata only without.
+	// StepWriteSecret writes the whole Secret. It needs the token: this reconcile
+	// holds it, or the Secret already has it.
 	StepWriteSecret Step = "WriteSecret"
 	// StepRemoveSecret deletes a Secret that this resource owns.
 	StepRemoveSecret Step = "RemoveSecret"
-	// StepRecordOrphan enters the subaccount in the Account's status.orphaned, so
-	// that it is not removed as a stray once its resource is gone.
+	// StepRecordOrphan adds the subaccount to the Account's status.orphaned, so
+	// that the operator does not delete it as a stray once its resource is gone.
 	StepRecordOrphan Step = "RecordOrphan"
 	// StepRemoveFinalizer removes the finalizer.
 	StepRemoveFinalizer Step = "RemoveFinalizer"
@@ -60,32 +62,34 @@ const (
 type Decision struct {
 	Step Step
 
-	// AuthID is what Get, Record, Adopt, Update, Delete and NoteOrphan are about.
+	// AuthID is the subaccount for Get, Record, Adopt, Update, Delete and
+	// RecordOrphan.
 	AuthID string
-	// Name and Enabled are what Update sends.
+	// Name and Enabled are the values that Update sends.
 	Name    string
 	Enabled bool
-	// Cascade is what Delete sends.
+	// Cascade is the value that Delete sends.
 	Cascade bool
-	// Secret is the name that RemoveSecret speaks of.
+	// Secret is the name of the Secret that RemoveSecret deletes.
 	Secret string
 
-	// Reason and Message are what to tell if the pass ends here. Without a
-	// reason nothing is told: nothing is known that is worth a write.
+	// Reason and Message go into the conditions if the reconcile ends here. If
+	// Reason is empty, the conditions stay as they are.
 	Reason  string
 	Message string
-	// Wait is what to wait for once there is no step.
+	// Wait is for a decision without a step.
 	Wait Wait
 }
 
-// Wait is what brings the resource back. Every wait also ends with a change of
-// the resource, its Account, its namespace, its Secret or the inventory.
+// Wait says when the reconciler requeues the resource. A change of the resource,
+// its Account, its namespace, its Secret or the inventory always requeues it.
 type Wait struct {
-	// After this time, if positive.
+	// After requeues it after this time, if positive.
 	After time.Duration
-	// Sweep asks for a sweep that starts at or after this time, if not zero.
+	// Sweep requests a sweep that starts at or after this time, if not zero. The end
+	// of the sweep requeues the resource.
 	Sweep time.Time
-	// Backoff asks for another try, with a growing pause.
+	// Backoff requeues it with exponential backoff.
 	Backoff bool
 }
 
@@ -93,15 +97,15 @@ func step(s Step) *Decision { return &Decision{Step: s} }
 
 func wait(reason, message string) *Decision { return &Decision{Reason: reason, Message: message} }
 
-// noAction waits without telling anything.
+// noAction waits for a change and leaves the conditions as they are.
 func noAction() *Decision { return &Decision{} }
 
 func (d *Decision) withRequeueAfter(t time.Duration) *Decision { d.Wait.After = t; return d }
 func (d *Decision) withSweep(t time.Time) *Decision            { d.Wait.Sweep = t; return d }
 func (d *Decision) withBackoff() *Decision                     { d.Wait.Backoff = true; return d }
 
-// StepHasNoEffect ends a reconcile that has performed as many steps as it may:
-// the next one is what something undoes each time.
+// StepHasNoEffect ends a reconcile that has performed the maximum number of
+// steps: something undoes the next step each time.
 func StepHasNoEffect(o *Observation, next Step) Decision {
 	reason := v1alpha1.ReasonUpdating
 	if o.isTerminating() {
@@ -111,8 +115,8 @@ func StepHasNoEffect(o *Observation, next Step) Decision {
 		"controller undoes it. The operator retries with backoff.").withBackoff()
 }
 
-// needsCredentials says whether a step, or what is waited for, needs the Account's
-// credentials.
+// needsCredentials says whether the step or the requested sweep needs the
+// Account's credentials.
 func (d *Decision) needsCredentials() bool {
 	switch d.Step {
 	case StepGet, StepCreate, StepUpdate, StepDelete, StepDeclareIntent:

@@ -4,8 +4,8 @@ import (
 	"github.com/subaccount-operator/subaccount-operator/api/v1alpha1"
 )
 
-// deletion of a terminating resource: the finalizer goes when the subaccount
-// is known to be gone, known never to have been made, or known to be another's.
+// deletion removes the finalizer of a terminating resource once it is certain that
+// its subaccount is deleted, was never created, or belongs to another resource.
 func deletion(o *Observation) *Decision {
 	if !o.isTerminating() {
 		return nil
@@ -37,8 +37,8 @@ func deletion(o *Observation) *Decision {
 	return o.deleteDecision()
 }
 
-// deletionOfPending confirms first: what a pending attempt made is recorded,
-// and then deleted like any other. It is nil if the attempt made nothing.
+// deletionOfPending records the subaccount that a pending attempt created, so that
+// deletion then deletes it. It returns nil if the attempt created nothing.
 func (o *Observation) deletionOfPending(attempt string) *Decision {
 	if attempt == o.DeclaredAttempt || attempt == o.RefusedAttempt {
 		return nil
@@ -49,9 +49,10 @@ func (o *Observation) deletionOfPending(attempt string) *Decision {
 	return o.confirmAttempt()
 }
 
-// afterDeletion: the credentials are dead, and so every Secret that holds them goes
-// too, even where nothing collects garbage. A terminating namespace takes its
-// Secrets with it, and perhaps the Role that lets us see them.
+// afterDeletion deletes the Secrets before the finalizer: their credentials no
+// longer work, and a cluster may run without the garbage collector. A terminating
+// namespace deletes its Secrets itself, and may already lack the Role that lets the
+// operator read them.
 func (o *Observation) afterDeletion() *Decision {
 	if namespace, _ := o.Namespace.Get(); namespace.Terminating {
 		return step(StepRemoveFinalizer)
@@ -65,20 +66,21 @@ func (o *Observation) afterDeletion() *Decision {
 	return step(StepRemoveFinalizer)
 }
 
-// deletionNotFound: a 404 alone may be a proxy's, and a list may lag. They
-// count once the same account's list, read whole since, lacks the subaccount
-// and Plivo then still does not find it.
+// deletionNotFound decides after a 404 to a delete call. A 404 may come from a
+// proxy, and a list may lag. So the finalizer stays until a complete sweep after
+// the first 404 lacks the subaccount and another delete call after it gets a 404.
 func (o *Observation) deletionNotFound() *Decision {
 	sweep, ok := o.lastSweep()
 	switch {
 	case !ok || !sweep.Started.After(o.NotFound.First):
-		return wait(v1alpha1.ReasonDeleting, "Plivo does not find the subaccount. The finalizer goes once Plivo's list lacks it too.").
-			withSweep(o.NotFound.First.Add(1))
+		return wait(v1alpha1.ReasonDeleting, "Plivo responds that the subaccount does not exist (HTTP 404). The operator removes the "+
+			"finalizer once Plivo's list confirms it.").withSweep(justAfter(o.NotFound.First))
 	case o.isGuardOn():
 		return wait(v1alpha1.ReasonInventoryImplausible, implausibleMessage)
 	case !o.Remote.IsAbsent():
-		// The list shows it: the 404 was wrong. Ask again, with a pause.
-		return wait(v1alpha1.ReasonDeleting, "Plivo's list shows a subaccount that Plivo does not find when asked to delete it.").withBackoff()
+		// The list shows the subaccount, so the 404 was wrong.
+		return wait(v1alpha1.ReasonDeleting, "Plivo responds to the delete call that the subaccount does not exist (HTTP 404), but Plivo's "+
+			"list shows it. The operator retries with backoff.").withBackoff()
 	case !o.NotFound.Last.After(sweep.Started):
 		return o.deleteDecision()
 	default:

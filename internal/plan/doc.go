@@ -1,11 +1,15 @@
-// Package subaccount is the pure core of the operator: what is known about
-// one Subaccount goes in as an Observation, what to do next comes out as a
-// Decision, and what to tell about it as a Summary.
+// Package plan decides what the operator does next for one Subaccount. An
+// Observation holds all that the operator knows about the resource. Decide
+// returns the next step or what to wait for, and Summarize returns the status
+// and the events.
 //
-// There is no client, no HTTP and no clock here. Every fact is Known, Absent
-// or Unknown, and Unknown never collapses into Absent: a Decision that rests
-// on a fact that is Unknown is one to look, or to wait.
+// The package is pure: it must not import a client, an HTTP package, a clock or
+// any other package of this module than api/v1alpha1. Every fact is Known,
+// Absent or Unknown, and Unknown never becomes Absent without a read: if a fact
+// that a decision needs is Unknown, the decision is to read it or to wait.
 //
-// The protocol that makes exactly one subaccount for each resource is in
-// docs/decisions/001-exactly-one.md.
+// Start with decide.go, which lists the checks in order, and creation.go, which
+// has a diagram of the creation protocol. docs/glossary.md explains the terms,
+// and docs/decisions/001-exactly-one.md explains why the protocol creates exactly
+// one subaccount for each resource.
 package plan

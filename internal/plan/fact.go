@@ -1,7 +1,6 @@
 package plan
 
-// Fact is something that is Known with a value, known to be Absent, or
-// Unknown. The zero value is Unknown.
+// Fact is a value that is Known, Absent or Unknown. The zero value is Unknown.
 type Fact[T any] struct {
 	state factState
 	value T
@@ -15,23 +14,24 @@ const (
 	known
 )
 
-// Known is a fact with its value.
+// Known returns a fact with its value.
 func Known[T any](value T) Fact[T] { return Fact[T]{state: known, value: value} }
 
-// Absent says that the thing is known not to be there.
+// Absent returns the fact that there is no such thing.
 func Absent[T any]() Fact[T] { return Fact[T]{state: absent} }
 
-// Unknown says that nobody has looked, or that the look told nothing.
+// Unknown returns the fact of a thing that the operator has not read, or could
+// not read.
 func Unknown[T any]() Fact[T] { return Fact[T]{} }
 
-// IsUnknown says whether nothing is known.
+// IsUnknown says whether the fact is Unknown.
 func (f Fact[T]) IsUnknown() bool { return f.state == unknown }
 
-// IsAbsent says whether the thing is known not to be there.
+// IsAbsent says whether the fact is Absent.
 func (f Fact[T]) IsAbsent() bool { return f.state == absent }
 
-// Get returns the value and whether it is known.
+// Get returns the value and whether the fact is Known.
 func (f Fact[T]) Get() (T, bool) { return f.value, f.state == known }
 
-// Is says whether the fact is known and has the given value.
+// Is says whether the fact is Known and has the given value.
 func Is[T comparable](f Fact[T], value T) bool { return f.state == known && f.value == value }

@@ -8,8 +8,8 @@ import (
 
 func (o *Observation) failedAt(s Step) bool { return o.Failure != nil && o.Failure.Step == s }
 
-// failedStep says what a step that failed in this pass leads to. A create call
-// that was definitely refused made nothing: its intent is cleared first.
+// failedStep decides after a step that failed in this reconcile. If Plivo refused
+// the create call, the intent has to go first: it created nothing.
 func failedStep(o *Observation) *Decision {
 	f := o.Failure
 	if f == nil {
@@ -26,23 +26,26 @@ func failedStep(o *Observation) *Decision {
 	case kind == FailureNoSlot:
 		return wait(v1alpha1.ReasonRateLimited, f.Message)
 	case kind == FailureThrottled:
-		return wait(v1alpha1.ReasonUpdating, "This resource is changed or asked after too often: what it wants is done in a moment.").withRequeueAfter(f.After)
+		return wait(v1alpha1.ReasonUpdating, "Rate limited: this Subaccount has used its share of Plivo calls for now. The operator "+
+			"applies the latest spec in a moment.").withRequeueAfter(f.After)
 	case kind == FailureRefused && f.Step == StepDelete:
-		// No spec can heal it, and a namespace may wait for it to end.
+		// No change of the spec can fix it, and the deletion of a namespace may wait.
 		return wait(v1alpha1.ReasonDeleting, "Plivo refuses to delete the subaccount: "+f.Message+". The operator retries with "+
 			"backoff. To remove this resource and keep the subaccount at Plivo, set deletionPolicy to Orphan.").withBackoff()
 	case kind == FailureRefused && f.Step == StepUpdate && o.Object.Status.Binding != nil:
-		return nil // rejection reports it, after the Secret is as wanted
+		return nil // rejectedUpdate reports it, after secretContent
 	case kind == FailureRefused:
 		return wait(v1alpha1.ReasonRejected, f.rejectionMessage())
 	case kind == FailureRateLimited:
-		return wait(v1alpha1.ReasonRateLimited, "Plivo's rate limit is reached. The whole main account pauses. The operator retries.").withBackoff()
+		return wait(v1alpha1.ReasonRateLimited, "Plivo's rate limit is reached (HTTP 429). The operator pauses all calls of the main account "+
+			"and then retries.").withBackoff()
 	case kind == FailureUnknown:
 		return wait(v1alpha1.ReasonUnavailable, "Plivo cannot be reached or fails: "+f.Message+". The operator retries with backoff.").withBackoff()
 	case kind == FailureUnrelatedToSpec:
 		return wait(v1alpha1.ReasonUnavailable, "Plivo refused: "+f.Message+". The operator retries with backoff.").withBackoff()
 	case kind == FailureForbidden:
-		return wait(v1alpha1.ReasonNamespaceNotAllowed, "The operator has no right to Secrets in this namespace: give it the Role of config/tenant.").withBackoff()
+		return wait(v1alpha1.ReasonNamespaceNotAllowed, "The operator has no right to Secrets in this namespace. Apply the Role and RoleBinding "+
+			"of config/tenant there.").withBackoff()
 	case kind == FailureKubernetes && f.Persistent:
 		return wait(v1alpha1.ReasonKubernetesError, "The operator cannot "+f.Step.describe(o.Object)+": "+f.Message+". The operator retries with backoff.").withBackoff()
 	default:
@@ -50,7 +53,7 @@ func failedStep(o *Observation) *Decision {
 	}
 }
 
-// describe says what a step does to an object of Kubernetes.
+// describe names, for messages, a step that reads or writes at the API server.
 func (s Step) describe(resource *v1alpha1.Subaccount) string {
 	switch s {
 	case StepAddFinalizer:
@@ -74,14 +77,14 @@ func (s Step) describe(resource *v1alpha1.Subaccount) string {
 	}
 }
 
-// rejectionMessage is the message of a call that Plivo refuses because of the spec.
+// rejectionMessage is for a call that Plivo refuses because of the spec.
 func (f *Failure) rejectionMessage() string {
-	return "Plivo refused: " + f.Message + ". Change the spec, or request another try with the annotation " +
+	return "Plivo refused: " + f.Message + ". Change the spec, or request a retry with the annotation " +
 		v1alpha1.ReconcileRequestedAtAnnotation + "."
 }
 
-// rejectedMessage says whether Plivo has refused what this generation of the spec
-// wants, in this pass or an earlier one, so that asking again is pointless.
+// rejectedMessage says whether Plivo has refused this generation of the spec, in
+// this reconcile or an earlier one. A retry would be refused too.
 func (o *Observation) rejectedMessage() (message string, ok bool) {
 	if o.failedAt(StepUpdate) && o.Failure.Kind == FailureRefused {
 		return o.Failure.rejectionMessage(), true
@@ -89,8 +92,9 @@ func (o *Observation) rejectedMessage() (message string, ok bool) {
 	return o.stalledMessage(v1alpha1.ReasonRejected)
 }
 
-// stalledMessage says whether the resource stands still for the given reason, and with
-// which message: nothing it rests on has changed and nobody asks for a look.
+// stalledMessage returns the message of the Stalled condition, if the condition is
+// True for the given reason and this generation. ok is false if the annotation
+// requests a read.
 func (o *Observation) stalledMessage(reason string) (message string, ok bool) {
 	c := meta.FindStatusCondition(o.Object.Status.Conditions, v1alpha1.ConditionStalled)
 	if c == nil || c.Status != "True" || c.Reason != reason || c.ObservedGeneration != o.Object.Generation || o.hasReconcileRequest() {

@@ -16,13 +16,13 @@ func from[T any](t *rapid.T, label string, values ...T) T {
 
 func flag(t *rapid.T, label string) bool { return rapid.Bool().Draw(t, label) }
 
-// usually is a flag that is mostly set: else hardly an observation would pass
-// all the gates at once.
+// usually is true in 9 of 10 draws: with fair flags, few observations would pass all
+// gates.
 func usually(t *rapid.T, label string) bool { return rapid.IntRange(0, 9).Draw(t, label) < 9 }
 
 func rarely(t *rapid.T, label string) bool { return !usually(t, label) }
 
-// fact is mostly known.
+// fact is Known in 8 of 10 draws.
 func fact[T any](t *rapid.T, label string, value T) plan.Fact[T] {
 	switch rapid.IntRange(0, 9).Draw(t, label) {
 	case 0:
@@ -34,7 +34,7 @@ func fact[T any](t *rapid.T, label string, value T) plan.Fact[T] {
 	}
 }
 
-// moment is around the instants that matter to the protocol, or never.
+// moment is close to an instant that matters to the protocol, or zero.
 func moment(t *rapid.T, label string) time.Time {
 	after := from(t, label, -1, 0, -settle, 1, settle-1, settle, settle+1, settle+time.Millisecond, interval-1, interval, interval+1, 2*interval)
 	if after == -settle {
@@ -44,13 +44,13 @@ func moment(t *rapid.T, label string) time.Time {
 }
 
 func pointer[T any](t *rapid.T, label string, values ...T) *T {
-	if rarely(t, label+" left out") {
+	if rarely(t, label+" omitted") {
 		return nil
 	}
 	return new(from(t, label, values...))
 }
 
-// observations are of every kind, sensible or not.
+// observations draws any observation, also those that cannot occur.
 var observations = rapid.Custom(func(t *rapid.T) *observation {
 	o := &observation{
 		Now: moment(t, "now"), SettleTime: settle, Object: drawObject(t), Marker: marker,
@@ -64,24 +64,24 @@ var observations = rapid.Custom(func(t *rapid.T) *observation {
 		Claim: fact(t, "claim", plan.Claim{Ours: usually(t, "claim ours")}),
 		Secret: fact(t, "secret", plan.Secret{
 			Owned: usually(t, "secret owned"), AuthID: from(t, "secret authID", sa1, sa2, ""),
-			TokenDigest: from(t, "secret token", token1, token2, [16]byte{}), WellFormed: flag(t, "sound"), MetadataUpToDate: flag(t, "labelled"),
+			TokenDigest: from(t, "secret token", token1, token2, [16]byte{}), WellFormed: flag(t, "well formed"), MetadataUpToDate: flag(t, "labelled"),
 		}),
-		ObsoleteSecret:  from(t, "old secret", "", "", "b"),
-		DeclaredAttempt: from(t, "unsent", "", "", "one", "two"), RefusedAttempt: from(t, "refused", "", "", "one", "two"),
-		PendingSince: moment(t, "first sight"), FoundByMarker: from(t, "found", nil, nil, nil, []string{sa1}, []string{sa2, sa1}),
+		ObsoleteSecret:  from(t, "obsolete secret", "", "", "b"),
+		DeclaredAttempt: from(t, "declared attempt", "", "", "one", "two"), RefusedAttempt: from(t, "refused", "", "", "one", "two"),
+		PendingSince: moment(t, "pending since"), FoundByMarker: from(t, "found", nil, nil, nil, []string{sa1}, []string{sa2, sa1}),
 		LastSweep: fact(t, "swept", plan.Sweep{Started: moment(t, "sweep started")}),
-		Deleted:   rarely(t, "deleted"), Fetched: flag(t, "looked"), ReplacedAuthID: from(t, "given up", "", "", sa2), HasToken: flag(t, "token in hand"),
-		NotFound:  plan.NotFound{First: moment(t, "first 404"), Last: moment(t, "last 404"), MissingSince: moment(t, "lacked since")},
+		Deleted:   rarely(t, "deleted"), Fetched: flag(t, "fetched"), ReplacedAuthID: from(t, "replaced authID", "", "", sa2), HasToken: flag(t, "has token"),
+		NotFound:  plan.NotFound{First: moment(t, "first 404"), Last: moment(t, "last 404"), MissingSince: moment(t, "missing since")},
 		Performed: rapid.SliceOfN(rapid.SampledFrom(steps), 0, 3).Draw(t, "done"),
 	}
 	r := plan.Remote{
-		Name: from(t, "remote name", wanted, marker, ""), Enabled: flag(t, "remote enabled"), UpdateUnconfirmed: rarely(t, "unsure"),
-		TokenDigest: from(t, "remote token", token1, token2, [16]byte{}), SentAs: from(t, "settled as", "", "other", wanted),
+		Name: from(t, "remote name", wanted, marker, ""), Enabled: flag(t, "remote enabled"), UpdateUnconfirmed: rarely(t, "update unconfirmed"),
+		TokenDigest: from(t, "remote token", token1, token2, [16]byte{}), SentAs: from(t, "sent as", "", "other", wanted),
 	}
 	o.Remote = from(t, "remote", plan.Known(r), plan.Known(r), plan.Absent[plan.Remote](), plan.Unknown[plan.Remote]())
 	if flag(t, "no 404") {
 		o.NotFound = plan.NotFound{}
-	} else if flag(t, "missing") { // seldom enough by chance
+	} else if flag(t, "missing") { // random values would seldom give this
 		o.Remote = plan.Absent[plan.Remote]()
 		first := from(t, "first", 0, interval-settle)
 		o.NotFound = plan.NotFound{First: base.Add(first), Last: base.Add(from(t, "last", settle, interval, interval+1)), MissingSince: base}
@@ -109,7 +109,7 @@ var steps = []plan.Step{
 func drawAccount(t *rapid.T) plan.Account {
 	a := plan.Account{
 		ID: from(t, "account ID", mainID, mainID, mainID, mainID, otherMain, ""), Terminating: rarely(t, "account terminating"),
-		AllowsNamespace: fact(t, "allows", usually(t, "allowed")), GrantsAdoption: usually(t, "grants"), GuardOn: rarely(t, "implausible"),
+		AllowsNamespace: fact(t, "allows", usually(t, "allowed")), GrantsAdoption: usually(t, "grants"), GuardOn: rarely(t, "guardOn"),
 		SweepInterval: from(t, "interval", interval, interval, interval, settle/4),
 	}
 	if rarely(t, "blocked") {
@@ -137,13 +137,13 @@ func drawObject(t *rapid.T) *v1alpha1.Subaccount {
 	if from(t, "terminating", false, false, true) {
 		s.DeletionTimestamp = new(metav1.NewTime(base))
 	}
-	if rarely(t, "asked") {
+	if rarely(t, "requested") {
 		s.Annotations = map[string]string{v1alpha1.ReconcileRequestedAtAnnotation: "now"}
 	}
-	if from(t, "adopts", false, false, true) {
+	if from(t, "adopting", false, false, true) {
 		s.Spec.AuthID = new(from(t, "spec authID", sa1, sa2))
 	}
-	if rarely(t, "suspend stated") {
+	if rarely(t, "has suspend") {
 		s.Spec.Suspend = new(flag(t, "suspend"))
 	}
 	drawStatus(t, &s.Status)
@@ -166,8 +166,8 @@ func drawStatus(t *rapid.T, s *v1alpha1.SubaccountStatus) {
 		s.Binding = &v1alpha1.SecretBinding{Name: "a-plivo"}
 	}
 	s.LastHandledReconcileAt = from(t, "handled", "", "now")
-	if flag(t, "told") {
-		reason := from(t, "told reason", v1alpha1.ReasonReady, v1alpha1.ReasonCreating, v1alpha1.ReasonRejected, v1alpha1.ReasonRemoteNotFound, v1alpha1.ReasonSuspended)
-		plan.SetConditions(&s.Conditions, reason, "told before", int64(from(t, "told generation", 1, 2)), metav1.NewTime(base))
+	if flag(t, "has conditions") {
+		reason := from(t, "reported reason", v1alpha1.ReasonReady, v1alpha1.ReasonCreating, v1alpha1.ReasonRejected, v1alpha1.ReasonRemoteNotFound, v1alpha1.ReasonSuspended)
+		plan.SetConditions(&s.Conditions, reason, "reported before", int64(from(t, "reported generation", 1, 2)), metav1.NewTime(base))
 	}
 }

@@ -9,17 +9,18 @@ import (
 	"github.com/subaccount-operator/subaccount-operator/api/v1alpha1"
 )
 
-// missingSubaccount: a subaccount that was recorded and is not there. Replacing it
-// replaces the tenant's credentials for good, so a short outage at Plivo must
-// not look like a deletion. It takes two complete sweeps that lack it, a sweep
-// interval apart, a 404 a settle time before the second one, and another 404
-// after it:
+// missingSubaccount recreates a recorded subaccount that Plivo no longer has. A
+// recreation replaces the tenant's credentials for good, so a short outage at Plivo
+// must not look like a deletion. The operator needs two complete sweeps without the
+// subaccount, a sweep interval apart, and a 404 before and after the second sweep:
 //
 //	sweep lacks it   404 (get)           sweep lacks it   404 (get)
 //	|--------------- sweep interval ---->|
 //	                 |-- settle time --->|                ^ recreated here
 //
-// The second sweep also shows that the credentials are good between the 404s.
+// The second sweep also proves that Plivo accepts the credentials between the 404s.
+// The pause after the first 404 is the settle time of create calls: a longer pause
+// needs a longer --plivo-settle-margin or a duration of its own.
 func missingSubaccount(o *Observation) *Decision {
 	authID := o.Object.Status.AuthID
 	if o.hasReconcileRequest() && !o.Fetched {
@@ -27,7 +28,7 @@ func missingSubaccount(o *Observation) *Decision {
 	}
 	if !o.Remote.IsAbsent() && o.NotFound.First.IsZero() {
 		if o.Remote.IsUnknown() && o.wasReportedMissing() {
-			return noAction() // nobody has looked since this process started
+			return noAction() // this process has not read Plivo's list yet
 		}
 		return nil
 	}
@@ -47,7 +48,7 @@ func missingSubaccount(o *Observation) *Decision {
 	case first.IsZero():
 		return o.getOnce(authID)
 	case !o.Remote.IsAbsent(), o.NotFound.MissingSince.IsZero():
-		return o.awaitMissing(first.Add(1))
+		return o.awaitMissing(justAfter(first))
 	case !swept, sweep.Started.Before(again):
 		return o.awaitMissing(again)
 	case !o.NotFound.Last.After(sweep.Started):
@@ -61,8 +62,8 @@ func missingSubaccount(o *Observation) *Decision {
 	return step(StepDeclareIntent)
 }
 
-// getOnce reads the subaccount, once in a pass: a look that has not told what it
-// was for will not tell it a moment later.
+// getOnce reads the subaccount at most once in a reconcile: a second read a moment
+// later would not give more information.
 func (o *Observation) getOnce(authID string) *Decision {
 	if o.Fetched {
 		return noAction().withBackoff()
@@ -70,36 +71,37 @@ func (o *Observation) getOnce(authID string) *Decision {
 	return &Decision{Step: StepGet, AuthID: authID}
 }
 
-// wasReportedMissing says whether the status tells of a subaccount that is not there.
+// wasReportedMissing says whether the Ready condition reports that the subaccount
+// is missing.
 func (o *Observation) wasReportedMissing() bool {
 	c := meta.FindStatusCondition(o.Object.Status.Conditions, v1alpha1.ConditionReady)
 	if c == nil || c.Status != metav1.ConditionFalse {
 		return false
 	}
-	return c.Reason == v1alpha1.ReasonRemoteNotFound || c.Reason == v1alpha1.ReasonInventoryImplausible ||
-		c.Reason == v1alpha1.ReasonCreating && o.Object.Status.Binding != nil
+	isRecreation := c.Reason == v1alpha1.ReasonCreating && o.Object.Status.Binding != nil
+	return c.Reason == v1alpha1.ReasonRemoteNotFound || c.Reason == v1alpha1.ReasonInventoryImplausible || isRecreation
 }
 
 // awaitMissing waits for a complete sweep that starts at or after a time.
 func (o *Observation) awaitMissing(notBefore time.Time) *Decision {
-	outcome := "Once that is certain, the operator recreates it with new credentials."
+	outcome := "recreates it with new credentials"
 	if !o.allowsRecreation() {
-		outcome = "Once that is certain, the operator reports " + v1alpha1.ReasonRemoteNotFound + "."
+		outcome = "reports " + v1alpha1.ReasonRemoteNotFound
 	}
-	return wait(v1alpha1.ReasonCreating, "The subaccount "+o.Object.Status.AuthID+" is missing at Plivo. "+outcome+
-		" It takes two sweeps that lack it, a sweep interval apart.").withSweep(notBefore)
+	return wait(v1alpha1.ReasonCreating, "The subaccount "+o.Object.Status.AuthID+" is missing at Plivo. Once two sweeps, a sweep interval "+
+		"apart, confirm this, the operator "+outcome+".").withSweep(notBefore)
 }
 
-// drift: name and enabled at Plivo are what the spec wants.
+// drift updates name and enabled at Plivo if they differ from the spec.
 func drift(o *Observation) *Decision {
-	if _, held := o.rejectedMessage(); held {
+	if _, rejected := o.rejectedMessage(); rejected {
 		return nil
 	}
 	status := &o.Object.Status
 	remote, ok := o.Remote.Get()
 	if !ok {
-		// No list was read since this process started. What the spec wants and the
-		// status tells differ only if somebody has changed the spec since.
+		// This process has not read Plivo's list yet. The status differs from the
+		// spec only if somebody has changed the spec since.
 		if status.Name != nil && status.Enabled != nil {
 			remote = Remote{Name: *status.Name, Enabled: *status.Enabled}
 		} else {
@@ -121,46 +123,47 @@ func drift(o *Observation) *Decision {
 	}
 }
 
-// hasOpenFields says whether the spec leaves name or enabled as it is at
-// Plivo. An update sends both, so a value from the last sweep would undo what
-// somebody has changed there since.
+// hasOpenFields says whether the spec omits name or enabled, which then keeps its
+// value at Plivo. An update sends both fields, so an old value from the last sweep
+// would undo a later change at Plivo.
 func (o *Observation) hasOpenFields() bool {
-	return o.isAdopting() && (o.Object.Spec.Name == nil || o.Object.Spec.Enabled == nil)
+	omitsField := o.Object.Spec.Name == nil || o.Object.Spec.Enabled == nil
+	return o.isAdopting() && omitsField
 }
 
-// secretContent: the Secret holds the subaccount's credentials. It is written
-// only once the subaccount is as wanted, so that who waits for it gets
-// credentials that work.
+// secretContent writes the credentials into the Secret. It comes after drift: a
+// workload that waits for the Secret must get credentials that work.
 func secretContent(o *Observation) *Decision {
-	if message, held := o.rejectedMessage(); held && o.Object.Status.Binding == nil {
+	if message, rejected := o.rejectedMessage(); rejected && o.Object.Status.Binding == nil {
 		return wait(v1alpha1.ReasonRejected, message)
 	}
 	if namespace, ok := o.Namespace.Get(); !ok || namespace.Terminating {
-		return noAction() // no Secret can be written there any more
+		return noAction() // the API server creates nothing in a terminating namespace
 	}
 	if d := o.secretGate(); d != nil {
 		return d
 	}
 	secret, _ := o.Secret.Get()
 	remote, _ := o.Remote.Get()
-	sameToken := secret.TokenDigest != [16]byte{} &&
-		(remote.TokenDigest == [16]byte{} || remote.TokenDigest == secret.TokenDigest)
-	sound := secret.AuthID == o.Object.Status.AuthID && sameToken && secret.WellFormed
-	tokenInSecret := sameToken && remote.TokenDigest != [16]byte{}
+	tokenSeen := remote.TokenDigest != [16]byte{}
+	differs := tokenSeen && remote.TokenDigest != secret.TokenDigest
+	sameToken := secret.TokenDigest != [16]byte{} && !differs
+	isCorrect := secret.AuthID == o.Object.Status.AuthID && sameToken && secret.WellFormed
+	tokenInSecret := sameToken && tokenSeen
 	switch {
-	case sound && secret.MetadataUpToDate:
+	case isCorrect && secret.MetadataUpToDate:
 		return nil
 	case o.ContestedUntil.After(o.Now) && !o.isRetryRequested():
 		return o.contested()
-	case sound, o.HasToken, tokenInSecret:
+	case isCorrect, o.HasToken, tokenInSecret:
 		return step(StepWriteSecret)
 	default:
 		return o.getOnce(o.Object.Status.AuthID)
 	}
 }
 
-// isRetryRequested says whether somebody has asked for a reconcile since the Secret
-// was last written.
+// isRetryRequested says whether the annotation requests a reconcile and this one
+// has not written the Secret yet.
 func (o *Observation) isRetryRequested() bool {
 	return o.hasReconcileRequest() && !o.HasPerformed(StepWriteSecret)
 }
@@ -170,12 +173,13 @@ func (o *Observation) contested() *Decision {
 	if by == "" {
 		by = "an admission policy or webhook"
 	}
-	return wait(v1alpha1.ReasonUpdating, "Something changes the Secret "+SecretName(o.Object)+" whenever the operator writes it: "+by+
-		". Find out what it is and exclude this Secret. The operator tries again at "+o.ContestedUntil.UTC().Format(time.RFC3339)+
+	return wait(v1alpha1.ReasonUpdating, "Something changes the Secret "+SecretName(o.Object)+" after every write of the operator: "+by+
+		". Find the cause and exclude this Secret from it. The operator retries at "+o.ContestedUntil.UTC().Format(time.RFC3339)+
 		", each time after a longer pause.").withRequeueAfter(o.ContestedUntil.Sub(o.Now))
 }
 
-// obsoleteSecret is removed once the new one is written.
+// obsoleteSecret comes after secretContent, so that one of the two Secrets always
+// exists.
 func obsoleteSecret(o *Observation) *Decision {
 	if o.ObsoleteSecret == "" {
 		return nil

@@ -6,19 +6,19 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 )
 
-// The marker is the name under which a subaccount is created, before it gets
-// the wanted one: the one field that the operator controls says which cluster
-// and which Subaccount it was made for. It is computed, never read back from
-// status.
+// The marker is the name under which the operator creates a subaccount, before it
+// sets the wanted name. The name is the only field that the operator controls at
+// creation, so it says which cluster and which Subaccount the new one is for. The
+// operator computes it and never reads it from the status.
 var markerForm = regexp.MustCompile(`^k8s-([0-9a-f]{8})-([0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12})$`)
 
-// Marker of a Subaccount: k8s-<first 8 of the cluster's UID>-<UID>. The
-// cluster's UID is that of the namespace kube-system.
+// Marker returns the marker of a Subaccount: k8s-<first 8 of the cluster's
+// UID>-<UID>. The cluster's UID is the UID of the namespace kube-system.
 func Marker(cluster, uid types.UID) string {
 	return "k8s-" + string(cluster)[:min(8, len(cluster))] + "-" + string(uid)
 }
 
-// ParseMarker takes a name that is, whole, a marker apart.
+// ParseMarker returns the parts of a marker; ok is false for any other name.
 func ParseMarker(name string) (cluster string, uid types.UID, ok bool) {
 	m := markerForm.FindStringSubmatch(name)
 	if m == nil {
@@ -27,5 +27,5 @@ func ParseMarker(name string) (cluster string, uid types.UID, ok bool) {
 	return m[1], types.UID(m[2]), true
 }
 
-// IsMarker says whether a name is, whole, a marker, of whichever cluster.
+// IsMarker says whether a name is a marker of any cluster.
 func IsMarker(name string) bool { return markerForm.MatchString(name) }

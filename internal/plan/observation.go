@@ -7,155 +7,164 @@ import (
 	"github.com/subaccount-operator/subaccount-operator/api/v1alpha1"
 )
 
-// Observation is everything that is known about one Subaccount at one moment.
-// A pass begins with what the caches and this process's memory tell; each
-// look and each write folds its answer in.
+// Observation is everything that the operator knows about one Subaccount at one
+// time. A reconcile starts with the caches and the memory of this process. Each
+// step then adds the response that it gets.
 type Observation struct {
 	// Now is the observer's clock.
 	Now time.Time
-	// SettleTime is how long after its first sight a create call may still take
-	// effect: the client's time limit and 30 s.
+	// SettleTime is how long a create call may still take effect after this
+	// process first saw its intent: --plivo-timeout plus --plivo-settle-margin. It
+	// is also the least time between the first 404 and the recreation of a missing
+	// subaccount.
 	SettleTime time.Duration
 
-	// Object is the resource as last read or as the last write returned it.
+	// Object is the resource as the last read or write returned it.
 	Object *v1alpha1.Subaccount
-	// Marker of the resource.
+	// Marker is the name under which the operator creates the subaccount.
 	Marker string
 
-	// CRDTerminating: the CRD itself is being deleted. Fetched at only while the
-	// resource is terminating.
+	// CRDTerminating says whether the CRD itself is being deleted. The operator
+	// reads it only if the resource is terminating.
 	CRDTerminating Fact[bool]
-	// Namespace of the resource.
+	// Namespace is the namespace of the resource.
 	Namespace Fact[Namespace]
-	// Account that the resource refers to; Absent where there is none.
+	// Account is the Account that the resource refers to; Absent if it does not exist.
 	Account Fact[Account]
-	// Allowed are the policies that the Account allows; Absent where there is none.
+	// Allowed are the policies that the Account allows; Absent if the Account does
+	// not exist.
 	Allowed Fact[Allowed]
-	// Claim: whether this resource holds the authID in its status, or, before
-	// it is recorded, the one in its spec.
+	// Claim says whether this resource holds the authID in its status. If the
+	// status has none, it is about the authID in the spec.
 	Claim Fact[Claim]
-	// Secret under the wanted name.
+	// Secret is the Secret with the name that the spec wants.
 	Secret Fact[Secret]
-	// ObsoleteSecret is the name of a Secret that the operator has written for this
-	// resource under another name than the wanted one; empty if there is none.
+	// ObsoleteSecret is the name of a Secret that the operator wrote for this
+	// resource before the spec got another Secret name; empty if there is none.
 	ObsoleteSecret string
 
-	// HeldResponse is the answer of a create call that is not recorded yet.
+	// HeldResponse is the response to a create call that is not in the status yet.
 	HeldResponse *HeldResponse
-	// DeclaredAttempt is the attempt whose intent this pass has written and whose call it
-	// has not sent: nobody else may send it, and nothing has been made by it.
+	// DeclaredAttempt is the attempt whose intent this reconcile has written and
+	// whose create call it has not sent yet. Nobody else sends that call, so the
+	// attempt has created nothing.
 	DeclaredAttempt string
-	// RefusedAttempt is the attempt that Plivo has definitely refused, or that was never
-	// sent and never will be.
+	// RefusedAttempt is an attempt that has created nothing and never will: Plivo
+	// refused its call, or the operator did not send it.
 	RefusedAttempt string
 	// PendingSince is when this process first saw the attempt that is pending.
 	PendingSince time.Time
-	// FoundByMarker are the subaccounts that bear the marker, as the inventory has them.
+	// FoundByMarker are the subaccounts in the inventory whose name is the marker.
 	FoundByMarker []string
 	// LastSweep is the last complete sweep of the Account's list.
 	LastSweep Fact[Sweep]
 
-	// Remote is the subaccount in status.authID, before it is recorded the one
-	// in spec.authID; Absent if the last complete sweep lacks it.
+	// Remote is the subaccount in status.authID, or in spec.authID before an
+	// adoption is recorded. It is Absent if the last complete sweep lacks it.
 	Remote Fact[Remote]
-	// NotFound is what 404s say about the same subaccount.
+	// NotFound has the times of the 404s about the same subaccount.
 	NotFound NotFound
-	// Deleted: this process has deleted it, and Plivo has said so.
+	// Deleted says whether Plivo has confirmed a delete call of this process.
 	Deleted bool
 
-	// Fetched: this pass has read the subaccount at Plivo.
+	// Fetched says whether this reconcile has read the subaccount at Plivo.
 	Fetched bool
-	// ContestedUntil is how long the Secret is left as it is, because something
-	// changes it whenever it is written; ContestedBy are its field managers, if
-	// they are known.
+	// ContestedUntil is until when the operator does not write the Secret, because
+	// something changes the Secret after every write. ContestedBy lists the field
+	// managers that do so; it is empty if the operator does not know them.
 	ContestedUntil time.Time
 	ContestedBy    string
-	// ReplacedAuthID is the authID of the subaccount that this reconcile has given up as
-	// gone, empty if none.
+	// ReplacedAuthID is the authID of the missing subaccount that this reconcile
+	// replaces; empty if there is none.
 	ReplacedAuthID string
-	// HasToken: this pass holds the subaccount's token.
+	// HasToken says whether this reconcile holds the subaccount's token.
 	HasToken bool
-	// Failure of a step of this pass.
+	// Failure is the step of this reconcile that failed; nil if none did.
 	Failure *Failure
-	// Performed are the steps of this pass that succeeded, in order.
+	// Performed are the steps of this reconcile that succeeded, in order.
 	Performed []Step
 }
 
-// Namespace is what matters of the resource's namespace.
+// Namespace has the facts about the resource's namespace.
 type Namespace struct {
 	Terminating bool
 }
 
-// Account is what matters of the Account that the resource refers to.
+// Account has the facts about the Account that the resource refers to.
 type Account struct {
-	// ID of the main account whose credentials the operator holds; empty while
-	// it holds none that it may use.
+	// ID of the main account whose credentials the operator holds. It is empty if
+	// the operator has no usable credentials.
 	ID string
-	// Blocked is why the Account cannot be used now, empty if it can. It is one
-	// of the API's reasons, and BlockedMessage says more.
+	// Blocked is the reason why the operator cannot use the Account now, one of
+	// the reasons in api/v1alpha1; empty if it can. BlockedMessage explains it.
 	Blocked        string
 	BlockedMessage string
 	Terminating    bool
-	// AllowsNamespace: its namespaceSelector selects the resource's namespace.
+	// AllowsNamespace says whether the namespaceSelector selects the resource's
+	// namespace.
 	AllowsNamespace Fact[bool]
-	// GrantsAdoption: its adoption list grants spec.authID to the namespace.
+	// GrantsAdoption says whether spec.adoption grants spec.authID to the namespace.
 	GrantsAdoption bool
-	// GuardOn: its last sweeps lack so many subaccounts that no absence counts.
+	// GuardOn says whether the mass-deletion guard is on: an absence proves nothing.
 	GuardOn bool
-	// SweepInterval is its spec.sweepInterval.
+	// SweepInterval is spec.sweepInterval.
 	SweepInterval time.Duration
 }
 
 // Claim says who holds an authID.
 type Claim struct {
-	// Ours: this resource holds it, or may take it.
+	// Ours says whether this resource holds the authID, or may take it.
 	Ours bool
 }
 
-// Secret is what matters of a Secret.
+// Secret has the facts about a Secret.
 type Secret struct {
-	// Owned: its controller is this resource, by UID.
+	// Owned says whether an owner reference names this resource, by its UID.
 	Owned bool
-	// AuthID is the value under the wanted key.
+	// AuthID is the value of the key that the spec wants for the auth ID.
 	AuthID string
-	// TokenDigest is the digest of the value under the wanted key.
+	// TokenDigest is the digest of the value of the key that the spec wants for the
+	// token.
 	TokenDigest [16]byte
-	// WellFormed: it has the wanted type and keys, none that an earlier spec wanted, and
-	// is not immutable. Keys that others add do not matter.
+	// WellFormed says whether the Secret has the wanted type and keys, has no key
+	// of an earlier spec, and is not immutable. It ignores keys that others add.
 	WellFormed bool
-	// MetadataUpToDate: labels, annotations and owner reference are as they should be.
+	// MetadataUpToDate says whether the labels, annotations and the owner reference
+	// are as the operator writes them.
 	MetadataUpToDate bool
 }
 
-// HeldResponse is the answer of a create call that is not recorded yet.
+// HeldResponse is the response to a create call that is not in the status yet.
 type HeldResponse struct {
 	Attempt, AuthID, AccountID string
 }
 
-// Sweep is one reading of the whole list.
+// Sweep is one complete read of Plivo's list.
 type Sweep struct {
 	Started time.Time
 }
 
-// Remote is a subaccount as last seen at Plivo or as last written there.
+// Remote is a subaccount as the operator last read or wrote it at Plivo.
 type Remote struct {
 	Name    string
 	Enabled bool
-	// TokenDigest is zero where the token has not been seen.
+	// TokenDigest is zero if the operator has not seen the token.
 	TokenDigest [16]byte
-	// UpdateUnconfirmed: an update was sent since and its answer was lost.
+	// UpdateUnconfirmed says whether the response to a later update was lost.
 	UpdateUnconfirmed bool
-	// SentAs is a name that Plivo was seen to turn into Name when it was sent;
-	// empty if none was.
+	// SentAs is the name that the operator sent and that Plivo turned into Name;
+	// empty if Plivo keeps names as they are sent.
 	SentAs string
 }
 
-// NotFound is what 404s, and the sweeps around them, say about one subaccount.
+// NotFound has the times of the 404s about one subaccount, and of the sweeps
+// around them.
 type NotFound struct {
-	// First and Last 404 with no sight of the subaccount in between; zero: none.
+	// First and Last are the times of the first and the last 404 since the operator
+	// last saw the subaccount; zero if there is none.
 	First, Last time.Time
-	// MissingSince is the start of the first complete sweep, of those in a row up to the
-	// last one, that lacks the subaccount; zero: the last one shows it.
+	// MissingSince is when the first of the latest complete sweeps in a row that
+	// lack the subaccount started; zero if the last sweep shows the subaccount.
 	MissingSince time.Time
 }
 
@@ -163,46 +172,46 @@ type NotFound struct {
 type FailureKind int
 
 const (
-	// FailureRefused: Plivo said no to this one call, definitely.
+	// FailureRefused: Plivo definitely refused this call.
 	FailureRefused FailureKind = iota + 1
-	// FailureRateLimited: Plivo answered 429.
+	// FailureRateLimited: Plivo responded with 429.
 	FailureRateLimited
-	// FailureUnrelatedToSpec: a definite no that says nothing of what the spec wants,
-	// such as a 404 to a create: Plivo does not know what was asked for, or
-	// something in between does not.
+	// FailureUnrelatedToSpec: a definite refusal that no change of the spec can
+	// fix, such as a 404 to a create call.
 	FailureUnrelatedToSpec
-	// FailureNoSlot: the resource waits for a slot of the request budget. The
-	// Message says until when the main account pauses, if that takes long.
+	// FailureNoSlot: the resource waits for a slot of the request budget. If the
+	// main account pauses for long, Message says until when.
 	FailureNoSlot
-	// FailureThrottled: the resource has made its share of calls for now; After
-	// says for how long.
+	// FailureThrottled: the resource has used its share of calls; After says how
+	// long it waits.
 	FailureThrottled
-	// FailureNotSent: nothing was sent.
+	// FailureNotSent: the operator sent nothing.
 	FailureNotSent
 	// FailureUnknown: the call may or may not have taken effect.
 	FailureUnknown
-	// FailureForbidden: the operator has no right to the Secrets there.
+	// FailureForbidden: RBAC does not allow the operator to use Secrets in the
+	// namespace.
 	FailureForbidden
-	// FailureKubernetes: a request to the API server failed, a conflict among
-	// them.
+	// FailureKubernetes: a request to the API server failed; a conflict counts too.
 	FailureKubernetes
 )
 
-// Failure is a step that failed in this pass.
+// Failure is a step of this reconcile that failed.
 type Failure struct {
 	Step    Step
 	Kind    FailureKind
-	Message string        // of Plivo or the API server, safe to show
-	After   time.Duration // of FailureThrottled
-	Long    bool          // of FailureNoSlot: it waits for long enough to report it
-	// Persistent is of FailureKubernetes: another try is likely to fail too.
+	Message string        // from Plivo or the API server, safe to show
+	After   time.Duration // for FailureThrottled
+	Long    bool          // for FailureNoSlot: the wait is long enough to report it
+	// Persistent is for FailureKubernetes: a retry is likely to fail too.
 	Persistent bool
 }
 
 // isTerminating says whether the resource is being deleted.
 func (o *Observation) isTerminating() bool { return o.Object.DeletionTimestamp != nil }
 
-// isNew says whether the status reads as if nobody had looked yet.
+// isNew says whether observedGeneration has its default: the operator has not
+// acted on this resource yet, or its status was lost.
 func (o *Observation) isNew() bool { return o.Object.Status.ObservedGeneration == -1 }
 
 func (o *Observation) hasFinalizer() bool {
@@ -214,13 +223,13 @@ func (o *Observation) hasFinalizer() bool {
 	return false
 }
 
-// hasLostStatus says whether the status was lost. Whatever is told of such a resource,
-// observedGeneration stays: it is all that tells of the loss.
+// hasLostStatus says whether the status was lost. Summarize keeps the
+// observedGeneration of such a resource: it is the only sign of the loss.
 func (o *Observation) hasLostStatus() bool { return o.hasFinalizer() && o.isNew() }
 
 func (o *Observation) isAdopting() bool { return o.Object.Spec.AuthID != nil }
 
-// allowsRecreation says whether a subaccount that is gone is replaced by another one.
+// allowsRecreation says whether the operator replaces a missing subaccount.
 func (o *Observation) allowsRecreation() bool {
 	return !o.isAdopting() && o.Object.Spec.RecreatePolicy != v1alpha1.RecreatePolicyNever
 }
@@ -229,8 +238,8 @@ func (o *Observation) isOrphaned() bool {
 	return o.Object.Spec.DeletionPolicy == v1alpha1.DeletionPolicyOrphan
 }
 
-// RecordedAccount is the main account that a Subaccount is recorded or pending
-// under, if any.
+// RecordedAccount returns the ID of the main account in a Subaccount's status;
+// empty if the status has none.
 func RecordedAccount(s *v1alpha1.Subaccount) string {
 	if p := s.Status.PendingCreation; p != nil {
 		return p.AccountID
@@ -238,17 +247,18 @@ func RecordedAccount(s *v1alpha1.Subaccount) string {
 	return s.Status.AccountID
 }
 
-// HasPerformed says whether a step has succeeded in this pass.
+// HasPerformed says whether a step has succeeded in this reconcile.
 func (o *Observation) HasPerformed(s Step) bool { return slices.Contains(o.Performed, s) }
 
-// hasReconcileRequest says whether a fresh look has been asked for and not yet been had.
+// hasReconcileRequest says whether the annotation requests a read that the
+// operator has not done yet.
 func (o *Observation) hasReconcileRequest() bool {
 	at := o.Object.Annotations[v1alpha1.ReconcileRequestedAtAnnotation]
 	return at != "" && at != o.Object.Status.LastHandledReconcileAt
 }
 
-// desired returns the name and enabled that Plivo should have. What an adopting
-// spec leaves out is left as it is.
+// desired returns the name and enabled that Plivo should have. A field that the
+// spec of an adopted subaccount omits keeps its value at Plivo.
 func (o *Observation) desired(remote Remote) (name string, enabled bool) {
 	name, enabled = remote.Name, remote.Enabled
 	if n := o.Object.Spec.Name; n != nil {
@@ -263,7 +273,7 @@ func (o *Observation) desired(remote Remote) (name string, enabled bool) {
 	return name, enabled
 }
 
-// SecretName is the name of the Secret that the resource wants.
+// SecretName returns the name of the Secret that the spec wants.
 func SecretName(s *v1alpha1.Subaccount) string {
 	if s.Spec.Secret.Name != "" {
 		return s.Spec.Secret.Name
@@ -271,5 +281,5 @@ func SecretName(s *v1alpha1.Subaccount) string {
 	return DefaultSecretName(s.Name)
 }
 
-// DefaultSecretName is that of the Secret of a Subaccount that names none.
+// DefaultSecretName returns the name of the Secret if the spec omits it.
 func DefaultSecretName(subaccount string) string { return subaccount + "-plivo" }

@@ -9,7 +9,7 @@ import (
 	"github.com/subaccount-operator/subaccount-operator/internal/plan"
 )
 
-// perform does one step in the world and folds its answer in.
+// perform does one step in the world and folds in its response.
 func (w *world) perform(o *observation, d decision, f fault) {
 	fail := func(kind plan.FailureKind) {
 		o.Failure = &plan.Failure{Step: d.Step, Kind: kind, Message: "failed"}
@@ -34,13 +34,13 @@ func (w *world) perform(o *observation, d decision, f fault) {
 	}
 }
 
-// write does a step in the cluster.
+// write does a step at the API server.
 func (w *world) write(o *observation, d decision) {
 	m, s := &w.memory, w.object
 	switch d.Step {
 	case plan.StepReadCRD, plan.StepReadSecret:
 	case plan.StepReadClaim:
-		m.judged = true
+		m.confirmed = true
 	case plan.StepAddFinalizer:
 		s.Finalizers = append(s.Finalizers, v1alpha1.Finalizer)
 	case plan.StepRemoveFinalizer:
@@ -55,7 +55,7 @@ func (w *world) write(o *observation, d decision) {
 			s.Status.ObservedGeneration = s.Generation
 		}
 		s.Status.PendingCreation = &v1alpha1.PendingCreation{Attempt: attempt, AccountID: mainID}
-		s.Status.AuthID, s.Status.AccountID, m.judged = "", "", false
+		s.Status.AuthID, s.Status.AccountID, m.confirmed = "", "", false
 		o.DeclaredAttempt, o.HasToken = attempt, false
 	case plan.StepClearIntent:
 		s.Status.PendingCreation = nil
@@ -92,7 +92,7 @@ func (w *world) performCreate(o *observation, f fault, fail func(plan.FailureKin
 	}
 }
 
-// call does a step at Plivo that speaks of one subaccount.
+// call does a step at Plivo for one subaccount.
 func (w *world) call(o *observation, d decision, f fault, fail func(plan.FailureKind)) {
 	m := &w.memory
 	_, exists := w.live[d.AuthID]
@@ -144,7 +144,7 @@ func (w *world) call(o *observation, d decision, f fault, fail func(plan.Failure
 	}
 }
 
-// liveIDs are the subaccounts at Plivo.
+// liveIDs returns the subaccounts at Plivo.
 func (w *world) liveIDs() []string {
 	var ids []string
 	for id := range w.live {

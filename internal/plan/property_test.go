@@ -17,13 +17,14 @@ import (
 	"github.com/subaccount-operator/subaccount-operator/internal/plan"
 )
 
-// The rules of the protocol, said anew here and not in the core's words.
+// rules states the rules of the protocol independently of the checks in decide.go.
 var rules = map[string]func(o *observation, d decision) (broken bool){
-	"a held answer comes first": func(o *observation, d decision) bool {
+	"a held response is recorded first": func(o *observation, d decision) bool {
 		failed := o.Failure != nil && o.Failure.Step == plan.StepRecord
-		return o.HeldResponse != nil && !failed && (d.Step != plan.StepRecord || d.AuthID != o.HeldResponse.AuthID)
+		recorded := o.HeldResponse != nil && d.Step == plan.StepRecord && d.AuthID == o.HeldResponse.AuthID
+		return o.HeldResponse != nil && !failed && !recorded
 	},
-	"nothing goes before an answer whose record has failed": func(o *observation, d decision) bool {
+	"no step follows a held response that could not be recorded": func(o *observation, d decision) bool {
 		f := o.Failure
 		return o.HeldResponse != nil && f != nil && f.Step == plan.StepRecord && d.Step != plan.StepNone
 	},
@@ -31,16 +32,17 @@ var rules = map[string]func(o *observation, d decision) (broken bool){
 		s := o.Object.Spec.Suspend
 		return s != nil && *s && remoteStep(d.Step)
 	},
-	"suspended, only a record, an orphan and a release are written": func(o *observation, d decision) bool {
+	"a suspended resource gets only a record, an orphan entry or its finalizer removed": func(o *observation, d decision) bool {
 		s := o.Object.Spec.Suspend
 		return s != nil && *s && !slices.Contains([]plan.Step{"", plan.StepRecord, plan.StepClearIntent,
 			plan.StepReadCRD, plan.StepRecordOrphan, plan.StepRemoveFinalizer}, d.Step)
 	},
 	"no remote step without a usable Account": func(o *observation, d decision) bool {
 		a, ok := o.Account.Get()
-		return remoteStep(d.Step) && (!ok || a.ID == "" || a.Blocked != "")
+		usable := ok && a.ID != "" && a.Blocked == ""
+		return remoteStep(d.Step) && !usable
 	},
-	"nothing is sent through another main account": func(o *observation, d decision) bool {
+	"no call goes to another main account": func(o *observation, d decision) bool {
 		a, _ := o.Account.Get()
 		recorded := o.Object.Status.AccountID
 		if p := o.Object.Status.PendingCreation; p != nil {
@@ -49,7 +51,7 @@ var rules = map[string]func(o *observation, d decision) (broken bool){
 		return remoteStep(d.Step) && recorded != "" && recorded != a.ID
 	},
 	"no creation on unknown facts": func(o *observation, d decision) bool { return creates(d.Step) && !clearToCreate(o) },
-	"an intent is declared only where nothing is": func(o *observation, d decision) bool {
+	"an intent is declared only if nothing exists": func(o *observation, d decision) bool {
 		if d.Step != plan.StepDeclareIntent {
 			return false
 		}
@@ -62,20 +64,22 @@ var rules = map[string]func(o *observation, d decision) (broken bool){
 			return o.Object.Spec.AuthID != nil
 		}
 	},
-	"only the call of the intent just written is sent": func(o *observation, d decision) bool {
+	"only the create call of the declared attempt is sent": func(o *observation, d decision) bool {
 		p := o.Object.Status.PendingCreation
-		return d.Step == plan.StepCreate && (p == nil || p.Attempt != o.DeclaredAttempt)
+		declared := p != nil && p.Attempt == o.DeclaredAttempt
+		return d.Step == plan.StepCreate && !declared
 	},
-	"a create call is sent only under the finalizer and a status": func(o *observation, d decision) bool {
+	"a create call needs the finalizer and observedGeneration": func(o *observation, d decision) bool {
 		return d.Step == plan.StepCreate && !begunRightly(o)
 	},
-	"no creation for a terminating resource or one whose status is lost": func(o *observation, d decision) bool {
-		return creates(d.Step) && (o.Object.DeletionTimestamp != nil || lost(o))
+	"no creation for a terminating resource or a lost status": func(o *observation, d decision) bool {
+		creatable := o.Object.DeletionTimestamp == nil && !lost(o)
+		return creates(d.Step) && !creatable
 	},
-	"a release has a ground": func(o *observation, d decision) bool {
-		return d.Step == plan.StepRemoveFinalizer && !mayRelease(o)
+	"the finalizer is removed only for a reason": func(o *observation, d decision) bool {
+		return d.Step == plan.StepRemoveFinalizer && !mayRemoveFinalizer(o)
 	},
-	"nothing is left at Plivo that could be removed as a stray": func(o *observation, d decision) bool {
+	"an orphan with a marker name is recorded before the finalizer goes": func(o *observation, d decision) bool {
 		r, known := o.Remote.Get()
 		name := o.Object.Status.Name
 		mayBeMarked := name == nil || *name == marker
@@ -86,31 +90,43 @@ var rules = map[string]func(o *observation, d decision) (broken bool){
 		return d.Step == plan.StepRemoveFinalizer && left && o.Object.Status.AuthID != "" && mayBeMarked &&
 			!slices.Contains(o.Performed, plan.StepRecordOrphan)
 	},
-	"a delete needs a claim and a terminating resource, and no Orphan": func(o *observation, d decision) bool {
+	"a delete call needs a claim, a terminating resource and no Orphan": func(o *observation, d decision) bool {
 		c, _ := o.Claim.Get()
-		return d.Step == plan.StepDelete && (!c.Ours || o.Object.DeletionTimestamp == nil || d.AuthID != o.Object.Status.AuthID ||
-			o.Object.Spec.DeletionPolicy == v1alpha1.DeletionPolicyOrphan || !plan.Is(o.CRDTerminating, false) && !o.CRDTerminating.IsAbsent())
+		crdStays := plan.Is(o.CRDTerminating, false) || o.CRDTerminating.IsAbsent()
+		deletable := c.Ours && o.Object.DeletionTimestamp != nil && d.AuthID == o.Object.Status.AuthID &&
+			o.Object.Spec.DeletionPolicy != v1alpha1.DeletionPolicyOrphan && crdStays
+		return d.Step == plan.StepDelete && !deletable
 	},
-	"nothing is deleted or left at Plivo by a policy that the Account may not allow": func(o *observation, d decision) bool {
+	"a deletion follows only a policy that the Account allows": func(o *observation, d decision) bool {
 		leaves := d.Step == plan.StepRemoveFinalizer && o.Object.Spec.DeletionPolicy == v1alpha1.DeletionPolicyOrphan && o.Object.Status.AuthID != "" &&
 			!plan.Is(o.CRDTerminating, true) && !o.Deleted
-		return (leaves || d.Step == plan.StepDelete) && !mayUsePolicies(o)
+		ends := leaves || d.Step == plan.StepDelete
+		return ends && !mayUsePolicies(o)
 	},
-	"no credentials and no update without the claim": func(o *observation, d decision) bool {
+	"no Secret, update or adoption without the claim": func(o *observation, d decision) bool {
 		c, _ := o.Claim.Get()
-		return (d.Step == plan.StepWriteSecret || d.Step == plan.StepUpdate || d.Step == plan.StepAdopt) && !c.Ours
+		return slices.Contains([]plan.Step{plan.StepWriteSecret, plan.StepUpdate, plan.StepAdopt}, d.Step) && !c.Ours
 	},
-	"a Secret of another is never written or removed": func(o *observation, d decision) bool {
-		s, ok := o.Secret.Get()
-		return d.Step == plan.StepWriteSecret && (o.Secret.IsUnknown() || ok && !s.Owned) ||
-			d.Step == plan.StepRemoveSecret && !s.Owned && o.ObsoleteSecret != d.Secret
+	"a Secret of another owner is never written or deleted": func(o *observation, d decision) bool {
+		s, _ := o.Secret.Get()
+		writable := o.Secret.IsAbsent() || s.Owned
+		removable := s.Owned || o.ObsoleteSecret == d.Secret
+		switch d.Step {
+		case plan.StepWriteSecret:
+			return !writable
+		case plan.StepRemoveSecret:
+			return !removable
+		default:
+			return false
+		}
 	},
-	"an update that keeps what the spec leaves open follows a read": func(o *observation, d decision) bool {
+	"an update with an omitted field follows a read": func(o *observation, d decision) bool {
 		spec := o.Object.Spec
-		leavesOpen := spec.AuthID != nil && (spec.Name == nil || spec.Enabled == nil)
-		return d.Step == plan.StepUpdate && leavesOpen && (!o.Fetched || o.Remote.IsUnknown())
+		omits := spec.Name == nil || spec.Enabled == nil
+		fetched := o.Fetched && !o.Remote.IsUnknown()
+		return d.Step == plan.StepUpdate && spec.AuthID != nil && omits && !fetched
 	},
-	"one look in a pass": func(o *observation, d decision) bool { return d.Step == plan.StepGet && o.Fetched },
+	"at most one get in a reconcile": func(o *observation, d decision) bool { return d.Step == plan.StepGet && o.Fetched },
 }
 
 func mayUsePolicies(o *observation) bool {
@@ -119,8 +135,10 @@ func mayUsePolicies(o *observation) bool {
 	if deletion == "" {
 		deletion = v1alpha1.DeletionPolicyDelete
 	}
-	return o.Allowed.IsAbsent() || known && (a.Deletion == nil || slices.Contains(a.Deletion, deletion)) &&
-		(a.Cascade == nil || slices.Contains(a.Cascade, o.Object.Spec.CascadePolicy))
+	allowsDeletion := a.Deletion == nil || slices.Contains(a.Deletion, deletion)
+	allowsCascade := a.Cascade == nil || slices.Contains(a.Cascade, o.Object.Spec.CascadePolicy)
+	allowsBoth := known && allowsDeletion && allowsCascade
+	return o.Allowed.IsAbsent() || allowsBoth
 }
 
 func remoteStep(s plan.Step) bool {
@@ -139,16 +157,16 @@ func lost(o *observation) bool {
 func clearToCreate(o *observation) bool {
 	a, account := o.Account.Get()
 	n, namespace := o.Namespace.Get()
-	s, secret := o.Secret.Get()
-	return account && !a.Terminating && plan.Is(a.AllowsNamespace, true) && namespace && !n.Terminating &&
-		!o.Secret.IsUnknown() && (!secret || s.Owned)
+	s, _ := o.Secret.Get()
+	writable := o.Secret.IsAbsent() || s.Owned
+	return account && !a.Terminating && plan.Is(a.AllowsNamespace, true) && namespace && !n.Terminating && writable
 }
 
 func begunRightly(o *observation) bool {
 	return slices.Contains(o.Object.Finalizers, v1alpha1.Finalizer) && o.Object.Status.ObservedGeneration != -1
 }
 
-// madeNothing: the pending attempt is known to have made nothing.
+// madeNothing says whether it is certain that the pending attempt created nothing.
 func madeNothing(o *observation) bool {
 	a, _ := o.Account.Get()
 	p := o.Object.Status.PendingCreation
@@ -160,9 +178,9 @@ func madeNothing(o *observation) bool {
 		!o.PendingSince.IsZero() && sweep.Started.After(o.PendingSince.Add(settle))
 }
 
-// gone: all that it takes to give up a subaccount that was recorded. Two
-// complete sweeps an interval apart lack it, a 404 came a settle time before the
-// second one, and another after it.
+// gone says whether it is certain that a recorded subaccount is missing: two
+// complete sweeps, an interval apart, lack it. A 404 came a settle time before the
+// second sweep, and another one after it.
 func gone(o *observation) bool {
 	a, n := accountOf(o), o.NotFound
 	second, swept := o.LastSweep.Get()
@@ -173,7 +191,7 @@ func gone(o *observation) bool {
 
 func accountOf(o *observation) plan.Account { a, _ := o.Account.Get(); return a }
 
-func mayRelease(o *observation) bool {
+func mayRemoveFinalizer(o *observation) bool {
 	s := o.Object.Status
 	if o.Object.DeletionTimestamp == nil {
 		return false
@@ -181,14 +199,17 @@ func mayRelease(o *observation) bool {
 	if plan.Is(o.CRDTerminating, true) || o.Object.Spec.DeletionPolicy == v1alpha1.DeletionPolicyOrphan {
 		return true
 	}
-	if lost(o) || s.PendingCreation != nil && !madeNothing(o) {
+	unconfirmed := s.PendingCreation != nil && !madeNothing(o)
+	if lost(o) || unconfirmed {
 		return false
 	}
-	c, judged := o.Claim.Get()
+	c, known := o.Claim.Get()
 	sweep, swept := o.LastSweep.Get()
 	a := accountOf(o)
-	return s.AuthID == "" || o.Deleted || judged && !c.Ours ||
-		swept && a.ID != "" && !o.NotFound.First.IsZero() && sweep.Started.After(o.NotFound.First) && o.NotFound.Last.After(sweep.Started) && o.Remote.IsAbsent() && !a.GuardOn
+	isAnothers := known && !c.Ours
+	isConfirmed := swept && a.ID != "" && !o.NotFound.First.IsZero() && sweep.Started.After(o.NotFound.First) &&
+		o.NotFound.Last.After(sweep.Started) && o.Remote.IsAbsent() && !a.GuardOn
+	return s.AuthID == "" || o.Deleted || isAnothers || isConfirmed
 }
 
 // exact compares whole observations, unexported fields of facts included.
@@ -199,16 +220,16 @@ func checkRules(t *rapid.T) {
 	before := copyOf(o)
 	d := plan.Decide(o)
 	if again := plan.Decide(o); again != d {
-		t.Fatalf("decided %+v, then %+v", d, again)
+		t.Fatalf("second decision: got %+v, want %+v", again, d)
 	}
 	s := plan.Summarize(o, d)
 	plan.NeedsReconcile(o)
 	if diff := cmp.Diff(before, o, exact); diff != "" {
-		t.Fatalf("the observation has changed: %s", diff)
+		t.Fatalf("Decide or Summarize changed the observation: %s", diff)
 	}
 	for name, broken := range rules {
 		if broken(o, d) {
-			t.Errorf("%s: decided %+v", name, d)
+			t.Errorf("rule %q broken by %+v", name, d)
 		}
 	}
 	checkSummary(t, o, d, s)
@@ -218,34 +239,35 @@ func checkSummary(t *rapid.T, o *observation, d decision, s plan.Summary) {
 	was := o.Object.Status
 	if s.Status.PreviousAuthID != was.PreviousAuthID || s.Status.AuthID != was.AuthID || s.Status.AccountID != was.AccountID ||
 		!equality.Semantic.DeepEqual(s.Status.PendingCreation, was.PendingCreation) {
-		t.Errorf("the protocol's fields have changed: %+v", s.Status)
+		t.Errorf("Summarize changed the fields of the protocol: %+v", s.Status)
 	}
 	if meta.IsStatusConditionTrue(s.Status.Conditions, v1alpha1.ConditionReconciling) &&
 		meta.IsStatusConditionTrue(s.Status.Conditions, v1alpha1.ConditionStalled) {
-		t.Errorf("both Reconciling and Stalled with %q", d.Reason)
+		t.Errorf("got both Reconciling and Stalled with %q, want at most one", d.Reason)
 	}
 	terminating := o.Object.DeletionTimestamp != nil
 	if ready := meta.IsStatusConditionTrue(s.Status.Conditions, v1alpha1.ConditionReady); ready && terminating {
-		t.Errorf("a terminating resource is Ready")
+		t.Errorf("got Ready for a terminating resource")
 	}
-	if d.Reason == "" && !terminating && (!equality.Semantic.DeepEqual(s.Status.Conditions, was.Conditions) || s.Status.ObservedGeneration != was.ObservedGeneration) {
-		t.Errorf("a quiet decision has changed conditions")
+	unchanged := equality.Semantic.DeepEqual(s.Status.Conditions, was.Conditions) && s.Status.ObservedGeneration == was.ObservedGeneration
+	if d.Reason == "" && !terminating && !unchanged {
+		t.Errorf("a decision without a reason changed the conditions")
 	}
 	if d.Reason == v1alpha1.ReasonSuspended && s.Status.ObservedGeneration != was.ObservedGeneration {
-		t.Errorf("a suspended resource claims generation %d", s.Status.ObservedGeneration)
+		t.Errorf("got observedGeneration %d for a suspended resource", s.Status.ObservedGeneration)
 	}
 	if r := meta.FindStatusCondition(s.Status.Conditions, v1alpha1.ConditionReady); d.Reason == v1alpha1.ReasonSuspended &&
 		r.Status == metav1.ConditionTrue && r.ObservedGeneration != meta.FindStatusCondition(was.Conditions, v1alpha1.ConditionReady).ObservedGeneration {
-		t.Errorf("a suspended resource is Ready for generation %d", r.ObservedGeneration)
+		t.Errorf("got Ready for generation %d of a suspended resource", r.ObservedGeneration)
 	}
 	if lost(o) && s.Status.ObservedGeneration != -1 {
-		t.Errorf("the loss of the status is hidden by %q", d.Reason)
+		t.Errorf("reason %q hides the lost status", d.Reason)
 	}
 	if s.Changed == equality.Semantic.DeepEqual(s.Status, was) {
-		t.Errorf("changed: %v", s.Changed)
+		t.Errorf("got Changed %v, want %v", s.Changed, !s.Changed)
 	}
 	if _, ok := v1alpha1.StatesOf(d.Reason); d.Reason != "" && !ok {
-		t.Errorf("%q is not in the catalogue", d.Reason)
+		t.Errorf("got reason %q, want one that v1alpha1.StatesOf has", d.Reason)
 	}
 }
 
@@ -262,14 +284,14 @@ func copyOf(o *observation) *observation {
 	return &c
 }
 
-func TestRulesHoldForAnyObservation(t *testing.T) {
+func TestDecide_AnyObservation_KeepsTheRules(t *testing.T) {
 	for deadline := time.Now().Add(time.Second); time.Now().Before(deadline) && !t.Failed(); {
 		rapid.Check(t, checkRules)
 	}
 }
 
-// The rules would hold idly if no observation led to the steps that they speak of.
-func TestObservationsLeadToEveryStep(t *testing.T) {
+// Without an observation that leads to a step, the rules about that step prove nothing.
+func TestDecide_GeneratedObservations_ReachEveryStep(t *testing.T) {
 	seen := map[plan.Step]int{}
 	for seed := range 30_000 {
 		o := observations.Example(seed)
@@ -277,14 +299,14 @@ func TestObservationsLeadToEveryStep(t *testing.T) {
 	}
 	for _, s := range steps {
 		if seen[s] == 0 {
-			t.Errorf("%s is never decided", s)
+			t.Errorf("got no decision for the step %s, want at least one", s)
 		}
 	}
 	t.Log(seen)
 }
 
 func FuzzDecide(f *testing.F) {
-	// An input that is too short for an observation is passed over.
+	// rapid skips an input that is too short for an observation.
 	for seed := range byte(16) {
 		bits := make([]byte, 8<<10)
 		_, _ = rand.NewChaCha8([32]byte{seed}).Read(bits) // never fails

@@ -13,7 +13,7 @@ import (
 
 func always(string) fault { return fine }
 
-// once answers the first call of a step with a fault.
+// once returns a fault for the first call of a step.
 func once(step plan.Step, f fault) func(string) fault {
 	done := false
 	return func(s string) fault {
@@ -25,45 +25,45 @@ func once(step plan.Step, f fault) func(string) fault {
 	}
 }
 
-func TestOnePassLifeOfANewSubaccount(t *testing.T) {
+func TestReconcile_NoFaults_CreatesUpdatesAndDeletes(t *testing.T) {
 	w := newWorld(always)
-	d := w.pass()
+	d := w.reconcile()
 	want := []string{"DeclareIntent", "AddFinalizer", "Create", "Record", "ReadClaim", "Update", "WriteSecret"}
 	if !slices.Equal(w.trace, want) || d.Reason != v1alpha1.ReasonReady {
-		t.Errorf("%v, then %s; want %v", w.trace, d.Reason, want)
+		t.Errorf("got %v, then %s; want %v, then Ready", w.trace, d.Reason, want)
 	}
 	w.trace = nil
-	if w.pass(); len(w.trace) > 0 || w.summary.Changed {
-		t.Errorf("the second pass: %v, changed %v", w.trace, w.summary.Changed)
+	if w.reconcile(); len(w.trace) > 0 || w.summary.Changed {
+		t.Errorf("second reconcile: got %v, changed %v; want no step and no change", w.trace, w.summary.Changed)
 	}
 	w.remove()
-	w.pass()
+	w.reconcile()
 	if want := []string{"Delete", "RemoveSecret", "RemoveFinalizer"}; !slices.Equal(w.trace, want) || len(w.live) > 0 {
-		t.Errorf("deletion: %v, want %v", w.trace, want)
+		t.Errorf("deletion: got %v, want %v", w.trace, want)
 	}
 }
 
-func TestLivesWithOneFault(t *testing.T) {
+func TestReconcile_OneFault_Recovers(t *testing.T) {
 	for _, r := range []struct {
 		name string
 		step plan.Step
 		f    fault
-		want []string // from the faulty step on
+		want []string // steps, beginning with the faulty one
 	}{
-		{"answer lost, made", plan.StepCreate, committed, []string{"Create", "sweep", "Record", "ReadClaim", "Update", "Get", "WriteSecret"}},
-		{"answer lost, not made", plan.StepCreate, lostCall,
+		{"response lost, created", plan.StepCreate, committed, []string{"Create", "sweep", "Record", "ReadClaim", "Update", "Get", "WriteSecret"}},
+		{"response lost, not created", plan.StepCreate, lostCall,
 			[]string{"Create", "sweep", "sweep", "DeclareIntent", "Create", "Record", "ReadClaim", "Update", "WriteSecret"}},
-		{"answer lost, made late", plan.StepCreate, late, []string{"Create", "sweep", "sweep", "Record", "ReadClaim", "Update", "Get", "WriteSecret"}},
+		{"response lost, created late", plan.StepCreate, late, []string{"Create", "sweep", "sweep", "Record", "ReadClaim", "Update", "Get", "WriteSecret"}},
 		{"crash after the call", plan.StepCreate, crashed, []string{"Create", "sweep", "Record", "ReadClaim", "Update", "Get", "WriteSecret"}},
 		{"crash after the record", plan.StepRecord, crashed, []string{"Record", "ReadClaim", "Update", "Get", "WriteSecret"}},
-		{"record not written", plan.StepRecord, lostCall, []string{"Record", "Record", "ReadClaim", "Update", "WriteSecret"}},
+		{"failed to write the record", plan.StepRecord, lostCall, []string{"Record", "Record", "ReadClaim", "Update", "WriteSecret"}},
 		{"refused", plan.StepCreate, refusal, []string{"Create", "ClearIntent"}},
 	} {
 		t.Run(r.name, func(t *testing.T) {
 			w := newWorld(once(r.step, r.f))
 			var d decision
 			for range 8 {
-				d = w.pass()
+				d = w.reconcile()
 				w.wait(d)
 			}
 			reason := v1alpha1.ReasonReady
@@ -77,7 +77,7 @@ func TestLivesWithOneFault(t *testing.T) {
 	}
 }
 
-// simulate lets faults come as they may, and then none any more.
+// simulate runs with random faults, and then without faults.
 func simulate(t *rapid.T) {
 	calm := false
 	w := newWorld(func(step string) fault {
@@ -88,12 +88,12 @@ func simulate(t *rapid.T) {
 	})
 	removed := false
 	step := func() {
-		w.wait(w.pass())
+		w.wait(w.reconcile())
 		if len(w.live)+len(w.late) > 1 {
-			t.Fatalf("%d subaccounts at once: %v", len(w.live)+len(w.late), w.trace)
+			t.Fatalf("got %d subaccounts at once, want at most 1: %v", len(w.live)+len(w.late), w.trace)
 		}
 	}
-	for range rapid.IntRange(1, 25).Draw(t, "passes") {
+	for range rapid.IntRange(1, 25).Draw(t, "reconciles") {
 		if w.released {
 			break
 		}
@@ -103,7 +103,7 @@ func simulate(t *rapid.T) {
 		case 1:
 			w.edit(func(s *v1alpha1.SubaccountSpec) { s.Suspend = new(flag(t, "suspend")) })
 		case 2:
-			w.live = map[string]plan.Remote{} // somebody deletes it at Plivo
+			w.live = map[string]plan.Remote{} // deleted at Plivo
 		case 3:
 			if !removed && flag(t, "remove") {
 				w.remove()
@@ -132,22 +132,22 @@ func simulate(t *rapid.T) {
 func checkEnd(t *rapid.T, w *world, removed bool) {
 	if removed {
 		if !w.released || len(w.live) > 0 {
-			t.Fatalf("released %v, at Plivo %v: %v", w.released, w.liveIDs(), w.trace)
+			t.Fatalf("got finalizer removed %v, at Plivo %v; want true and none: %v", w.released, w.liveIDs(), w.trace)
 		}
 		return
 	}
 	status := w.object.Status
 	if states := status.Conditions; len(states) == 0 || states[0].Status != "True" {
-		t.Fatalf("not Ready: %+v: %v", states, w.trace)
+		t.Fatalf("got conditions %+v, want Ready: %v", states, w.trace)
 	}
 	r, ok := w.live[status.AuthID]
 	secret, _ := w.secret.Get()
 	if !ok || len(w.live) != 1 || r.Name != *w.object.Spec.Name || !r.Enabled || secret.AuthID != status.AuthID || secret.TokenDigest != r.TokenDigest {
-		t.Fatalf("status %s, at Plivo %+v, Secret %+v: %v", status.AuthID, w.live, secret, w.trace)
+		t.Fatalf("got status %s, at Plivo %+v, Secret %+v; want them to agree: %v", status.AuthID, w.live, secret, w.trace)
 	}
 }
 
-func TestWhateverFailsThereIsExactlyOne(t *testing.T) {
+func TestReconcile_AnyFaults_ExactlyOneSubaccountRemains(t *testing.T) {
 	for deadline := time.Now().Add(time.Second); time.Now().Before(deadline) && !t.Failed(); {
 		rapid.Check(t, simulate)
 	}

@@ -8,17 +8,17 @@ import (
 	"github.com/subaccount-operator/subaccount-operator/api/v1alpha1"
 )
 
-// IsMarkerOfCluster says whether a name is, whole, a marker of this cluster.
+// IsMarkerOfCluster says whether a name is a marker of the given cluster.
 func IsMarkerOfCluster(name string, cluster types.UID) bool {
 	_, uid, ok := ParseMarker(name)
 	return ok && name == Marker(cluster, uid)
 }
 
-// Strays picks those among the subaccounts that bear a marker of this cluster
-// (authID to marker) that are nobody's, judged on a live list: none claims it,
-// and it was made for none that is still creating. An instance that does not
-// see every namespace (limited) can tell only of those Subaccounts that it sees
-// recorded under another authID.
+// Strays returns the strays among the subaccounts with a marker of this cluster
+// (authID to marker). A stray is in the status of no Subaccount, and the
+// Subaccount in its marker has no pending creation. live must come from the API
+// server. An instance that does not see every namespace (limited) returns only
+// the strays of Subaccounts that it sees.
 func Strays(marked map[string]string, live []v1alpha1.Subaccount, limited bool) []string {
 	claimed := map[string]bool{}
 	owners := map[types.UID]*v1alpha1.Subaccount{}
@@ -30,11 +30,16 @@ func Strays(marked map[string]string, live []v1alpha1.Subaccount, limited bool) 
 	for authID, marker := range marked {
 		_, uid, _ := ParseMarker(marker)
 		owner, exists := owners[uid]
-		creating := exists && (owner.Status.AuthID == "" || owner.Status.PendingCreation != nil)
-		if !claimed[authID] && !creating && (exists || !limited) {
+		creating := exists && isCreating(owner)
+		certain := exists || !limited
+		if !claimed[authID] && !creating && certain {
 			strays = append(strays, authID)
 		}
 	}
 	slices.Sort(strays)
 	return strays
+}
+
+func isCreating(s *v1alpha1.Subaccount) bool {
+	return s.Status.AuthID == "" || s.Status.PendingCreation != nil
 }

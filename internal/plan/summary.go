@@ -11,27 +11,27 @@ import (
 	"github.com/subaccount-operator/subaccount-operator/api/v1alpha1"
 )
 
-// Summary is what a pass tells.
+// Summary is what a reconcile reports.
 type Summary struct {
-	// Status is the resource's status as it should read. The protocol's own
-	// fields (authID, accountID, pendingCreation) are as they were.
+	// Status is the new status of the resource. The fields of the creation protocol
+	// (authID, accountID, pendingCreation) stay as they are.
 	Status v1alpha1.SubaccountStatus
-	// Changed says whether that differs from what stands there.
+	// Changed says whether Status differs from the current status.
 	Changed bool
-	// Events are what happened in this pass.
+	// Events are for the steps of this reconcile.
 	Events []Event
-	// DeferredEvents is what the status tells anew: to be told once that is written, or it
-	// would be told again by the next pass.
+	// DeferredEvents are for changes of the status. The reconciler must emit them
+	// only after it has written the status: else the next reconcile repeats them.
 	DeferredEvents []Event
 }
 
-// Event is one thing that happened.
+// Event is a Kubernetes event about the resource.
 type Event struct {
 	Type, Reason, Action, Message string
 }
 
-// Summarize says what to tell about a resource at the end of a pass, from what
-// is known and from the decision that the pass ended with.
+// Summarize returns the status and the events at the end of a reconcile. d is the
+// last decision of the reconcile.
 func Summarize(o *Observation, d Decision) Summary {
 	s := Summary{Status: *o.Object.Status.DeepCopy()}
 	s.Events = append(s.Events, o.performedEvents()...)
@@ -49,32 +49,36 @@ func Summarize(o *Observation, d Decision) Summary {
 		if d.Reason == "" {
 			SetConditions(&s.Status.Conditions, v1alpha1.ReasonDeleting, "The resource is being deleted.", o.Object.Generation, metav1.NewTime(o.Now))
 		}
-		ready.Status, ready.LastTransitionTime = metav1.ConditionFalse, metav1.NewTime(o.Now) // whatever the reason keeps
+		// A terminating resource is never Ready, not even if the reason keeps Ready.
+		ready.Status, ready.LastTransitionTime = metav1.ConditionFalse, metav1.NewTime(o.Now)
 	}
-	claim, judged := o.Claim.Get()
-	anothers := judged && !claim.Ours // whose state is not ours to show
-	if remote, ok := o.Remote.Get(); ok && s.Status.AuthID != "" && !remote.UpdateUnconfirmed && !anothers {
-		if remote.SentAs != "" && (s.Status.Name == nil || *s.Status.Name != remote.Name) {
+	claim, known := o.Claim.Get()
+	isAnothers := known && !claim.Ours // the tenant must not see another tenant's subaccount
+	if remote, ok := o.Remote.Get(); ok && s.Status.AuthID != "" && !remote.UpdateUnconfirmed && !isAnothers {
+		isNews := s.Status.Name == nil || *s.Status.Name != remote.Name
+		if remote.SentAs != "" && isNews {
 			s.DeferredEvents = append(s.DeferredEvents, Event{corev1.EventTypeWarning, "NameChangedByPlivo", "Update",
-				"Plivo keeps the name in another form than the spec gives it; it is not sent again."})
+				"Plivo stores the name in another form than the spec has it. The operator does not send it again."})
 		}
 		s.Status.Name, s.Status.Enabled = &remote.Name, &remote.Enabled
 	}
-	if anothers {
+	if isAnothers {
 		s.Status.Binding = nil
 	}
 	if secret, ok := o.Secret.Get(); ok && secret.Owned && secret.WellFormed && !o.isTerminating() {
 		s.Status.Binding = &v1alpha1.SecretBinding{Name: SecretName(o.Object)}
 	}
-	if o.hasReconcileRequest() && (o.Fetched || o.Failure != nil && d.Reason == v1alpha1.ReasonRejected) {
+	isRejected := o.Failure != nil && d.Reason == v1alpha1.ReasonRejected
+	isHandled := o.Fetched || isRejected
+	if o.hasReconcileRequest() && isHandled {
 		s.Status.LastHandledReconcileAt = o.Object.Annotations[v1alpha1.ReconcileRequestedAtAnnotation]
 	}
 	s.Changed = !equality.Semantic.DeepEqual(s.Status, o.Object.Status)
 	return s
 }
 
-// needsEvent says whether a reason for which Ready is False is worth an event: what
-// was asked for, and is under way, is not.
+// needsEvent says whether a reason for which Ready is False needs an event. A
+// deletion or creation that makes progress does not.
 func (o *Observation) needsEvent(reason string) bool {
 	switch reason {
 	case v1alpha1.ReasonDeleting:
@@ -87,9 +91,9 @@ func (o *Observation) needsEvent(reason string) bool {
 }
 
 // SetConditions sets the three conditions to the states that v1alpha1.StatesOf
-// gives to a reason. A Ready that is kept keeps its generation too: it says
-// nothing about a spec that was not acted upon. SetConditions returns whether
-// Ready now has another status or reason.
+// returns for a reason. If the reason keeps Ready, Ready also keeps its
+// observedGeneration, because the operator has not acted on the new spec.
+// SetConditions returns whether the status or the reason of Ready has changed.
 func SetConditions(conditions *[]metav1.Condition, reason, message string, generation int64, now metav1.Time) bool {
 	states, _ := v1alpha1.StatesOf(reason)
 	before := meta.FindStatusCondition(*conditions, v1alpha1.ConditionReady)
@@ -118,7 +122,7 @@ func SetConditions(conditions *[]metav1.Condition, reason, message string, gener
 	return was.Status != states.Ready || was.Reason != reason
 }
 
-// performedEvents turns the steps of the pass into events.
+// performedEvents returns the events for the steps of this reconcile.
 func (o *Observation) performedEvents() []Event {
 	var events []Event
 	normal := func(reason, action, format string, args ...any) {
@@ -136,7 +140,7 @@ func (o *Observation) performedEvents() []Event {
 		case StepAdopt:
 			normal("Adopted", "Adopt", "Adopted the subaccount %s.", status.AuthID)
 		case StepUpdate:
-			// Right after a creation it is the second half of that.
+			// After a creation, the event Created covers the update too.
 			if !o.HasPerformed(StepRecord) && o.NotFound.First.IsZero() {
 				normal("Updated", "Update", "Set name and enabled at Plivo.")
 			}
@@ -145,24 +149,26 @@ func (o *Observation) performedEvents() []Event {
 				normal("SecretWritten", "WriteSecret", "Wrote the credentials to the Secret %s.", SecretName(o.Object))
 			}
 		case StepRemoveSecret:
-			normal("SecretRemoved", "RemoveSecret", "Removed a Secret that is not wanted any more.")
+			normal("SecretRemoved", "RemoveSecret", "Deleted a Secret that the Subaccount no longer needs.")
 		case StepDelete:
-			if o.Deleted { // and not only a 404
+			if o.Deleted { // Plivo confirmed it; a 404 alone is no deletion
 				normal("Deleted", "Delete", "Deleted the subaccount %s.", status.AuthID)
 			}
 		}
 	}
 	if o.ReplacedAuthID != "" {
 		events = append(events, Event{corev1.EventTypeWarning, "Recreating", "Create",
-			"The subaccount " + o.ReplacedAuthID + " is gone at Plivo. The operator creates another one with new credentials."})
+			"The subaccount " + o.ReplacedAuthID + " is missing at Plivo. The operator creates another one with new credentials."})
 	}
 	return events
 }
 
-// NeedsReconcile says whether a pass over this observation would do or tell
-// anything. It is how a sweep finds what differs.
+// NeedsReconcile says whether a reconcile of this observation would perform a step
+// or change the status. EnqueueChanged calls it for every Subaccount of an Account
+// after a sweep.
 func NeedsReconcile(o *Observation) bool {
 	d := Decide(o)
-	waits := d.Wait.After > 0 || !d.Wait.Sweep.IsZero() // for what may have come, or for another of it
+	// The sweep may be the one that the resource waits for, or it needs another one.
+	waits := d.Wait.After > 0 || !d.Wait.Sweep.IsZero()
 	return waits || d.Step != StepNone || Summarize(o, d).Changed
 }

@@ -12,7 +12,7 @@ import (
 	"github.com/subaccount-operator/subaccount-operator/internal/plan"
 )
 
-// fault is what the environment answers to a step.
+// fault is how a step goes wrong in the world.
 type fault string
 
 const (
@@ -27,31 +27,31 @@ const (
 	wrong404  fault = "a 404 that is not Plivo's"
 )
 
-// world is one Subaccount, a tiny Plivo, and a process that folds answers in
-// as the controller does.
+// world has one Subaccount, a small Plivo, and a process that folds in responses as
+// the controller does.
 type world struct {
-	now    time.Time
-	answer func(step string) fault
+	now     time.Time
+	faultOf func(step string) fault
 
 	object   *v1alpha1.Subaccount
 	released bool
 	secret   plan.Fact[plan.Secret]
 
-	live map[string]plan.Remote
-	late []time.Time // of create calls that are yet to take effect
-	made int
+	live    map[string]plan.Remote
+	late    []time.Time // when late create calls take effect
+	created int
 
 	memory  memory
 	trace   []string
 	summary plan.Summary
 }
 
-// memory is what a crash loses.
+// memory is lost in a crash.
 type memory struct {
 	held                      *plan.HeldResponse
 	refused, attempt, deleted string
-	firstSight                time.Time
-	judged                    bool
+	pendingSince              time.Time
+	confirmed                 bool
 	rows                      map[string]plan.Remote
 	rowsAt                    map[string]time.Time
 	swept                     plan.Fact[plan.Sweep]
@@ -60,8 +60,8 @@ type memory struct {
 
 type crashes struct{}
 
-func newWorld(answer func(string) fault) *world {
-	w := &world{now: base, answer: answer, object: fresh().Object, secret: plan.Absent[plan.Secret](), live: map[string]plan.Remote{}}
+func newWorld(faultOf func(string) fault) *world {
+	w := &world{now: base, faultOf: faultOf, object: fresh().Object, secret: plan.Absent[plan.Secret](), live: map[string]plan.Remote{}}
 	w.restart()
 	return w
 }
@@ -81,14 +81,14 @@ func (w *world) observe() *observation {
 	return o
 }
 
-// fold takes in what memory tells of the object as it is now.
+// fold adds what memory has about the current object.
 func (w *world) fold(o *observation) {
 	m, s := &w.memory, w.object
 	o.Object, o.Now = s.DeepCopy(), w.now
 	if p := s.Status.PendingCreation; p != nil && p.Attempt != m.attempt {
-		m.attempt, m.firstSight = p.Attempt, w.now
+		m.attempt, m.pendingSince = p.Attempt, w.now
 	}
-	o.PendingSince, o.FoundByMarker = m.firstSight, nil
+	o.PendingSince, o.FoundByMarker = m.pendingSince, nil
 	for id, r := range m.rows {
 		if r.Name == marker {
 			o.FoundByMarker = append(o.FoundByMarker, id)
@@ -96,7 +96,7 @@ func (w *world) fold(o *observation) {
 	}
 	slices.Sort(o.FoundByMarker)
 	o.Remote, o.NotFound, o.Claim = plan.Unknown[plan.Remote](), plan.NotFound{}, plan.Unknown[plan.Claim]()
-	if m.judged {
+	if m.confirmed {
 		o.Claim = plan.Known(plan.Claim{Ours: true})
 	}
 	id := s.Status.AuthID
@@ -112,8 +112,8 @@ func (w *world) fold(o *observation) {
 	}
 }
 
-// pass decides and performs until there is nothing to do, as the controller does.
-func (w *world) pass() (d decision) {
+// reconcile decides and performs steps until no step is left, as the controller does.
+func (w *world) reconcile() (d decision) {
 	defer func() {
 		if r := recover(); r != nil {
 			if _, ok := r.(crashes); !ok {
@@ -136,7 +136,7 @@ func (w *world) pass() (d decision) {
 			return d
 		}
 		w.trace = append(w.trace, string(d.Step))
-		f := w.answer(string(d.Step))
+		f := w.faultOf(string(d.Step))
 		if f == crash {
 			panic(crashes{})
 		}
@@ -150,10 +150,10 @@ func (w *world) pass() (d decision) {
 			return decision{}
 		}
 	}
-	panic(fmt.Sprintf("a pass without end: %v", w.trace[len(w.trace)-30:]))
+	panic(fmt.Sprintf("reconcile does not end: %v", w.trace[len(w.trace)-30:]))
 }
 
-// settleCalls lets late create calls take effect.
+// settleCalls makes late create calls take effect.
 func (w *world) settleCalls() {
 	w.late = slices.DeleteFunc(w.late, func(at time.Time) bool {
 		if at.After(w.now) {
@@ -165,16 +165,16 @@ func (w *world) settleCalls() {
 }
 
 func (w *world) create() string {
-	w.made++
-	id := fmt.Sprintf("SA%018d", w.made)
-	w.live[id] = plan.Remote{Name: marker, TokenDigest: [16]byte{byte(w.made)}}
+	w.created++
+	id := fmt.Sprintf("SA%018d", w.created)
+	w.live[id] = plan.Remote{Name: marker, TokenDigest: [16]byte{byte(w.created)}}
 	return id
 }
 
-// sweep reads the whole list; a stale one was read before what asked for it.
+// sweep reads the whole list. A stale sweep started before the request for it.
 func (w *world) sweep(from time.Time) {
 	w.trace = append(w.trace, "sweep")
-	f := w.answer("sweep")
+	f := w.faultOf("sweep")
 	if f == lostCall {
 		w.now = w.now.Add(time.Second)
 		return
@@ -215,7 +215,7 @@ func (w *world) advance(to time.Time) {
 	w.settleCalls()
 }
 
-// wait passes the time that a decision asks for.
+// wait advances the clock by the time that a decision waits.
 func (w *world) wait(d decision) {
 	pause := d.Wait.After
 	if d.Wait.Backoff {
@@ -224,14 +224,14 @@ func (w *world) wait(d decision) {
 	w.advance(w.now.Add(pause))
 }
 
-// edit is a person's change of the spec.
+// edit changes the spec, as a user does.
 func (w *world) edit(do func(*v1alpha1.SubaccountSpec)) {
 	do(&w.object.Spec)
 	w.object.Generation++
 }
 
 func (w *world) remove() {
-	w.released = len(w.object.Finalizers) == 0 // nothing keeps it
+	w.released = len(w.object.Finalizers) == 0
 	w.object.DeletionTimestamp = new(metav1.NewTime(w.now))
 	w.object.Generation++
 }

@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// What a page of twenty costs, from the bytes of the answer on.
+// BenchmarkListPage decodes a page of twenty rows.
 func BenchmarkListPage(b *testing.B) {
 	rows := make([]string, 0, MaxPageSize)
 	for i := range MaxPageSize {

@@ -7,7 +7,7 @@ import (
 )
 
 // Window is the length of the sliding window in which Plivo counts a main
-// account's requests (Plivo's documentation: 300 requests per 5 seconds).
+// account's requests. Plivo's documentation allows 300 requests per 5 seconds.
 const Window = 5 * time.Second
 
 // Class is the kind of a call that needs a slot.
@@ -16,46 +16,46 @@ type Class int
 const (
 	// ClassInteractive is a reconcile that waits in the queue for its turn.
 	ClassInteractive Class = iota
-	// ClassContinued is a call of a reconcile that has a turn. It goes first,
-	// because it holds a worker while it waits.
+	// ClassContinued is a call of a reconcile that has a turn. It comes first,
+	// because it blocks a worker while it waits.
 	ClassContinued
-	// ClassBackground is a page of a sweep. It gets the slots that nobody else
-	// needs, and one of every sweepShare.
+	// ClassBackground is a page of a sweep. It gets the slots that no other class
+	// needs, and at least one of sweepShare slots.
 	ClassBackground
 	classes
 )
 
 const sweepShare = 4
 
-// Budget bounds the requests of one main account: never more than its size in
-// any window of 5 s, as the server counts them. The server counts a request
-// somewhere between its sending and its response, so a slot is taken before the
-// request and becomes free 5 s after the response. It starts paced, because a
-// process before this one may just have spent the window.
+// Budget limits the requests of one main account: at most size requests in any
+// window of 5 s, as Plivo counts them. Plivo may count a request at any time between
+// its sending and its response. So a caller acquires a slot before the request, and
+// the slot becomes free 5 s after the response. A new budget frees its slots one by
+// one, because an earlier process may just have used the whole window.
 //
-// Reconciles wait for their turn in a queue (queue.go); their calls and sweeps
-// wait in Acquire. Why: docs/decisions/005-places-in-the-budget.md.
+// Reconciles wait for their turn in a queue (queue.go). Their calls and the sweeps
+// wait in Acquire. docs/decisions/005-places-in-the-budget.md explains why.
 type Budget struct {
-	mu       sync.Mutex
-	size     int
-	inFlight int
-	freeAt   []time.Time // in order: when each slot in use becomes free
-	paused   time.Time
-	timer    *time.Timer
+	mu          sync.Mutex
+	size        int
+	inFlight    int
+	freeAt      []time.Time // in order: when each slot in use becomes free
+	pausedUntil time.Time
+	timer       *time.Timer
 
 	queue
 	inAcquire      [classes]int
 	changed        chan struct{} // closed when Acquire may find a slot
-	sinceLastSweep int           // slots given to others since the last one to a sweep
+	sinceLastSweep int           // number of slots for other classes since the last slot of a sweep
 }
 
-// Slot is the right to send one request. Exactly one of Done and Cancel must
-// be called, once.
+// Slot is the right to send one request. The caller MUST call either Done or Cancel,
+// once.
 type Slot struct{ budget *Budget }
 
-// NewBudget makes a budget of size requests per Window, paced at first. At most
-// share reconciles have a turn at once. It calls wake, which must neither wait
-// nor call the budget, for a key that waits in the queue and gets a turn.
+// NewBudget returns a budget of size requests per Window. At most share reconciles
+// have a turn at once. The budget calls wake for a key in the queue that gets a turn.
+// wake MUST NOT block or call the budget.
 func NewBudget(size, share int, wake func(Key)) *Budget {
 	b := &Budget{size: size, queue: newQueue(share, wake), changed: make(chan struct{})}
 	now := time.Now()
@@ -66,34 +66,34 @@ func NewBudget(size, share int, wake func(Key)) *Budget {
 	return b
 }
 
-// Resize changes the size; slots in use stay in use.
+// Resize changes the size. Slots in use stay in use.
 func (b *Budget) Resize(size int) { b.update(func() { b.size = size }) }
 
-// Pause gives no slot before the time until: the whole main account pauses
-// after a 429.
+// Pause makes the budget give no slot before a time, for all calls of the main
+// account: after a 429.
 func (b *Budget) Pause(until time.Time) {
 	b.update(func() {
-		if until.After(b.paused) {
-			b.paused = until
+		if until.After(b.pausedUntil) {
+			b.pausedUntil = until
 		}
 	})
 }
 
-// PausedUntil returns when the last pause ends or has ended.
+// PausedUntil returns the end of the last pause, in the past or in the future.
 func (b *Budget) PausedUntil() time.Time {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return b.paused
+	return b.pausedUntil
 }
 
-// Acquire waits for a slot and returns a KindNotSent Error if the context ends
-// first.
+// Acquire waits for a slot. If the context ends first, it returns an Error of
+// KindNotSent.
 func (b *Budget) Acquire(ctx context.Context, class Class) (*Slot, error) {
-	since := time.Now()
-	b.wait(class, 1)
-	defer b.wait(class, -1)
+	started := time.Now()
+	b.addWaiting(class, 1)
+	defer b.addWaiting(class, -1)
 	for ctx.Err() == nil {
-		slot, changed := b.tryAcquire(class, since)
+		slot, changed := b.tryAcquire(class, started)
 		if slot != nil {
 			return slot, nil
 		}
@@ -102,38 +102,39 @@ func (b *Budget) Acquire(ctx context.Context, class Class) (*Slot, error) {
 		case <-ctx.Done():
 		}
 	}
-	return nil, &Error{Kind: KindNotSent, Message: "no free slot in the request budget in time"}
+	return nil, &Error{Kind: KindNotSent, Message: "timed out waiting for a slot of the request budget"}
 }
 
-func (b *Budget) wait(class Class, more int) {
-	waiting.WithLabelValues(class.String()).Add(float64(more))
-	b.update(func() { b.inAcquire[class] += more })
+func (b *Budget) addWaiting(class Class, n int) {
+	waiting.WithLabelValues(class.String()).Add(float64(n))
+	b.update(func() { b.inAcquire[class] += n })
 }
 
-func (b *Budget) tryAcquire(class Class, since time.Time) (*Slot, <-chan struct{}) {
+// tryAcquire returns a slot, or a channel that is closed when it is worth another try.
+func (b *Budget) tryAcquire(class Class, started time.Time) (*Slot, <-chan struct{}) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	due := b.dueSweeps()
-	before := 0 // slots that are for others
+	reserved := 0 // number of free slots that other calls get first
 	switch {
 	case class == ClassContinued:
-		before = due
+		reserved = due
 	case due == 0:
-		before = b.count[woken] + b.inAcquire[ClassContinued]
+		reserved = b.count[woken] + b.inAcquire[ClassContinued]
 	}
-	if b.free() > before {
+	if b.free() > reserved {
 		b.inFlight++
 		if b.sinceLastSweep++; class == ClassBackground {
 			b.sinceLastSweep = 0
 		}
-		waitSeconds.WithLabelValues(class.String()).Observe(time.Since(since).Seconds())
+		waitSeconds.WithLabelValues(class.String()).Observe(time.Since(started).Seconds())
 		return &Slot{b}, nil
 	}
 	return nil, b.changed
 }
 
-// Done says that the response has come, or that none will: the slot becomes
-// free one Window from now.
+// Done ends a request with or without a response: the slot becomes free one Window
+// from now.
 func (s *Slot) Done() {
 	slotsUsed.Inc()
 	s.budget.update(func() {
@@ -142,10 +143,10 @@ func (s *Slot) Done() {
 	})
 }
 
-// Cancel says that nothing was sent: the slot is free at once.
+// Cancel returns a slot whose request was not sent: the slot is free at once.
 func (s *Slot) Cancel() { s.budget.update(func() { s.budget.inFlight-- }) }
 
-// update makes a change, and then wakes those for whom slots are free.
+// update applies a change and then wakes the waiting calls for which slots are free.
 func (b *Budget) update(do func()) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -156,26 +157,26 @@ func (b *Budget) update(do func()) {
 		b.changed = make(chan struct{})
 	}
 	switch {
-	case time.Now().Before(b.paused):
-		b.timer.Reset(time.Until(b.paused))
+	case time.Now().Before(b.pausedUntil):
+		b.timer.Reset(time.Until(b.pausedUntil))
 	case len(b.freeAt) > 0:
 		b.timer.Reset(time.Until(b.freeAt[0]))
 	}
 }
 
-// free returns how many slots are free.
+// free returns the number of free slots.
 func (b *Budget) free() int {
 	now := time.Now()
 	for len(b.freeAt) > 0 && !b.freeAt[0].After(now) {
 		b.freeAt = b.freeAt[1:]
 	}
-	if now.Before(b.paused) {
+	if now.Before(b.pausedUntil) {
 		return 0
 	}
 	return b.size - b.inFlight - len(b.freeAt)
 }
 
-// dueSweeps is 1 if a sweep waits whose share is due.
+// dueSweeps returns 1 if a sweep waits and the next slot is its share, else 0.
 func (b *Budget) dueSweeps() int {
 	if b.inAcquire[ClassBackground] > 0 && b.sinceLastSweep >= sweepShare-1 {
 		return 1

@@ -11,17 +11,17 @@ import (
 	"time"
 )
 
-// span is one request: from its sending to its answer.
-type span struct{ sent, answered time.Time }
+// span is one request, from its sending to the end of its response.
+type span struct{ sent, ended time.Time }
 
-// fullest is the largest number of requests that a server can have counted in
-// one window, wherever it counts each between its sending and its answer.
+// fullest returns the largest number of requests that a server can count in one window,
+// if it counts each at any time between its sending and its response.
 func fullest(spans []span) int {
 	most := 0
 	for _, end := range spans {
 		n := 0
 		for _, s := range spans {
-			if !s.sent.After(end.sent) && s.answered.After(end.sent.Add(-Window)) {
+			if !s.sent.After(end.sent) && s.ended.After(end.sent.Add(-Window)) {
 				n++
 			}
 		}
@@ -39,14 +39,14 @@ func acquire(t *testing.T, b *Budget, class Class) *Slot {
 	return slot
 }
 
-// settled is a budget whose paced start is over.
-func settled(size int) *Budget {
+// freeBudget returns a budget after its start: all slots are free.
+func freeBudget(size int) *Budget {
 	b := NewBudget(size, size, nil)
 	time.Sleep(Window)
 	return b
 }
 
-func TestNeverMoreThanSizeInAnyWindow(t *testing.T) {
+func TestAcquire_ManyCalls_NeverExceedSizeInAnyWindow(t *testing.T) {
 	for seed := range uint64(40) {
 		synctest.Test(t, func(t *testing.T) {
 			dice := rand.New(rand.NewPCG(seed, 0))
@@ -61,13 +61,13 @@ func TestNeverMoreThanSizeInAnyWindow(t *testing.T) {
 			for i := range 20 * size {
 				arrives, takes := upTo(20*time.Second), upTo(slow)
 				class := ClassContinued + Class(dice.IntN(2))
-				cancelled, patience := dice.IntN(5) == 0, upTo(10*time.Second)
+				cancelled, timeout := dice.IntN(5) == 0, upTo(10*time.Second)
 				all.Go(func() {
 					time.Sleep(arrives)
 					ctx := t.Context()
 					if cancelled {
 						var cancel context.CancelFunc
-						ctx, cancel = context.WithTimeout(ctx, patience)
+						ctx, cancel = context.WithTimeout(ctx, timeout)
 						defer cancel()
 					}
 					slot, err := b.Acquire(ctx, class)
@@ -91,52 +91,52 @@ func TestNeverMoreThanSizeInAnyWindow(t *testing.T) {
 			}
 			all.Wait()
 			if n := fullest(spans); n > size {
-				t.Errorf("seed %d: %d requests in one window, of %d", seed, n, size)
+				t.Errorf("seed %d: got %d requests in one window, want at most %d", seed, n, size)
 			}
 			if b.inAcquire != [classes]int{} || b.inFlight != 0 {
-				t.Errorf("seed %d: something stays behind: %+v", seed, b)
+				t.Errorf("seed %d: got state left behind: %+v", seed, b)
 			}
 		})
 	}
 }
 
-func TestTheStartIsPaced(t *testing.T) {
+func TestNewBudget_Start_FreesSlotsOneByOne(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		start := time.Now()
 		b := NewBudget(5, 5, nil)
 		for i := range 5 {
 			acquire(t, b, ClassContinued)
 			if got, want := time.Since(start), time.Duration(i+1)*time.Second; got != want {
-				t.Errorf("slot %d came after %v, want %v", i, got, want)
+				t.Errorf("slot %d: got it after %v, want %v", i, got, want)
 			}
 		}
 	})
 }
 
-func TestASlotIsFreeOneWindowAfterItsAnswerAndAtOnceWhenUnused(t *testing.T) {
+func TestSlot_DoneOrCancelled_IsFreeAfterWindowOrAtOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		b := settled(1)
+		b := freeBudget(1)
 		slot := acquire(t, b, ClassContinued)
 		time.Sleep(3 * time.Second)
 		slot.Done()
-		answered := time.Now()
+		done := time.Now()
 		slot = acquire(t, b, ClassContinued)
-		if got := time.Since(answered); got != Window {
-			t.Errorf("free after %v", got)
+		if got := time.Since(done); got != Window {
+			t.Errorf("got the slot free after %v, want %v", got, Window)
 		}
 		slot.Cancel()
 		acquire(t, b, ClassContinued)
-		if got := time.Since(answered); got != Window {
-			t.Errorf("an unused slot came back after %v", got-Window)
+		if got := time.Since(done); got != Window {
+			t.Errorf("got the cancelled slot free after %v, want at once", got-Window)
 		}
 	})
 }
 
-// order lets calls wait for one slot: further calls of reconciles ("c") and
-// sweeps ("s"). It returns in which order they get it.
+// order lets calls wait for one slot: continued calls ("c") and sweeps ("s"). It
+// returns the order in which they get the slot.
 func order(t *testing.T, calls string) string {
 	t.Helper()
-	b := settled(1)
+	b := freeBudget(1)
 	first := acquire(t, b, ClassContinued)
 	var (
 		served strings.Builder
@@ -157,46 +157,46 @@ func order(t *testing.T, calls string) string {
 	return served.String()
 }
 
-func TestAcquire_SeveralWait_GetTheirShares(t *testing.T) {
+func TestAcquire_SeveralClassesWait_GetTheirShares(t *testing.T) {
 	cases := []struct{ name, calls, want string }{
-		{"sweeps go last", "ssccc", "cccss"},
+		{"sweeps come last", "ssccc", "cccss"},
 		{"sweeps get one of four", "sss" + strings.Repeat("c", 8), "cccscccsccs"},
-		{"their share is not taken when they do not wait", strings.Repeat("c", 12), strings.Repeat("c", 12)},
+		{"no sweep waits", strings.Repeat("c", 12), strings.Repeat("c", 12)},
 	}
 	for _, c := range cases {
 		synctest.Test(t, func(t *testing.T) {
 			if got := order(t, c.calls); got != c.want {
-				t.Errorf("%s: %q was served as %q, want %q", c.name, c.calls, got, c.want)
+				t.Errorf("%s: %q: got order %q, want %q", c.name, c.calls, got, c.want)
 			}
 		})
 	}
 }
 
-func TestPauseGivesNothingUntilItEnds(t *testing.T) {
+func TestPause_BeforeItsEnd_GivesNoSlot(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		b := settled(3)
+		b := freeBudget(3)
 		start := time.Now()
 		b.Pause(start.Add(7 * time.Second))
-		b.Pause(start.Add(2 * time.Second)) // a shorter one does not shorten it
+		b.Pause(start.Add(2 * time.Second)) // a shorter pause does not shorten it
 		for _, class := range []Class{ClassContinued, ClassBackground} {
 			acquire(t, b, class)
 			if got := time.Since(start); got != 7*time.Second {
-				t.Errorf("a slot came after %v", got)
+				t.Errorf("got a slot after %v, want 7s", got)
 			}
 		}
 	})
 }
 
-func TestPauseWhileSomebodyWaitsCanBeMadeLonger(t *testing.T) {
+func TestPause_SecondPauseWhileCallWaits_ExtendsIt(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		b := settled(1)
+		b := freeBudget(1)
 		start := time.Now()
 		acquire(t, b, ClassContinued).Done()
 		var all sync.WaitGroup
 		all.Go(func() {
 			acquire(t, b, ClassContinued)
 			if got := time.Since(start); got != 20*time.Second {
-				t.Errorf("a slot came after %v", got)
+				t.Errorf("got a slot after %v, want 20s", got)
 			}
 		})
 		synctest.Wait()
@@ -207,14 +207,14 @@ func TestPauseWhileSomebodyWaitsCanBeMadeLonger(t *testing.T) {
 	})
 }
 
-func TestResize(t *testing.T) {
+func TestResize_CallWaits_AppliesAtOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		b := settled(2)
+		b := freeBudget(2)
 		slots := []*Slot{acquire(t, b, ClassContinued), acquire(t, b, ClassContinued)}
 		var all sync.WaitGroup
 		all.Go(func() { acquire(t, b, ClassContinued).Cancel() })
 		synctest.Wait()
-		b.Resize(3) // larger: the waiter goes at once
+		b.Resize(3) // larger: the waiting call gets a slot at once
 		all.Wait()
 
 		b.Resize(1) // smaller: the slots in use stay in use
@@ -225,14 +225,14 @@ func TestResize(t *testing.T) {
 		acquire(t, b, ClassContinued).Done()
 		acquire(t, b, ClassContinued)
 		if got := time.Since(start); got != 2*Window {
-			t.Errorf("two slots of one took %v", got)
+			t.Errorf("got two slots of one after %v, want %v", got, 2*Window)
 		}
 	})
 }
 
-func TestWhoGivesUpGivesItsPlaceBack(t *testing.T) {
+func TestAcquire_ContextEnds_LeavesNoWaiter(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		b := settled(1)
+		b := freeBudget(1)
 		held := acquire(t, b, ClassContinued)
 		ctx, cancel := context.WithCancel(t.Context())
 		var all sync.WaitGroup
@@ -240,7 +240,7 @@ func TestWhoGivesUpGivesItsPlaceBack(t *testing.T) {
 			all.Go(func() {
 				_, err := b.Acquire(ctx, ClassContinued+Class(i%2))
 				if !IsKind(err, KindNotSent) {
-					t.Errorf("got %v", err)
+					t.Errorf("got %v, want KindNotSent", err)
 				}
 			})
 		}
@@ -248,21 +248,21 @@ func TestWhoGivesUpGivesItsPlaceBack(t *testing.T) {
 		cancel()
 		all.Wait()
 		if b.inAcquire != [classes]int{} {
-			t.Errorf("waiters stay behind: %v", b.inAcquire)
+			t.Errorf("got waiters left behind: %v", b.inAcquire)
 		}
 		held.Cancel()
 		acquire(t, b, ClassContinued).Cancel()
 
 		if _, err := b.Acquire(ctx, ClassContinued); !IsKind(err, KindNotSent) {
-			t.Errorf("an ended context got a slot: %v", err)
+			t.Errorf("got %v for an ended context, want KindNotSent", err)
 		}
 	})
 }
 
-func TestASlotGrantedAtTheMomentOfGivingUpIsNotLost(t *testing.T) {
+func TestAcquire_ContextEndsWhileSlotFrees_LosesNoSlot(t *testing.T) {
 	for range 50 {
 		synctest.Test(t, func(t *testing.T) {
-			b := settled(1)
+			b := freeBudget(1)
 			held := acquire(t, b, ClassContinued)
 			ctx, cancel := context.WithCancel(t.Context())
 			var all sync.WaitGroup
@@ -275,15 +275,15 @@ func TestASlotGrantedAtTheMomentOfGivingUpIsNotLost(t *testing.T) {
 			all.Go(cancel)
 			all.Go(held.Cancel)
 			all.Wait()
-			acquire(t, b, ClassContinued).Cancel() // or the bubble is deadlocked
+			acquire(t, b, ClassContinued).Cancel() // a lost slot would deadlock the bubble
 		})
 	}
 }
 
-func TestTheFullestWindowIsFound(t *testing.T) {
+func TestFullest_Spans_ReturnsLargestWindow(t *testing.T) {
 	at := func(s int) time.Time { return time.Unix(int64(s), 0) }
 	spans := []span{{at(0), at(1)}, {at(5), at(5)}, {at(6), at(6)}, {at(9), at(20)}}
 	if n := fullest(spans); n != 3 {
-		t.Errorf("got %d of %v", n, slices.Clone(spans))
+		t.Errorf("got %d of %v, want 3", n, slices.Clone(spans))
 	}
 }

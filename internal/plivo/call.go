@@ -22,36 +22,37 @@ type request struct {
 	body   any
 }
 
-// call sends one request, once, and decodes the answer into out; out is nil
-// where the one good answer is an empty 204.
+// call sends one request, once, and decodes the response into out. If out is nil, only
+// a 204 is success.
 func (c *Client) call(ctx context.Context, r request, out any) error {
 	if hasEnded(ctx) {
-		return &Error{Kind: KindNotSent, Operation: r.op, Message: "the time for it had passed"}
+		return &Error{Kind: KindNotSent, Operation: r.op, Message: "the deadline had passed before the request was sent"}
 	}
 	if r.needsAuthID() && !subaccountAuthID.MatchString(r.authID) {
-		// An update of nothing would be a create.
-		return &Error{Kind: KindNotSent, Operation: r.op, Message: "not the auth ID of a subaccount"}
+		// An update without an auth ID would be a create.
+		return &Error{Kind: KindNotSent, Operation: r.op, Message: "the auth ID is not of a subaccount"}
 	}
 	started := time.Now()
 	err := c.send(ctx, r, out)
 	durations.WithLabelValues(string(r.op)).Observe(time.Since(started).Seconds())
 	if err == nil {
-		return nil // and not a nil *Error in an error
+		return nil // not err: a nil *Error in an error interface is not nil
 	}
 	return err
 }
 
-// hasEnded says whether a context has ended. Its deadline is held against the
-// clock too, because in a process that was stopped and woken the deadline can
-// have passed before its timer fires; and against the clock on the wall,
-// because the other one stands still while the machine sleeps.
+// hasEnded says whether a context has ended. It also compares the deadline with the
+// monotonic clock: after a process was stopped, the deadline may have passed before
+// the timer fires. It compares with the wall clock too, because the monotonic clock
+// stops while the machine sleeps.
 func hasEnded(ctx context.Context) bool {
 	if ctx.Err() != nil {
 		return true
 	}
 	deadline, ok := ctx.Deadline()
 	now := time.Now()
-	return ok && (!now.Before(deadline) || !now.Round(0).Before(deadline.Round(0)))
+	isBefore := now.Before(deadline) && now.Round(0).Before(deadline.Round(0))
+	return ok && !isBefore
 }
 
 func (r request) needsAuthID() bool { return r.op != OperationCreate && r.op != OperationList }
@@ -59,7 +60,7 @@ func (r request) needsAuthID() bool { return r.op != OperationCreate && r.op != 
 func (c *Client) send(ctx context.Context, r request, out any) *Error {
 	req, err := c.newRequest(ctx, r)
 	if err != nil {
-		return &Error{Kind: KindNotSent, Operation: r.op, Message: "the request could not be made"}
+		return &Error{Kind: KindNotSent, Operation: r.op, Message: "the request is not valid"}
 	}
 	resp, err := c.http.Do(req)
 	if err != nil {
@@ -71,7 +72,7 @@ func (c *Client) send(ctx context.Context, r request, out any) *Error {
 	case err != nil:
 		return unreadableError(r.op, resp.StatusCode, transportFailure(err))
 	case len(body) > maxBody:
-		return unreadableError(r.op, resp.StatusCode, "the answer is too large")
+		return unreadableError(r.op, resp.StatusCode, "the response is too large")
 	case out == nil && resp.StatusCode == http.StatusNoContent:
 		return nil
 	case out != nil && resp.StatusCode >= 200 && resp.StatusCode < 300:
@@ -102,9 +103,9 @@ func (c *Client) newRequest(ctx context.Context, r request) (*http.Request, erro
 	}
 	if r.body != nil {
 		req.Header.Set("Content-Type", "application/json")
-		// Without it net/http cannot rewind the body, and so never sends a request
-		// with one a second time, whatever it thinks became of the first. A get or
-		// list, which has none, it may repeat on another connection.
+		// Without GetBody, net/http cannot rewind the body and never sends a request
+		// with a body twice. It may repeat a get or list, which has no body, on another
+		// connection.
 		req.GetBody = nil
 	}
 	req.Header.Set("Accept", "application/json")
@@ -113,23 +114,23 @@ func (c *Client) newRequest(ctx context.Context, r request) (*http.Request, erro
 	return req, nil
 }
 
-// decode reads a 2xx answer. If it holds an error, or is not the documented one,
-// the call may or may not have taken effect.
+// decode reads a 2xx response. If it has an error in it, or is not the documented
+// one, the call may or may not have taken effect.
 func (c *Client) decode(op Operation, status int, body []byte, out any) *Error {
-	var answer struct {
+	var response struct {
 		Error   json.RawMessage `json:"error"`
 		Message json.RawMessage `json:"message"`
 	}
 	isDocumented := op != OperationUpdate || status == http.StatusAccepted
 	switch {
-	case !isObject(body) || json.Unmarshal(body, &answer) != nil:
-		return unreadableError(op, status, "the answer is not the JSON that was expected")
-	case hasError(answer.Error):
-		return unreadableError(op, status, cmp.Or(c.scrub.message(body), "an error without words"))
-	case !isDocumented && answer.Message == nil:
-		return unreadableError(op, status, "the answer does not confirm the update")
+	case !isObject(body) || json.Unmarshal(body, &response) != nil:
+		return unreadableError(op, status, "the response is not the expected JSON")
+	case hasError(response.Error):
+		return unreadableError(op, status, cmp.Or(c.scrub.message(body), "the response has an error without a message"))
+	case !isDocumented && response.Message == nil:
+		return unreadableError(op, status, "the response does not confirm the update")
 	case json.Unmarshal(body, out) != nil:
-		return unreadableError(op, status, "the answer is not the JSON that was expected")
+		return unreadableError(op, status, "the response is not the expected JSON")
 	}
 	return nil
 }
@@ -147,21 +148,19 @@ func isObject(body []byte) bool {
 	return len(body) > 0 && body[0] == '{' && json.Valid(body)
 }
 
-// kinds are those of the statuses that say more than that Plivo refuses the
-// call, or do not even say that.
+// kinds has the statuses that need another Kind than KindInvalid (4xx) or KindUnknown.
 var kinds = map[int]Kind{
 	http.StatusUnauthorized: KindUnauthorized, http.StatusForbidden: KindForbidden, http.StatusNotFound: KindNotFound,
 	http.StatusMethodNotAllowed: KindMethodNotAllowed, http.StatusTooManyRequests: KindRateLimited,
 	http.StatusRequestTimeout: KindUnknown, http.StatusTooEarly: KindUnknown, statusClientClosedRequest: KindUnknown,
 }
 
-// statusClientClosedRequest is what some proxies answer in the place of a call
-// that they gave up.
+// statusClientClosedRequest is the status of some proxies for a call that they gave up.
 const statusClientClosedRequest = 499
 
-// refusalError reads an answer that is not success. A refusal is definite only with
-// a JSON object as its body: anything else may come from something between
-// here and Plivo, after Plivo has acted.
+// refusalError returns the Error for a response that is not success. A refusal is
+// definite only if its body is a JSON object: a proxy may send any other body after
+// Plivo has acted.
 func (c *Client) refusalError(op Operation, resp *http.Response, body []byte) *Error {
 	e := &Error{Kind: KindUnknown, Operation: op, Status: resp.StatusCode, RetryAfter: retryAfter(resp)}
 	if !isObject(body) {
@@ -181,11 +180,11 @@ func statusText(status int) string {
 	if text := http.StatusText(status); text != "" {
 		return text
 	}
-	return "no known status"
+	return "unknown status"
 }
 
-// retryAfter reads a Retry-After in seconds or as a date, 0 without one and at
-// most an hour. A date counts from the answer's own Date: the clocks of two
+// retryAfter returns the Retry-After header, at most one hour; 0 if there is none. It
+// compares a date with the Date header of the response, because the clocks of two
 // machines differ.
 func retryAfter(resp *http.Response) time.Duration {
 	v := resp.Header.Get("Retry-After")

@@ -24,10 +24,10 @@ const (
 )
 
 const (
-	// MaxPageSize is the largest limit that list accepts (Plivo's documentation).
+	// MaxPageSize is the largest limit of a list, according to Plivo's documentation.
 	MaxPageSize = 20
 
-	// maxBody bounds an answer; a page of twenty is about 8 KiB.
+	// maxBody limits a response in bytes; a page of twenty rows has about 8 KiB.
 	maxBody = 1 << 20
 )
 
@@ -42,17 +42,17 @@ type Credentials struct {
 	Token  Token
 }
 
-// The keys of a main account's Secret, the preferred one first.
+// The keys of a main account's Secret. The first one has precedence.
 var (
 	authIDKeys    = []string{"auth_id", "PLIVO_AUTH_ID"}
 	authTokenKeys = []string{"auth_token", "PLIVO_AUTH_TOKEN"}
 )
 
-// maxCredential bounds an auth ID or token, in bytes; Plivo's have 20 and 40.
+// maxCredential limits an auth ID or token in bytes; Plivo's have 20 and 40.
 const maxCredential = 1024
 
-// CredentialsOf reads the data of a main account's Secret, and says what is
-// wrong with it without showing it.
+// CredentialsOf reads the data of a main account's Secret. Its error does not show
+// the data.
 func CredentialsOf(data map[string][]byte) (Credentials, error) {
 	oneOf := func(keys []string) string {
 		for _, key := range keys {
@@ -66,8 +66,8 @@ func CredentialsOf(data map[string][]byte) (Credentials, error) {
 	return c, c.Validate()
 }
 
-// CredentialKeys returns what CredentialsOf reads of a Secret's data, without
-// values that are too long for credentials.
+// CredentialKeys returns the entries of a Secret's data that CredentialsOf reads,
+// without values that are too long for credentials.
 func CredentialKeys(data map[string][]byte) map[string][]byte {
 	kept := map[string][]byte{}
 	for _, key := range append(authIDKeys, authTokenKeys...) {
@@ -78,16 +78,16 @@ func CredentialKeys(data map[string][]byte) map[string][]byte {
 	return kept
 }
 
-// Validate says what is wrong with the form of the credentials, without showing them.
+// Validate checks the form of the credentials. Its error does not show them.
 func (c Credentials) Validate() error {
 	if !mainAuthID.MatchString(c.AuthID) {
-		return errors.New("the auth ID is not a main account's (MA and 18 capital letters or digits)")
+		return errors.New("the auth ID is not of a main account (MA and 18 capital letters or digits)")
 	}
 	if c.Token.IsZero() {
 		return errors.New("the auth token is empty")
 	}
 	if !printable(c.Token.Reveal()) {
-		return errors.New("the auth token holds white space or characters that are not printable ASCII")
+		return errors.New("the auth token contains white space or characters that are not printable ASCII")
 	}
 	return nil
 }
@@ -96,7 +96,7 @@ func printable(text string) bool {
 	return !strings.ContainsFunc(text, func(r rune) bool { return r <= ' ' || r > '~' })
 }
 
-// Created is what a create call returns.
+// Created is the result of a create call.
 type Created struct {
 	AuthID string
 	Token  Token
@@ -117,18 +117,17 @@ type Subaccount struct {
 // Page is one page of the list.
 type Page struct {
 	Subaccounts []Subaccount
-	// Skipped names the rows that could not be read, by auth ID or position.
+	// Skipped has the auth IDs or positions of the rows that could not be read.
 	Skipped []string
-	// Total is how many subaccounts the main account had when this page was made.
+	// Total is the number of subaccounts of the main account at the time of this page.
 	Total int
 }
 
-// rows is how many rows of the list the page covers.
+// rows returns how many rows of the list the page covers.
 func (p Page) rows() int { return len(p.Subaccounts) + len(p.Skipped) }
 
-// Client makes the five calls for one main account. Every call takes its time
-// limit from the context, returns an *Error or nil, and is never repeated by
-// the client.
+// Client makes the five calls for one main account. Every call takes its timeout from
+// the context and returns an *Error or nil. The client never retries a call.
 type Client struct {
 	base        *url.URL
 	http        *http.Client
@@ -137,7 +136,7 @@ type Client struct {
 	userAgent   string
 }
 
-// NewClient makes a Client; base comes from ParseBaseURL and httpClient from
+// NewClient returns a Client. base comes from ParseBaseURL, and httpClient from
 // NewHTTPClient.
 func NewClient(base *url.URL, httpClient *http.Client, credentials Credentials, userAgent string) *Client {
 	return &Client{
@@ -146,43 +145,43 @@ func NewClient(base *url.URL, httpClient *http.Client, credentials Credentials, 
 	}
 }
 
-// AccountID is the main account that this client speaks for.
+// AccountID returns the auth ID of the client's main account.
 func (c *Client) AccountID() string { return c.credentials.AuthID }
 
-// Create makes a subaccount. It is not idempotent: after an Error of
-// KindUnknown a subaccount may exist whose ID nobody knows.
+// Create creates a subaccount. It is not idempotent: after an Error of KindUnknown a
+// subaccount may exist whose auth ID the caller does not know.
 func (c *Client) Create(ctx context.Context, name string, enabled bool) (Created, error) {
-	var answer object
+	var response object
 	r := request{op: OperationCreate, method: http.MethodPost, body: attributes{Name: name, Enabled: enabled}}
-	if err := c.call(ctx, r, &answer); err != nil {
+	if err := c.call(ctx, r, &response); err != nil {
 		return Created{}, err
 	}
-	authID, token := optional(answer.AuthID), optional(answer.AuthToken)
+	authID, token := optional(response.AuthID), optional(response.AuthToken)
 	if !subaccountAuthID.MatchString(authID) || !isUsableToken(token) {
-		return Created{}, unreadableError(r.op, http.StatusCreated, "the answer holds no auth_id and auth_token")
+		return Created{}, unreadableError(r.op, http.StatusCreated, "the response has no auth_id and auth_token")
 	}
 	return Created{AuthID: authID, Token: NewToken(token)}, nil
 }
 
 // Get reads one subaccount.
 func (c *Client) Get(ctx context.Context, authID string) (Subaccount, error) {
-	var answer object
+	var response object
 	r := request{op: OperationGet, method: http.MethodGet, authID: authID}
-	if err := c.call(ctx, r, &answer); err != nil {
+	if err := c.call(ctx, r, &response); err != nil {
 		return Subaccount{}, err
 	}
-	got, err := answer.subaccount()
+	got, err := response.subaccount()
 	if err != nil || got.AuthID != authID || got.Token.IsZero() {
-		return Subaccount{}, unreadableError(r.op, http.StatusOK, "the answer is not the requested subaccount with its token")
+		return Subaccount{}, unreadableError(r.op, http.StatusOK, "the response is not the requested subaccount with its token")
 	}
 	return got, nil
 }
 
-// List reads one page of at most MaxPageSize subaccounts. A list that changes
-// meanwhile can repeat an item or miss one: it never proves absence. A row that
-// cannot be read costs no other row of the page.
+// List reads one page of at most MaxPageSize subaccounts. If the list changes between
+// two pages, a row can occur twice or not at all: a page never proves an absence. List
+// skips rows that it cannot read.
 func (c *Client) List(ctx context.Context, limit, offset int) (Page, error) {
-	var answer struct {
+	var response struct {
 		Meta *struct {
 			TotalCount *int `json:"total_count"`
 		} `json:"meta"`
@@ -191,17 +190,17 @@ func (c *Client) List(ctx context.Context, limit, offset int) (Page, error) {
 	r := request{op: OperationList, method: http.MethodGet, query: url.Values{
 		"limit": {strconv.Itoa(limit)}, "offset": {strconv.Itoa(offset)},
 	}}
-	if err := c.call(ctx, r, &answer); err != nil {
+	if err := c.call(ctx, r, &response); err != nil {
 		return Page{}, err
 	}
-	if answer.Meta == nil || answer.Meta.TotalCount == nil || *answer.Meta.TotalCount < 0 || answer.Objects == nil {
-		return Page{}, unreadableError(r.op, http.StatusOK, "the answer is not a page of a list")
+	if response.Meta == nil || response.Meta.TotalCount == nil || *response.Meta.TotalCount < 0 || response.Objects == nil {
+		return Page{}, unreadableError(r.op, http.StatusOK, "the response is not a page of a list")
 	}
-	if len(answer.Objects) > limit {
-		return Page{}, unreadableError(r.op, http.StatusOK, "the page holds more than was asked for")
+	if len(response.Objects) > limit {
+		return Page{}, unreadableError(r.op, http.StatusOK, "the page has more rows than the requested limit")
 	}
-	page := Page{Total: *answer.Meta.TotalCount, Subaccounts: make([]Subaccount, 0, len(answer.Objects))}
-	for i, raw := range answer.Objects {
+	page := Page{Total: *response.Meta.TotalCount, Subaccounts: make([]Subaccount, 0, len(response.Objects))}
+	for i, raw := range response.Objects {
 		if s, err := row(raw, offset+i+1); err != nil {
 			page.Skipped = append(page.Skipped, err.Error())
 		} else {
@@ -211,21 +210,21 @@ func (c *Client) List(ctx context.Context, limit, offset int) (Page, error) {
 	return page, nil
 }
 
-// Update sets name and enabled, always both: Plivo's documentation calls name
-// required and also says that what is left out stays.
+// Update sets name and enabled. It always sends both, because Plivo's documentation
+// contradicts itself: name is required, and an omitted field stays as it is.
 func (c *Client) Update(ctx context.Context, authID, name string, enabled bool) error {
-	var answer struct{}
+	var response struct{}
 	return c.call(ctx, request{
 		op: OperationUpdate, method: http.MethodPost, authID: authID, body: attributes{Name: name, Enabled: enabled},
-	}, &answer)
+	}, &response)
 }
 
-// Delete deletes a subaccount. With cascade its Applications, Endpoints and
-// Numbers are deleted too; without, they go to the main account. Only a 204
-// is success.
+// Delete deletes a subaccount. With cascade, Plivo also deletes its Applications,
+// Endpoints and Numbers; without, Plivo moves them to the main account. Only a 204 is
+// success.
 func (c *Client) Delete(ctx context.Context, authID string, cascade bool) error {
-	// The documentation has cascade in the query, the official SDKs send it in a
-	// body: both are sent, saying the same.
+	// Plivo's documentation has cascade in the query, but the official SDKs send it in
+	// the body. The client sends the same value in both.
 	return c.call(ctx, request{
 		op: OperationDelete, method: http.MethodDelete, authID: authID,
 		query: url.Values{"cascade": {strconv.FormatBool(cascade)}},

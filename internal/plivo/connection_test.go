@@ -17,14 +17,14 @@ import (
 	"golang.org/x/net/http2/hpack"
 )
 
-// freezer is a TCP proxy whose established connections can die without a word.
+// freezer is a TCP proxy that can stop its connections without closing them.
 type freezer struct {
 	net.Listener
 	target   string
 	accepted atomic.Int32
 
 	mu    sync.Mutex
-	alive chan struct{} // closed once the connections of now are frozen
+	alive chan struct{} // closed once the current connections are frozen
 }
 
 func newFreezer(t *testing.T, target string) *freezer {
@@ -58,7 +58,8 @@ func (f *freezer) run(ctx context.Context) {
 	}
 }
 
-// carry stops in both directions at once, and does not pass on an end either.
+// carry copies one direction until freeze. After that it also keeps the end of the
+// connection to itself.
 func (f *freezer) carry(to io.WriteCloser, from io.Reader, alive <-chan struct{}) {
 	buffer := make([]byte, 32<<10)
 	for {
@@ -76,7 +77,7 @@ func (f *freezer) carry(to io.WriteCloser, from io.Reader, alive <-chan struct{}
 	}
 }
 
-// freeze ends the life of all connections of now.
+// freeze stops all current connections.
 func (f *freezer) freeze() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -84,7 +85,7 @@ func (f *freezer) freeze() {
 	f.alive = make(chan struct{})
 }
 
-// behindFreezer is a client of a simulator over TLS, through a freezer.
+// behindFreezer returns a client of a simulator over TLS, through a freezer.
 func behindFreezer(t *testing.T, h http.Handler, isHTTP2 bool, change func(*http.Transport)) (*Client, *freezer) {
 	server := httptest.NewUnstartedServer(h)
 	server.EnableHTTP2 = isHTTP2
@@ -101,7 +102,7 @@ func behindFreezer(t *testing.T, h http.Handler, isHTTP2 bool, change func(*http
 	return NewClient(base, httpClient, credentials, "test"), f
 }
 
-func TestDeadConnections_CallThatTimesOut_IsTheOnlyOne(t *testing.T) {
+func TestRenewing_CallTimesOut_NextCallUsesNewConnection(t *testing.T) {
 	for _, isHTTP2 := range []bool{false, true} {
 		sim, one := newSim()
 		const together = 3
@@ -111,7 +112,7 @@ func TestDeadConnections_CallThatTimesOut_IsTheOnlyOne(t *testing.T) {
 		client, f := behindFreezer(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			protocol.Store(r.Proto)
 			select {
-			case arrived <- struct{}{}: // so that HTTP/1.1 needs a connection for each
+			case arrived <- struct{}{}: // HTTP/1.1 then needs a connection for each
 				<-allArrived
 			default:
 			}
@@ -136,24 +137,24 @@ func TestDeadConnections_CallThatTimesOut_IsTheOnlyOne(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 		e := wantKind(t, client.Update(ctx, one, "two", true), OperationUpdate, KindUnknown)
 		cancel()
-		if e.Message != "no answer in time" {
-			t.Error(e)
+		if e.Message != "timed out waiting for the response" {
+			t.Errorf("got %v, want a timeout", e)
 		}
 		if _, err := client.Get(t.Context(), one); err != nil {
-			t.Errorf("%v: the call after the one that timed out: %v", protocol.Load(), err)
+			t.Errorf("%v: call after the timeout: got %v, want no error", protocol.Load(), err)
 		}
 		if n := f.accepted.Load() - before; n != 1 {
-			t.Errorf("%v: %d new connections", protocol.Load(), n)
+			t.Errorf("%v: got %d new connections, want 1", protocol.Load(), n)
 		}
 		if want := map[bool]string{false: "HTTP/1.1", true: "HTTP/2.0"}[isHTTP2]; protocol.Load() != want {
-			t.Errorf("spoke %v, want %s", protocol.Load(), want)
+			t.Errorf("got %v, want %s", protocol.Load(), want)
 		}
 	}
 }
 
-func TestDeadHTTP2Connection_HealthCheckFails_EndsTheCallsOnIt(t *testing.T) {
+func TestHTTP2_HealthCheckFails_EndsCallsOnConnection(t *testing.T) {
 	if config := NewHTTPClient().Transport.(*renewing).current.HTTP2; config.SendPingTimeout != pingAfter || config.PingTimeout != pingTimeout {
-		t.Fatalf("%+v", config)
+		t.Fatalf("got %+v, want pingAfter and pingTimeout", config)
 	}
 	sim, one := newSim()
 	client, f := behindFreezer(t, sim, true, func(transport *http.Transport) {
@@ -167,18 +168,18 @@ func TestDeadHTTP2Connection_HealthCheckFails_EndsTheCallsOnIt(t *testing.T) {
 	defer cancel()
 	e := wantKind(t, client.Update(ctx, one, "two", true), OperationUpdate, KindUnknown)
 	if ctx.Err() != nil {
-		t.Errorf("only the time limit ended the call: %v", e)
+		t.Errorf("got the call ended by its timeout, want by the health check: %v", e)
 	}
 	if _, err := client.Get(ctx, one); err != nil {
 		t.Error(err)
 	}
 }
 
-// goingAway is an HTTP/2 server that answers no POST but gives it up, in one of
-// several ways.
+// goingAway is an HTTP/2 server that ends the stream of each POST in one of several
+// ways, without a response.
 type goingAway struct {
 	giveUp func(framer *http2.Framer, conn net.Conn, stream uint32) error
-	early  bool // before the body has come
+	early  bool // before the body has arrived
 	posts  atomic.Int32
 }
 
@@ -210,7 +211,7 @@ func (g *goingAway) serve(_ *http.Server, conn *tls.Conn, _ http.Handler) {
 	}
 }
 
-func TestCreate_HTTP2ServerGivesItUp_IsSentOnce(t *testing.T) {
+func TestCreate_HTTP2ServerEndsStream_IsSentOnce(t *testing.T) {
 	unprocessed := func(framer *http2.Framer, _ net.Conn, _ uint32) error {
 		return framer.WriteGoAway(0, http2.ErrCodeNo, nil)
 	}
@@ -223,7 +224,7 @@ func TestCreate_HTTP2ServerGivesItUp_IsSentOnce(t *testing.T) {
 		"REFUSED_STREAM before body": {giveUp: func(framer *http2.Framer, _ net.Conn, id uint32) error {
 			return framer.WriteRSTStream(id, http2.ErrCodeRefusedStream)
 		}, early: true},
-		"GOAWAY, processed, and the end": {giveUp: func(framer *http2.Framer, conn net.Conn, id uint32) error {
+		"GOAWAY, processed, then closed": {giveUp: func(framer *http2.Framer, conn net.Conn, id uint32) error {
 			return errors.Join(framer.WriteGoAway(id, http2.ErrCodeNo, nil), conn.Close())
 		}},
 	}
@@ -242,7 +243,7 @@ func TestCreate_HTTP2ServerGivesItUp_IsSentOnce(t *testing.T) {
 		_, err = NewClient(base, httpClient, credentials, "test").Create(ctx, "name", false)
 		wantKind(t, err, OperationCreate, KindUnknown)
 		if n := way.posts.Load(); n != 1 || ctx.Err() != nil {
-			t.Errorf("%s: the server saw %d creates (%v, %v)", name, n, err, ctx.Err())
+			t.Errorf("%s: got %d creates at the server (%v, %v), want 1", name, n, err, ctx.Err())
 		}
 		cancel()
 		httpClient.CloseIdleConnections()

@@ -8,8 +8,8 @@ import (
 	"strings"
 )
 
-// object is a subaccount in an answer. Only auth_id, name and enabled must be
-// readable, each in the forms that occur; what nobody reads may hold anything.
+// object is a subaccount in a response. Only auth_id, name and enabled have to be
+// readable. The other fields may have any type.
 type object struct {
 	AuthID    json.RawMessage `json:"auth_id"`
 	AuthToken json.RawMessage `json:"auth_token"`
@@ -21,7 +21,7 @@ type object struct {
 
 var errUnreadable = errors.New("auth_id, name or enabled is missing or of another type")
 
-// subaccount reads an object. If it fails, AuthID is still set where it could be read.
+// subaccount reads an object. If it fails, it still returns the AuthID if possible.
 func (o object) subaccount() (Subaccount, error) {
 	s := Subaccount{AuthID: optional(o.AuthID), Created: optional(o.Created), Modified: optional(o.Modified)}
 	if token := optional(o.AuthToken); isUsableToken(token) {
@@ -36,8 +36,7 @@ func (o object) subaccount() (Subaccount, error) {
 	return s, nil
 }
 
-// row reads the row of a list at a position, counted from 1. If it fails, the
-// error names the row.
+// row reads one row of a list; position counts from 1. Its error names the row.
 func row(raw json.RawMessage, position int) (Subaccount, error) {
 	var o object
 	err := json.Unmarshal(raw, &o)
@@ -52,21 +51,21 @@ func row(raw json.RawMessage, position int) (Subaccount, error) {
 		return s, fmt.Errorf("row %d", position)
 	}
 	if len(s.Token.Reveal()) < shortestToken {
-		s.Token = Token{} // masked, and not another token
+		s.Token = Token{} // the list masks tokens
 	}
 	return s, nil
 }
 
-// shortestToken is below the length of every token (about 40): a list that shows
-// only the end of each token shows no token.
+// shortestToken is shorter than every token (about 40 characters) and longer than the
+// end of a token that a list may show instead.
 const shortestToken = 20
 
-// isUsableToken says whether a token can be handed out. A masked one cannot.
+// isUsableToken says whether a token is complete and not masked.
 func isUsableToken(token string) bool {
 	return token != "" && printable(token) && !strings.Contains(token, "*")
 }
 
-// optional returns a string, and empty for anything else.
+// optional returns a string, or an empty one for any other type.
 func optional(raw json.RawMessage) string {
 	var s string
 	if json.Unmarshal(raw, &s) != nil {
@@ -85,8 +84,7 @@ func text(raw json.RawMessage) (string, bool) {
 	return string(raw), isScalar
 }
 
-// boolean reads a bool, and the strings and numbers that circulate in its place;
-// null is false.
+// boolean reads a bool, or a string or number that stands for one; null is false.
 func boolean(raw json.RawMessage) (value, ok bool) {
 	if string(raw) == "null" {
 		return false, true

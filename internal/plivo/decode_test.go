@@ -7,32 +7,32 @@ import (
 
 const longToken = "0123456789012345678901234567890123456789"
 
-func TestList_OddRow_IsSkippedAndNamedAndTheOthersAreRead(t *testing.T) {
+func TestList_UnreadableRow_IsSkippedAndNamed(t *testing.T) {
 	good := `{"auth_id": "SAGOODGOODGOODGOODGO", "auth_token": "` + longToken + `", "name": "n", "enabled": true}`
 	cases := []struct {
 		name, row string
-		want      string // name and enabled as they are read; empty: the row is skipped
-		skipped   string // how it is named
+		want      string // name and enabled; empty: the row is skipped
+		skipped   string // name of the skipped row
 	}{
 		{name: "as documented", row: `{"auth_id": "SAZ", "name": "n", "enabled": true}`, want: "n true"},
-		{name: "a number for a name", row: `{"auth_id": "SAZ", "name": 12345678901234567890, "enabled": true}`, want: "12345678901234567890 true"},
-		{name: "a bool for a name", row: `{"auth_id": "SAZ", "name": true, "enabled": true}`, want: "true true"},
-		{name: "a string for a bool", row: `{"auth_id": "SAZ", "name": "n", "enabled": "true"}`, want: "n true"},
-		{name: "a string in capitals for a bool", row: `{"auth_id": "SAZ", "name": "n", "enabled": "False"}`, want: "n false"},
-		{name: "a number in a string for a bool", row: `{"auth_id": "SAZ", "name": "n", "enabled": "1"}`, want: "n true"},
-		{name: "a number for a bool", row: `{"auth_id": "SAZ", "name": "n", "enabled": 0}`, want: "n false"},
-		{name: "null for a bool", row: `{"auth_id": "SAZ", "name": "n", "enabled": null}`, want: "n false"},
-		{name: "other types where nobody reads", row: `{"auth_id": "SAZ", "name": "n", "enabled": true, "created": 20260101, "modified": {},
+		{name: "number for name", row: `{"auth_id": "SAZ", "name": 12345678901234567890, "enabled": true}`, want: "12345678901234567890 true"},
+		{name: "bool for name", row: `{"auth_id": "SAZ", "name": true, "enabled": true}`, want: "true true"},
+		{name: "string for bool", row: `{"auth_id": "SAZ", "name": "n", "enabled": "true"}`, want: "n true"},
+		{name: "capitalized string for bool", row: `{"auth_id": "SAZ", "name": "n", "enabled": "False"}`, want: "n false"},
+		{name: "number in a string for bool", row: `{"auth_id": "SAZ", "name": "n", "enabled": "1"}`, want: "n true"},
+		{name: "number for bool", row: `{"auth_id": "SAZ", "name": "n", "enabled": 0}`, want: "n false"},
+		{name: "null for bool", row: `{"auth_id": "SAZ", "name": "n", "enabled": null}`, want: "n false"},
+		{name: "other types in ignored fields", row: `{"auth_id": "SAZ", "name": "n", "enabled": true, "created": 20260101, "modified": {},
 			"account": 7, "new_auth_token": [], "resource_uri": false}`, want: "n true"},
-		{name: "a token of another type", row: `{"auth_id": "SAZ", "name": "n", "enabled": true, "auth_token": 7}`, want: "n true"},
+		{name: "token of another type", row: `{"auth_id": "SAZ", "name": "n", "enabled": true, "auth_token": 7}`, want: "n true"},
 		{name: "no auth_id", row: `{"name": "n", "enabled": true}`, skipped: "row 42"},
-		{name: "an empty auth_id", row: `{"auth_id": "", "name": "n", "enabled": true}`, skipped: "row 42"},
-		{name: "a number for an auth_id", row: `{"auth_id": 7, "name": "n", "enabled": true}`, skipped: "row 42"},
-		{name: "an object for a name", row: `{"auth_id": "` + absentID + `", "name": {}, "enabled": true}`, skipped: absentID},
+		{name: "empty auth_id", row: `{"auth_id": "", "name": "n", "enabled": true}`, skipped: "row 42"},
+		{name: "number for auth_id", row: `{"auth_id": 7, "name": "n", "enabled": true}`, skipped: "row 42"},
+		{name: "object for name", row: `{"auth_id": "` + absentID + `", "name": {}, "enabled": true}`, skipped: absentID},
 		{name: "no name", row: `{"auth_id": "` + absentID + `", "enabled": true}`, skipped: absentID},
 		{name: "no enabled", row: `{"auth_id": "` + absentID + `", "name": "n"}`, skipped: absentID},
-		{name: "a word for a bool", row: `{"auth_id": "` + absentID + `", "name": "n", "enabled": "perhaps"}`, skipped: absentID},
-		{name: "an odd row whose auth_id is not fit to be shown", row: `{"auth_id": "<b>", "name": []}`, skipped: "row 42"},
+		{name: "word for bool", row: `{"auth_id": "` + absentID + `", "name": "n", "enabled": "perhaps"}`, skipped: absentID},
+		{name: "unreadable row with an invalid auth_id", row: `{"auth_id": "<b>", "name": []}`, skipped: "row 42"},
 		{name: "null", row: `null`, skipped: "row 42"},
 		{name: "an array", row: `[]`, skipped: "row 42"},
 		{name: "a number", row: `7`, skipped: "row 42"},
@@ -41,7 +41,7 @@ func TestList_OddRow_IsSkippedAndNamedAndTheOthersAreRead(t *testing.T) {
 		body := `{"meta": {"total_count": 3}, "objects": [` + good + "," + c.row + "," + good + `]}`
 		page, err := newInProcess(always(200, body)).List(t.Context(), MaxPageSize, 40)
 		if err != nil {
-			t.Errorf("%s: %v", c.name, err)
+			t.Errorf("%s: got %v, want no error", c.name, err)
 			continue
 		}
 		got := ""
@@ -50,12 +50,12 @@ func TestList_OddRow_IsSkippedAndNamedAndTheOthersAreRead(t *testing.T) {
 			got = s.Name + map[bool]string{true: " true", false: " false"}[s.Enabled]
 		}
 		if got != c.want || strings.Join(page.Skipped, " ") != c.skipped || page.rows() != 3 {
-			t.Errorf("%s: got %q, skipped %q", c.name, got, page.Skipped)
+			t.Errorf("%s: got %q, skipped %q; want %q, %q", c.name, got, page.Skipped, c.want, c.skipped)
 		}
 	}
 }
 
-func TestList_MaskedToken_IsNotSeen(t *testing.T) {
+func TestList_MaskedToken_IsIgnored(t *testing.T) {
 	for token, want := range map[string]bool{
 		`"` + longToken + `"`: true, `"***********************************abcd"`: false, `"abcd"`: false, `""`: false, `null`: false,
 		`"••••••••••••••••••••••••"`: false, `7`: false, `"0123 01234567890123456789"`: false,
@@ -63,17 +63,17 @@ func TestList_MaskedToken_IsNotSeen(t *testing.T) {
 		body := `{"meta": {"total_count": 1}, "objects": [{"auth_id": "SAZ", "name": "n", "enabled": true, "auth_token": ` + token + `}]}`
 		page, err := newInProcess(always(200, body)).List(t.Context(), MaxPageSize, 0)
 		if err != nil || len(page.Subaccounts) != 1 || page.Subaccounts[0].Token.IsZero() == want {
-			t.Errorf("%s: seen is not %v: %v, %v", token, want, page, err)
+			t.Errorf("%s: got %v, %v; want a token %v", token, page, err, want)
 		}
 	}
 }
 
-func TestAnswer_2xxWithAnError_IsUnknownWithPlivosWords(t *testing.T) {
+func TestDecode_2xxWithError_IsUnknownWithPlivosMessage(t *testing.T) {
 	for _, five := range fiveCalls {
 		for _, status := range []int{200, 201, 202} {
 			e := wantKind(t, five.call(t.Context(), newInProcess(always(status, `{"api_id": "x", "error": "not `+mainToken+` today"}`)), absentID), five.op, KindUnknown)
 			if e.Status != status || e.Message != "not "+redacted+" today" {
-				t.Errorf("%s, %d: %+v", five.op, status, e)
+				t.Errorf("%s, %d: got %+v, want the redacted message", five.op, status, e)
 			}
 		}
 	}

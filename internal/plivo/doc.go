@@ -1,10 +1,13 @@
-// Package plivo is a client of Plivo's Subaccount API: the five calls, one
-// Error type that keeps a definite refusal apart from everything that may or
-// may not have happened, a Token that cannot print itself, and the budget of
-// requests that a main account shares with its owner's live traffic.
+// Package plivo is a client of Plivo's Subaccount API. It has the five calls, one
+// Error type, a Token that cannot print itself, and the request budget of a main
+// account. The Error type separates a definite refusal from every outcome that is
+// not certain.
 //
-// It knows nothing of Kubernetes. Facts about the API come from Plivo's
-// documentation of the Subaccount resource, or from answers that its official
-// SDKs were seen to get; where neither says anything, either answer is
-// tolerated.
+// It must not import anything of Kubernetes or any other package of this module.
+// Facts about the API come from Plivo's documentation of the Subaccount resource, or
+// from responses to Plivo's official SDKs. If neither covers a case, the client
+// accepts every plausible response.
+//
+// Start with client.go for the calls, call.go for how the client reads a response,
+// and budget.go for the request budget. docs/glossary.md explains the terms.
 package plivo

@@ -6,30 +6,30 @@ import (
 	"time"
 )
 
-// Kind says what a failed call means for the remote side.
+// Kind says whether a failed call had an effect, and why it failed.
 type Kind int
 
+// All kinds but KindUnknown and KindNotSent need a response with a JSON object.
 const (
-	// KindUnknown: the call may or may not have taken effect. Everything that is
-	// not one of the others: timeouts, cut connections, 5xx, 408, redirects,
-	// HTML, bodies that cannot be read, a 2xx that holds an error.
+	// KindUnknown: the call may or may not have taken effect. Examples are a timeout,
+	// a cut connection, a 5xx, a 408, a redirect, HTML, a body that cannot be read, or
+	// a 2xx with an error in it.
 	KindUnknown Kind = iota
-	// KindNotSent: nothing was sent; the deadline had passed, the budget gave no
+	// KindNotSent: nothing was sent. The deadline had passed, the budget had no free
 	// slot, or the circuit is open.
 	KindNotSent
-	// KindInvalid: 400 or any other 4xx that has no kind of its own, with a JSON
-	// object as body; not 408, 425 and 499.
+	// KindInvalid: 400, or a 4xx that is not in kinds.
 	KindInvalid
-	// KindUnauthorized: 401, likewise; internal/mainaccount also makes it of a 403
-	// that may refuse the credentials and not the call.
+	// KindUnauthorized: 401. internal/mainaccount also uses it for a 403 that may
+	// refuse the credentials and not the call.
 	KindUnauthorized
-	// KindForbidden: 403, likewise.
+	// KindForbidden: 403.
 	KindForbidden
-	// KindNotFound: 404, likewise.
+	// KindNotFound: 404.
 	KindNotFound
-	// KindMethodNotAllowed: 405, likewise.
+	// KindMethodNotAllowed: 405.
 	KindMethodNotAllowed
-	// KindRateLimited: 429, likewise.
+	// KindRateLimited: 429.
 	KindRateLimited
 )
 
@@ -39,21 +39,20 @@ var kindNames = map[Kind]string{
 	KindRateLimited: "rate_limited",
 }
 
-// String is the kind's name as metrics show it.
+// String returns the kind's name in metrics.
 func (k Kind) String() string { return kindNames[k] }
 
-// Error is the one error that calls of this package return. Its text holds no
-// token, no body and no URL.
+// Error is the only error type that calls of this package return. Its text has no
+// token, no body and no URL in it.
 type Error struct {
 	Kind Kind
 	// Operation that failed.
 	Operation Operation
-	// Status is the HTTP status, 0 if no answer came.
+	// Status is the HTTP status; 0 if there was no response.
 	Status int
-	// Message is Plivo's own words, bounded and scrubbed, or what went wrong on
-	// the way.
+	// Message is Plivo's error message, limited and scrubbed, or the client's own.
 	Message string
-	// RetryAfter is what a 429 or 503 asked for, 0 if it did not ask.
+	// RetryAfter is the Retry-After header of the response; 0 if there is none.
 	RetryAfter time.Duration
 }
 
@@ -68,8 +67,8 @@ func (e *Error) Error() string {
 // IsDefinite says whether it is certain that the call had no effect.
 func (e *Error) IsDefinite() bool { return e.Kind != KindUnknown }
 
-// AsError returns err as an *Error. Anything else that is not nil, which no
-// call of this package returns, becomes one of KindUnknown.
+// AsError returns err as an *Error. It turns any other error into one of KindUnknown;
+// no call of this package returns such an error.
 func AsError(err error) *Error {
 	if err == nil {
 		return nil

@@ -32,8 +32,8 @@ func wantKind(t *testing.T, err error, op Operation, kind Kind) *Error {
 	return e
 }
 
-// definiteKind is the rule, said again: with a JSON object every 4xx is definite
-// but those that tell of a call that was given up on the way.
+// definiteKind states the rule independently of the client: with a JSON object every
+// 4xx is definite, except the statuses of a proxy that gave the call up.
 func definiteKind(status int) (Kind, bool) {
 	kinds := map[int]Kind{401: KindUnauthorized, 403: KindForbidden, 404: KindNotFound, 405: KindMethodNotAllowed, 429: KindRateLimited}
 	if kind, ok := kinds[status]; ok {
@@ -45,21 +45,21 @@ func definiteKind(status int) (Kind, bool) {
 	return KindInvalid, true
 }
 
-func TestRefusal_4xxWithAJSONObject_IsDefinite(t *testing.T) {
+func TestRefusal_4xxWithJSONObject_IsDefinite(t *testing.T) {
 	bodies := []struct {
 		name, body string
 		object     bool
 	}{
 		{"documented", `{"api_id": "x", "error": "no"}`, true},
 		{"empty object", `{}`, true},
-		{"object with space around", " \n{ } \t", true},
+		{"object between white space", " \n{ } \t", true},
 		{"nested error", `{"error": {"code": 1, "list": ["a", null]}}`, true},
 		{"error is null", `{"error": null}`, true},
 		{"empty", ``, false},
 		{"white space", ` `, false},
 		{"HTML", `<html>{}</html>`, false},
 		{"truncated", `{"api_id": "x", "err`, false},
-		{"something after the object", `{} {}`, false},
+		{"text after the object", `{} {}`, false},
 		{"array", `[{}]`, false},
 		{"string", `"no"`, false},
 		{"null", `null`, false},
@@ -79,15 +79,15 @@ func TestRefusal_4xxWithAJSONObject_IsDefinite(t *testing.T) {
 				err := five.call(t.Context(), newInProcess(always(status, body.body)), absentID)
 				e := wantKind(t, err, five.op, want)
 				if e.Status != status || e.Message == "" || strings.HasPrefix(e.Message, ",") || e.IsDefinite() != (want != KindUnknown) {
-					t.Errorf("%s, %d with %s: %+v", five.op, status, body.name, e)
+					t.Errorf("%s, %d with %s: got %+v, want kind %s", five.op, status, body.name, e, want)
 				}
 			}
 		}
 	}
 }
 
-// The same over real connections, with what only the simulator can do to them.
-func TestBrokenAnswersAreUnknown(t *testing.T) {
+// The same over real connections, with faults that only the simulator has.
+func TestCall_BrokenResponse_IsUnknown(t *testing.T) {
 	faults := []plivosim.Fault{
 		{What: plivosim.Cut},
 		{What: plivosim.Cut, When: plivosim.After},
@@ -115,7 +115,7 @@ func TestBrokenAnswersAreUnknown(t *testing.T) {
 	}
 }
 
-func TestTimeoutIsUnknownWhetherTheCallWasCarriedOutOrNot(t *testing.T) {
+func TestCall_Timeout_IsUnknown(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		for _, when := range []plivosim.When{plivosim.Before, plivosim.After, plivosim.Late} {
 			for _, five := range fiveCalls {
@@ -124,22 +124,22 @@ func TestTimeoutIsUnknownWhetherTheCallWasCarriedOutOrNot(t *testing.T) {
 				ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 				e := wantKind(t, five.call(ctx, newInProcess(sim), one), five.op, KindUnknown)
 				cancel()
-				if e.Message != "no answer in time" {
-					t.Errorf("%s: %q", five.op, e.Message)
+				if e.Message != "timed out waiting for the response" {
+					t.Errorf("%s: got message %q, want a timeout", five.op, e.Message)
 				}
 			}
 		}
 	})
 }
 
-func TestNothingListensIsUnknown(t *testing.T) {
+func TestCall_NoServer_IsUnknown(t *testing.T) {
 	base, err := ParseBaseURL("http://127.0.0.1:1")
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, five := range fiveCalls {
 		e := wantKind(t, five.call(t.Context(), NewClient(base, NewHTTPClient(), credentials, ""), absentID), five.op, KindUnknown)
-		if e.Status != 0 || e.Message != "no connection" {
+		if e.Status != 0 || e.Message != "could not connect" {
 			t.Errorf("%+v", e)
 		}
 	}
@@ -147,7 +147,7 @@ func TestNothingListensIsUnknown(t *testing.T) {
 
 const goodRow = `{"auth_id": "SAZZZZZZZZZZZZZZZZZZ", "auth_token": "t", "name": "n", "enabled": true}`
 
-func TestSuccessNeedsAWellFormedAnswer(t *testing.T) {
+func TestCall_Success_NeedsWellFormedResponse(t *testing.T) {
 	cases := []struct {
 		op     Operation
 		status int
@@ -217,7 +217,7 @@ func TestSuccessNeedsAWellFormedAnswer(t *testing.T) {
 			}
 			err := five.call(t.Context(), newInProcess(always(c.status, c.body)), absentID)
 			if c.good && err != nil {
-				t.Errorf("%s, %d %s: %v", c.op, c.status, c.body, err)
+				t.Errorf("%s, %d %s: got %v, want success", c.op, c.status, c.body, err)
 			}
 			if !c.good {
 				wantKind(t, err, c.op, KindUnknown)
@@ -226,23 +226,23 @@ func TestSuccessNeedsAWellFormedAnswer(t *testing.T) {
 	}
 }
 
-func TestErrorHelpers(t *testing.T) {
+func TestAsErrorAndIsKind_WrappedError_IsFound(t *testing.T) {
 	limited := &Error{Kind: KindRateLimited, Operation: OperationGet, Status: 429, Message: "slow down"}
 	wrapped := fmt.Errorf("reading: %w", limited)
 	if AsError(nil) != nil || AsError(wrapped) != limited || AsError(errors.New("x")).Kind != KindUnknown {
-		t.Error("AsError")
+		t.Error("AsError: got another error than the wrapped one")
 	}
 	if !IsKind(wrapped, KindRateLimited) || IsKind(nil, KindUnknown) || IsKind(errors.New("x"), KindUnknown) {
-		t.Error("IsKind")
+		t.Error("IsKind: got another kind than the wrapped one")
 	}
 	for kind := KindUnknown; kind <= KindRateLimited; kind++ {
 		if kind.String() == "" {
-			t.Errorf("kind %d has no name", kind)
+			t.Errorf("kind %d: got no name, want one", kind)
 		}
 	}
 }
 
-func TestTheTimeOfEveryRequestIsTaken(t *testing.T) {
+func TestMetrics_EverySentRequest_HasDuration(t *testing.T) {
 	durations.Reset()
 	sim, one := newSim()
 	client := newInProcess(sim)
@@ -250,11 +250,11 @@ func TestTheTimeOfEveryRequestIsTaken(t *testing.T) {
 	_, _ = client.Get(t.Context(), absentID)
 	ended, cancel := context.WithCancel(t.Context())
 	cancel()
-	_, _ = client.Get(ended, one) // never sent
+	_, _ = client.Get(ended, one) // not sent
 	registry, served := newRegistry(), httptest.NewRecorder()
 	promhttp.HandlerFor(registry, promhttp.HandlerOpts{}).ServeHTTP(served, httptest.NewRequest(http.MethodGet, "/metrics", http.NoBody))
 	if !strings.Contains(served.Body.String(), `subaccount_operator_plivo_request_duration_seconds_count{operation="get"} 2`+"\n") {
-		t.Error(served.Body)
+		t.Errorf("got %s, want 2 gets", served.Body)
 	}
 	if problems, err := testutil.GatherAndLint(registry); err != nil || len(problems) > 0 {
 		t.Error(problems, err)

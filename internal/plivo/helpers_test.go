@@ -20,13 +20,13 @@ const (
 
 var credentials = Credentials{AuthID: mainID, Token: NewToken(mainToken)}
 
-// newSim is a simulator that knows the credentials, and one of its subaccounts.
+// newSim returns a simulator with the credentials, and one of its subaccounts.
 func newSim() (*plivosim.Server, string) {
 	sim := plivosim.New(plivosim.Options{Accounts: map[string]string{mainID: mainToken}, Seed: 1})
 	return sim, sim.Add(mainID, "one", true).AuthID
 }
 
-// overHTTP is a client of a handler behind a real socket.
+// overHTTP returns a client of a handler behind a real socket.
 func overHTTP(t *testing.T, h http.Handler) *Client {
 	t.Helper()
 	server := httptest.NewServer(h)
@@ -40,14 +40,14 @@ func overHTTP(t *testing.T, h http.Handler) *Client {
 	return NewClient(base, httpClient, credentials, "test")
 }
 
-// trust has an HTTP client accept a server's certificate, and returns its transport.
+// trust makes an HTTP client accept a server's certificate, and returns its transport.
 func trust(client *http.Client, server *httptest.Server) *http.Transport {
 	transport := client.Transport.(*renewing).current
 	transport.TLSClientConfig.RootCAs = server.Client().Transport.(*http.Transport).TLSClientConfig.RootCAs
 	return transport
 }
 
-// inProcess carries requests to a handler with no socket in between.
+// inProcess sends requests to a handler without a socket.
 type inProcess = inprocess.Transport
 
 func newInProcess(h http.Handler) *Client {
@@ -56,7 +56,7 @@ func newInProcess(h http.Handler) *Client {
 	return NewClient(&url.URL{Scheme: "https", Host: "plivo.test"}, httpClient, credentials, "test")
 }
 
-// always is a handler with one answer.
+// always returns a handler with one response.
 func always(status int, body string) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.WriteHeader(status)
@@ -64,7 +64,7 @@ func always(status int, body string) http.Handler {
 	})
 }
 
-// fiveCalls makes each call, with what is needed of it.
+// fiveCalls has a function for each call.
 var fiveCalls = []struct {
 	op   Operation
 	call func(context.Context, *Client, string) error

@@ -29,7 +29,7 @@ func wantNoLeak(t *testing.T, text string) {
 		base64.RawStdEncoding.EncodeToString([]byte(basic)), base64.StdEncoding.EncodeToString([]byte(mainToken)),
 	} {
 		if strings.Contains(text, secret) {
-			t.Errorf("a credential shows in %q", text)
+			t.Errorf("got a credential in %q", text)
 		}
 	}
 }
@@ -55,10 +55,10 @@ func holders() map[string]any {
 	}
 }
 
-func TestNoWayOfPrintingShowsAToken(t *testing.T) {
+func TestToken_AnyFormatting_ShowsNoValue(t *testing.T) {
 	for name, holder := range holders() {
 		if name == "client" || name == "client's value" {
-			continue // only printed, below, never encoded
+			continue // a client cannot be encoded
 		}
 		t.Run(name, func(t *testing.T) {
 			for verb := ' '; verb <= '~'; verb++ {
@@ -81,40 +81,40 @@ func TestNoWayOfPrintingShowsAToken(t *testing.T) {
 			funcr.New(write, funcr.Options{}).WithValues("with", holder).Info("m", "it", holder)
 			funcr.NewJSON(func(line string) { out.WriteString(line) }, funcr.Options{}).Error(errors.New("e"), "m", "it", holder)
 			if out.Len() == 0 {
-				t.Error("nothing was logged")
+				t.Error("got no log output, want some")
 			}
 			wantNoLeak(t, out.String())
 		})
 	}
 }
 
-func TestATokenShowsAsRedacted(t *testing.T) {
+func TestToken_AnyFormatting_ShowsRedacted(t *testing.T) {
 	token := NewToken(mainToken)
 	text, err := token.MarshalText()
 	for _, got := range []string{string(text), token.String(), token.GoString(), fmt.Sprintf("%d", token), token.LogValue().String(), fmt.Sprint(token.MarshalLog())} {
 		if got != redacted || err != nil {
-			t.Errorf("%q, %v", got, err)
+			t.Errorf("got %q, %v; want %q", got, err, redacted)
 		}
 	}
 	if token.Reveal() != mainToken || (Token{}).Reveal() != "" || !NewToken("").IsZero() || token.IsZero() {
-		t.Error("Reveal or IsZero")
+		t.Error("Reveal or IsZero: got a wrong result")
 	}
 	if !token.Equal(NewToken(mainToken)) || token.Equal(Token{}) || token.Equal(NewToken("x")) || !(Token{}).Equal(Token{}) {
-		t.Error("Equal")
+		t.Error("Equal: got a wrong result")
 	}
 }
 
-func TestDigestsAreKeyedAndZeroOnlyForNoToken(t *testing.T) {
+func TestDigest_Token_IsKeyedAndNotZero(t *testing.T) {
 	a, b := NewDigester([]byte("a")), NewDigester([]byte("b"))
 	if a.Digest([]byte("x")) != a.Digest([]byte("x")) || a.Digest([]byte("x")) == b.Digest([]byte("x")) || a.Digest([]byte("x")) == a.Digest([]byte("y")) {
-		t.Error("a digest is not a keyed function of the token")
+		t.Error("got digests that do not depend on key and token alone")
 	}
 	if a.Digest(nil) != (Digest{}) || a.Digest([]byte("x")) == (Digest{}) {
-		t.Error("zero digest")
+		t.Error("got a zero digest for a token, or another one for no token")
 	}
 }
 
-func TestAServerThatReflectsCredentialsLeaksNone(t *testing.T) {
+func TestCall_ServerReflectsCredentials_ErrorShowsNone(t *testing.T) {
 	for _, status := range []int{400, 401, 403, 404, 405, 429, 500, 200, 307} {
 		for _, five := range fiveCalls {
 			sim, one := newSim()
@@ -122,7 +122,7 @@ func TestAServerThatReflectsCredentialsLeaksNone(t *testing.T) {
 			sim.Inject(plivosim.Fault{Status: status, Body: plivosim.BodyReflect})
 			err := five.call(t.Context(), client, one)
 			if err == nil {
-				t.Errorf("%s, %d: no error", five.op, status)
+				t.Errorf("%s, %d: got no error, want one", five.op, status)
 			}
 			wantNoLeak(t, fmt.Sprintf("%v %+v %#v", err, err, AsError(err)))
 		}
@@ -136,35 +136,35 @@ func (broken) RoundTrip(r *http.Request) (*http.Response, error) {
 	return nil, fmt.Errorf("cannot send %v with %s", r.Header, mainToken)
 }
 
-func TestTransportErrorsLeakNothing(t *testing.T) {
+func TestCall_TransportError_ShowsNoCredentials(t *testing.T) {
 	base := &url.URL{Scheme: "https", Host: "plivo.example", Path: "/" + mainToken}
 	for _, five := range fiveCalls {
 		err := five.call(t.Context(), NewClient(base, &http.Client{Transport: broken{}}, credentials, ""), absentID)
 		e := wantKind(t, err, five.op, KindUnknown)
 		if strings.Contains(e.Error(), "http") || strings.Contains(e.Error(), "example") {
-			t.Errorf("a URL shows in %q", e)
+			t.Errorf("got a URL in %q", e)
 		}
 	}
 }
 
-func TestScrub(t *testing.T) {
+func TestScrubber_Message_ShowsNoCredentials(t *testing.T) {
 	id, run := absentID, strings.Repeat("k", 24)
 	cases := []struct{ name, body, want string }{
-		{"words stay", `{"error": "name is required"}`, "name is required"},
+		{"plain message", `{"error": "name is required"}`, "name is required"},
 		{"error comes before message", `{"message": "m", "error": "e"}`, "e"},
-		{"message where there is no error", `{"message": "m", "error": null}`, "m"},
+		{"error is null", `{"message": "m", "error": null}`, "m"},
 		{"neither", `{"api_id": "x"}`, ""},
-		{"an auth ID is let through", `{"error": "no ` + id + ` here"}`, "no " + id + " here"},
-		{"23 characters are let through", `{"error": "` + run[1:] + `"}`, run[1:]},
-		{"24 characters are not", `{"error": "x ` + run + ` y"}`, "x " + redacted + " y"},
-		{"a short token", `{"error": "token ` + mainToken + `!"}`, "token " + redacted + "!"},
+		{"auth ID", `{"error": "no ` + id + ` here"}`, "no " + id + " here"},
+		{"23 characters", `{"error": "` + run[1:] + `"}`, run[1:]},
+		{"24 characters", `{"error": "x ` + run + ` y"}`, "x " + redacted + " y"},
+		{"short token", `{"error": "token ` + mainToken + `!"}`, "token " + redacted + "!"},
 		{"nested", `{"error": {"code": 7, "messages": ["a", "b"], "ok": false}}`, "code: 7, messages: a, b, ok: false"},
-		{"nested, a run with punctuation", `{"error": {"m": "` + "aaaa:bbbb,cccc:dddd,eeee[ffff" + `"}}`, "m: " + redacted},
+		{"nested, long run with punctuation", `{"error": {"m": "` + "aaaa:bbbb,cccc:dddd,eeee[ffff" + `"}}`, "m: " + redacted},
 		{"nested, an escaped token", `{"error": ["main\/token\u002bwith=signs"]}`, redacted},
 		{"nested, as a key", `{"error": {"` + mainToken + `": 1}}`, redacted + ": 1"},
 		{"control characters and lines", `{"error": "a\nb\u0000c\u202ed\te"}`, "a b c d e"},
 		{"empty string", `{"error": "", "message": ""}`, ""},
-		{"bounded", `{"error": "` + strings.Repeat("é ", 300) + `"}`, strings.Repeat("é ", 128) + "…"},
+		{"long", `{"error": "` + strings.Repeat("é ", 300) + `"}`, strings.Repeat("é ", 128) + "…"},
 		{"not an object", `[]`, ""},
 	}
 	for _, c := range cases {
@@ -173,6 +173,6 @@ func TestScrub(t *testing.T) {
 		}
 	}
 	if got := newScrubber(Credentials{}).message([]byte(`{"error": "stays"}`)); got != "stays" {
-		t.Errorf("without credentials: %q", got)
+		t.Errorf("without credentials: got %q, want stays", got)
 	}
 }

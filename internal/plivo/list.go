@@ -5,44 +5,44 @@ import (
 	"strings"
 )
 
-// maxSubaccounts bounds what is read of a list: one that claims more is not
-// believed.
+// maxSubaccounts limits the total of a list. A larger total is not plausible.
 const maxSubaccounts = 2_000_000
 
-// maxGrowth bounds how much a list may grow while it is read: to twice what its
-// first page promised and this many more. One that pages on for ever ends there.
+// maxGrowth limits how much a list may grow during a reading: to twice the total of
+// its first page plus this number. It ends a list that never ends.
 const maxGrowth = 1000
 
-// maxAgain bounds how often one page is read again because the reader itself
-// deletes faster than it reads.
+// maxAgain limits how often ReadList reads one page again because the caller deletes
+// faster than ReadList reads.
 const maxAgain = 10
 
-// Deletes counts the calls that delete a subaccount and are the reader's own:
-// how many were sent, and how many of these have ended.
+// Deletes counts the delete calls of the caller: how many it has sent, and how many of
+// them have ended.
 type Deletes struct{ Sent, Ended int }
 
-// Reading is what a list has shown when it was read to its end.
+// Reading is the result of reading a list to its end.
 type Reading struct {
-	// AddsUp: the list never got shorter meanwhile and showed at least as many
-	// rows as its first page promised. Paging by offset can miss what moves.
+	// AddsUp says whether the list never got shorter and showed at least as many rows
+	// as the total of its first page. Otherwise a row may have moved to a page that was
+	// already read.
 	AddsUp bool
-	// Promised is how many subaccounts the first page promised, Seen how many were
-	// read, and Repeated how many rows showed one of these again.
+	// Promised is the total of the first page, Seen the number of subaccounts that were
+	// read, and Repeated the number of rows that showed one of them again.
 	Promised, Seen, Repeated int
-	// Shrunk: it got shorter, for another reason than the reader's own deletions.
+	// Shrunk says whether the list got shorter, apart from the caller's deletions.
 	Shrunk bool
 	// Skipped names the rows that could not be read.
 	Skipped []string
 }
 
-// IsWhole says whether what the reading lacks is not in the list. A row that
-// could not be read may be any subaccount.
+// IsWhole says whether a subaccount that the reading lacks is not in the list. A row
+// that could not be read may be any subaccount.
 func (r *Reading) IsWhole() bool { return r.AddsUp && len(r.Skipped) == 0 }
 
-// shownSkipped bounds how many skipped rows String names.
+// shownSkipped limits how many skipped rows String names.
 const shownSkipped = 3
 
-// String says how the list does not add up.
+// String explains why the reading is not whole.
 func (r *Reading) String() string {
 	text := fmt.Sprintf("it promised %d subaccounts, showed %d, and repeated %d rows", r.Promised, r.Seen, r.Repeated)
 	if r.Shrunk {
@@ -58,23 +58,22 @@ func (r *Reading) String() string {
 	return text
 }
 
-// ReadList reads a whole list, page after page, by a function that reads the
-// one at an offset.
+// ReadList reads a whole list with a function that reads the page at an offset.
 //
-// What the reader itself deletes meanwhile, as deletes (nil: nothing) tells, is
-// no surprise: it moves what stands behind it to the front, so that the next
-// page begins as much earlier, and is read again if more was deleted while it
-// was read. Whoever deletes in a loop must not keep every reading from being
-// whole.
+// deletes returns the caller's own delete calls; nil means that it sends none. Each of
+// them may move the later rows one place to the front. So ReadList starts the next
+// page earlier by that number, and reads it again if the caller deleted more in the
+// meantime. Without this, a caller that deletes in a loop would never get a whole
+// reading.
 func ReadList(read func(offset int) (Page, error), deletes func() Deletes) (Reading, error) {
 	if deletes == nil {
 		deletes = func() Deletes { return Deletes{} }
 	}
-	l := listing{rows: map[string]struct{}{}, begun: deletes().Ended}
-	l.Promised, l.since = -1, l.begun
+	l := listing{rows: map[string]struct{}{}, deletesAtStart: deletes().Ended}
+	l.Promised, l.deletesAtPage = -1, l.deletesAtStart
 	for !l.ended {
 		before := deletes()
-		offset := max(0, l.covered-(before.Sent-l.since)-l.margin)
+		offset := max(0, l.covered-(before.Sent-l.deletesAtPage)-l.margin)
 		page, err := read(offset)
 		if err == nil {
 			err = l.add(offset, page, before, deletes())
@@ -86,17 +85,18 @@ func ReadList(read func(offset int) (Page, error), deletes func() Deletes) (Read
 	return l.Reading, nil
 }
 
-// listing is a list as far as it has been read.
+// listing is the part of a list that ReadList has read.
 type listing struct {
 	Reading
-	rows  map[string]struct{} // that were noted
+	rows  map[string]struct{} // auth IDs and skipped rows
 	total int
 
-	// covered is how many rows from the front have been seen, as the list was at
-	// the last page; since is how many deletions had ended before that was asked for.
-	covered, since int
-	begun          int // how many had ended before the first page
-	margin         int // how many began while the last page was read
+	// covered is how many rows from the front have been read, as the list was at the
+	// last page. The deletes are numbers of delete calls.
+	covered        int
+	deletesAtStart int // ended before the request for the first page
+	deletesAtPage  int // ended before the request for the last page
+	margin         int // sent during the request for the last page
 	reads, again   int
 
 	ended bool
@@ -107,29 +107,29 @@ func (l *listing) add(offset int, page Page, before, after Deletes) error {
 		l.Promised = page.Total
 	}
 	if page.Total > maxSubaccounts {
-		return &Error{Kind: KindUnknown, Operation: OperationList, Message: "the list claims to be longer than any list can be"}
+		return &Error{Kind: KindUnknown, Operation: OperationList, Message: fmt.Sprintf("the list claims more subaccounts than %d", maxSubaccounts)}
 	}
 	if l.reads++; max(offset, l.reads) > 2*l.Promised+maxGrowth {
-		return &Error{Kind: KindUnknown, Operation: OperationList, Message: "the list grows as fast as it is read"}
+		return &Error{Kind: KindUnknown, Operation: OperationList, Message: "the list grows as fast as the operator reads it"}
 	}
 	l.count(page)
 	l.margin = after.Sent - before.Sent
-	moved := after.Sent - l.since
-	if offset > max(0, l.covered-moved) { // a row may have slipped through
+	moved := after.Sent - l.deletesAtPage
+	if offset > max(0, l.covered-moved) { // a row may have moved before the offset
 		l.again++
 		l.ended = l.again > maxAgain
 		return nil
 	}
 	l.again = 0
 	l.Shrunk = l.Shrunk || page.Total < l.total-moved
-	l.total, l.covered, l.since = page.Total, offset+page.rows(), before.Ended
+	l.total, l.covered, l.deletesAtPage = page.Total, offset+page.rows(), before.Ended
 	if page.rows() == 0 || l.covered >= l.total {
-		l.ended, l.AddsUp = true, !l.Shrunk && l.Seen+len(l.Skipped) >= l.Promised-(after.Sent-l.begun)
+		l.ended, l.AddsUp = true, !l.Shrunk && l.Seen+len(l.Skipped) >= l.Promised-(after.Sent-l.deletesAtStart)
 	}
 	return nil
 }
 
-// count takes in the rows of a page.
+// count adds the rows of a page.
 func (l *listing) count(page Page) {
 	for _, s := range page.Subaccounts {
 		if l.isNew(s.AuthID) {

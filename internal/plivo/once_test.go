@@ -31,9 +31,9 @@ func countOps(sim *plivosim.Server, op plivosim.Op) int {
 	return n
 }
 
-// net/http repeats what it takes for idempotent when a connection that was
-// used before breaks: each of our changes must reach the server once.
-func TestAChangeIsNeverRepeatedOnAReusedConnection(t *testing.T) {
+// net/http repeats a request that it considers idempotent if a reused connection
+// breaks. Every create, update and delete must reach the server once.
+func TestCall_ReusedConnectionBreaks_SendsChangeOnce(t *testing.T) {
 	changes := map[plivosim.Op]Operation{
 		plivosim.OpCreate: OperationCreate, plivosim.OpUpdate: OperationUpdate, plivosim.OpDelete: OperationDelete,
 	}
@@ -41,7 +41,7 @@ func TestAChangeIsNeverRepeatedOnAReusedConnection(t *testing.T) {
 		for simOp, op := range changes {
 			sim, one := newSim()
 			client := overHTTP(t, sim)
-			if _, err := client.Get(t.Context(), one); err != nil { // warms a connection up
+			if _, err := client.Get(t.Context(), one); err != nil { // opens a connection
 				t.Fatal(err)
 			}
 			sim.Inject(plivosim.Fault{Ops: []plivosim.Op{simOp}, When: when, What: plivosim.Cut})
@@ -53,14 +53,14 @@ func TestAChangeIsNeverRepeatedOnAReusedConnection(t *testing.T) {
 			})
 			wantKind(t, fiveCalls[i].call(t.Context(), client, one), op, KindUnknown)
 			if n := countOps(sim, simOp); n != 1 {
-				t.Errorf("%s, cut %q: the server saw it %d times", op, when, n)
+				t.Errorf("%s, cut %q: got %d requests at the server, want 1", op, when, n)
 			}
 		}
 	}
 }
 
-// Neither can any transport rewind a body, which is what a repetition needs.
-func TestNoRequestWithABodyCanBeRewound(t *testing.T) {
+// A transport repeats a request only if it can rewind the body.
+func TestNewRequest_WithBody_CannotBeRewound(t *testing.T) {
 	client := newInProcess(always(500, ""))
 	for _, r := range []request{
 		{op: OperationCreate, method: http.MethodPost, body: attributes{Name: "n"}},
@@ -69,17 +69,17 @@ func TestNoRequestWithABodyCanBeRewound(t *testing.T) {
 	} {
 		req, err := client.newRequest(t.Context(), r)
 		if err != nil || req.GetBody != nil || req.ContentLength <= 0 {
-			t.Errorf("%s: %v, GetBody set: %v, length %d", r.op, err, req.GetBody != nil, req.ContentLength)
+			t.Errorf("%s: got %v, GetBody set %v, length %d; want a body that cannot be rewound", r.op, err, req.GetBody != nil, req.ContentLength)
 		}
 		for _, key := range []string{"Idempotency-Key", "X-Idempotency-Key"} {
 			if _, ok := req.Header[key]; ok {
-				t.Errorf("%s carries %s: net/http would repeat it", r.op, key)
+				t.Errorf("%s: got the header %s, with which net/http repeats a request", r.op, key)
 			}
 		}
 	}
 }
 
-func TestNoRedirectIsFollowed(t *testing.T) {
+func TestCall_Redirect_IsNotFollowed(t *testing.T) {
 	var reached atomic.Int32
 	second := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { reached.Add(1) }))
 	defer second.Close()
@@ -92,19 +92,19 @@ func TestNoRedirectIsFollowed(t *testing.T) {
 					sim.Inject(plivosim.Fault{Status: status, Body: body, Location: location})
 					wantKind(t, five.call(t.Context(), client, one), five.op, KindUnknown)
 					if n := len(sim.Calls()); n != 1 {
-						t.Errorf("%d to %s: the first host saw %d requests", status, location, n)
+						t.Errorf("%d to %s: got %d requests at the first host, want 1", status, location, n)
 					}
 				}
 			}
 		}
 	}
 	if n := reached.Load(); n != 0 {
-		t.Errorf("the second host saw %d requests", n)
+		t.Errorf("got %d requests at the second host, want none", n)
 	}
 }
 
-// late is a context whose deadline has passed and whose timer has not fired,
-// as in a process that was stopped and has just been woken.
+// late is a context whose deadline has passed but whose timer has not fired, as in a
+// process that was stopped.
 type late struct {
 	context.Context
 	deadline time.Time
@@ -112,29 +112,29 @@ type late struct {
 
 func (l late) Deadline() (time.Time, bool) { return l.deadline, true }
 
-func TestNothingIsSentAfterTheDeadline(t *testing.T) {
+func TestCall_AfterDeadline_SendsNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ended, cancel := context.WithCancel(t.Context())
 		cancel()
 		now := time.Now()
 		contexts := map[string]context.Context{
-			"cancelled":                            ended,
-			"its timer has not fired":              late{t.Context(), now},
-			"passed on the wall, with no monotony": late{t.Context(), now.Round(0).Add(-time.Hour)},
+			"cancelled":                     ended,
+			"timer has not fired":           late{t.Context(), now},
+			"passed on the wall clock only": late{t.Context(), now.Round(0).Add(-time.Hour)},
 		}
 		for name, ctx := range contexts {
 			for _, five := range fiveCalls {
 				sim, one := newSim()
 				wantKind(t, five.call(ctx, newInProcess(sim), one), five.op, KindNotSent)
 				if n := len(sim.Calls()); n != 0 {
-					t.Errorf("%s, %s: %d requests were sent", name, five.op, n)
+					t.Errorf("%s, %s: got %d requests, want none", name, five.op, n)
 				}
 			}
 		}
 	})
 }
 
-func TestADeadlineToComeLetsTheCallBeSent(t *testing.T) {
+func TestCall_BeforeDeadline_IsSent(t *testing.T) {
 	sim, one := newSim()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
 	defer cancel()
@@ -143,8 +143,8 @@ func TestADeadlineToComeLetsTheCallBeSent(t *testing.T) {
 	}
 }
 
-// An update of "" would be sent to the collection, where a POST is a create.
-func TestACallWithoutASubaccountsAuthIDIsNotSent(t *testing.T) {
+// An update of "" would go to the collection, where a POST is a create.
+func TestCall_InvalidAuthID_SendsNothing(t *testing.T) {
 	for _, authID := range []string{"", mainID, "SA", absentID + "/", "../" + absentID, absentID + "?x=", "."} {
 		for _, five := range fiveCalls {
 			if five.op == OperationCreate || five.op == OperationList {
@@ -153,13 +153,13 @@ func TestACallWithoutASubaccountsAuthIDIsNotSent(t *testing.T) {
 			sim, _ := newSim()
 			wantKind(t, five.call(t.Context(), newInProcess(sim), authID), five.op, KindNotSent)
 			if n := len(sim.Calls()); n != 0 {
-				t.Errorf("%s of %q: %d requests were sent", five.op, authID, n)
+				t.Errorf("%s of %q: got %d requests, want none", five.op, authID, n)
 			}
 		}
 	}
 }
 
-func TestTheFiveCallsDoWhatTheySay(t *testing.T) {
+func TestClient_FiveCalls_WorkWithSimulator(t *testing.T) {
 	sim, _ := newSim()
 	client := overHTTP(t, sim)
 	created, err := client.Create(t.Context(), "née <&> \"x\"", false)
@@ -182,7 +182,7 @@ func TestTheFiveCallsDoWhatTheySay(t *testing.T) {
 	}
 	last := sim.Calls()[len(sim.Calls())-1]
 	if last.Cascade == nil || !*last.Cascade {
-		t.Error("the cascade did not arrive")
+		t.Error("got no cascade at the server, want true")
 	}
 	wantKind(t, client.Delete(t.Context(), created.AuthID, true), OperationDelete, KindNotFound)
 }

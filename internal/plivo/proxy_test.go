@@ -13,9 +13,9 @@ import (
 	"time"
 )
 
-// net/http reads the proxy variables once in the life of a process, so the
-// client that honours them lives in one of its own.
-func TestTheProxyOfTheEnvironmentIsUsed(t *testing.T) {
+// net/http reads the proxy variables once per process, so the client runs in a process
+// of its own.
+func TestHTTPClient_HTTPSProxy_IsUsedWithoutCredentials(t *testing.T) {
 	if limit, err := time.ParseDuration(os.Getenv("PROXY_TEST_LIMIT")); err == nil {
 		ctx, cancel := context.WithTimeout(t.Context(), limit)
 		defer cancel()
@@ -28,9 +28,9 @@ func TestTheProxyOfTheEnvironmentIsUsed(t *testing.T) {
 		fmt.Println("error:", err)
 		return
 	}
-	asked := make(chan *http.Request, 10)
+	requests := make(chan *http.Request, 10)
 	proxy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		asked <- r
+		requests <- r
 		w.WriteHeader(http.StatusBadGateway)
 	}))
 	defer proxy.Close()
@@ -38,20 +38,20 @@ func TestTheProxyOfTheEnvironmentIsUsed(t *testing.T) {
 	if want := "the proxy of HTTPS_PROXY opened no connection: it refused with HTTP 502 Bad Gateway"; !strings.Contains(got, want) {
 		t.Errorf("got %q, want %q", got, want)
 	}
-	close(asked)
-	r := <-asked
+	close(requests)
+	r := <-requests
 	if r == nil {
-		t.Fatal("the proxy was not asked")
+		t.Fatal("got no request at the proxy, want one")
 	}
 	if r.Method != http.MethodConnect || r.Host != "api.plivo.invalid:443" {
-		t.Errorf("%s %s", r.Method, r.Host)
+		t.Errorf("got %s %s, want CONNECT api.plivo.invalid:443", r.Method, r.Host)
 	}
 	if h := r.Header.Get("Authorization"); h != "" {
-		t.Error("the proxy was shown the credentials")
+		t.Error("got the credentials at the proxy, want none")
 	}
 }
 
-func TestAProxyThatFailsIsNamed(t *testing.T) {
+func TestHTTPClient_ProxyFails_ErrorNamesProxy(t *testing.T) {
 	connections := func(handle func(net.Conn)) string {
 		listener, err := net.Listen("tcp", "127.0.0.1:0")
 		if err != nil {
@@ -71,8 +71,8 @@ func TestAProxyThatFailsIsNamed(t *testing.T) {
 	}
 	for _, c := range []struct{ address, limit, want string }{
 		{"127.0.0.1:1", "1m", "it cannot be reached"},
-		{connections(func(conn net.Conn) { _ = conn.Close() }), "1m", "the connection broke before a complete answer came"},
-		{connections(func(conn net.Conn) { t.Cleanup(func() { _ = conn.Close() }) }), "100ms", "no answer in time"},
+		{connections(func(conn net.Conn) { _ = conn.Close() }), "1m", "the connection broke before a complete response came"},
+		{connections(func(conn net.Conn) { t.Cleanup(func() { _ = conn.Close() }) }), "100ms", "timed out waiting for the response"},
 	} {
 		got := listThroughProxy(t, "http://somebody:hunter2@"+c.address, c.limit)
 		want := "the proxy of HTTPS_PROXY opened no connection: " + c.want
@@ -82,11 +82,11 @@ func TestAProxyThatFailsIsNamed(t *testing.T) {
 	}
 }
 
-// listThroughProxy returns what a process says that lists through a proxy, with a
-// time limit.
+// listThroughProxy returns the output of a process that sends a list through a proxy,
+// with a timeout.
 func listThroughProxy(t *testing.T, proxy, limit string) string {
 	t.Helper()
-	child := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestTheProxyOfTheEnvironmentIsUsed$", "-test.count=1")
+	child := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestHTTPClient_HTTPSProxy_IsUsedWithoutCredentials$", "-test.count=1")
 	child.Env = append(os.Environ(), "PROXY_TEST_LIMIT="+limit, "HTTPS_PROXY="+proxy, "NO_PROXY=", "no_proxy=")
 	out, err := child.CombinedOutput()
 	if err != nil {

@@ -5,52 +5,51 @@ import (
 	"time"
 )
 
-// queue is where reconciles wait for a slot for their first call. It holds keys
-// only, and reserves no slots for them: a woken key has to ask again.
+// queue is where reconciles wait for a slot for their first call. It has only keys
+// and reserves no slots for them: a woken key has to request its turn again.
 //
-//	Ask: no slot ──> queued ──> woken ──Ask──> started ──> Leave
+//	RequestTurn: no slot ──> queued ──> woken ──RequestTurn──> started ──> EndTurn
 //
-// A key is queued if and only if its last reconcile ended for want of a slot:
-// every other reconcile ends with Leave. So deleted resources do not stay, and a
-// woken key keeps others from a slot until the end of its reconcile at most.
+// A key is queued if and only if its last reconcile ended because there was no slot:
+// every other reconcile ends with EndTurn. So deleted resources do not stay in the
+// queue, and a woken key blocks a slot for one reconcile at most.
 type queue struct {
-	maxTurns int // of the workers: how many keys may have a turn at once
+	maxTurns int // how many keys may have a turn at once: a share of the workers
 	wake     func(Key)
 
 	places     map[Key]*place
-	count      [3]int           // of places, by state
+	count      [3]int           // number of places, by state
 	namespaces map[string][]Key // queued keys
-	turns      []string         // the tenants that have queued keys, next one first
+	turns      []string         // namespaces with queued keys, the next one first
 }
 
-// Key names a resource. Tenants take turns in the queue.
+// Key names a resource. Namespaces take turns in the queue.
 type Key struct{ Namespace, Name string }
 
 type place struct {
 	state state
-	since time.Time
+	since time.Time // when the key was queued, or started without waiting
 }
 
 type state int
 
 const (
 	queued  state = iota
-	woken         // has a turn, and is about to ask
-	started       // has a turn, and has asked
+	woken         // has a turn, and has not requested it yet
+	started       // has a turn, and has requested it
 )
 
 func newQueue(share int, wake func(Key)) queue {
 	return queue{maxTurns: share, wake: wake, places: map[Key]*place{}, namespaces: map[string][]Key{}}
 }
 
-// RequestTurn says whether a reconcile may begin with its calls. If not, the key is in
-// the queue and the reconcile has to end: a later one, for which the key is
-// woken or which a change causes, asks again and finds the key's place as it
-// was. After a reconcile that did anything else than ask in vain the caller MUST
-// call Leave.
+// RequestTurn says whether a reconcile may start its calls. If not, the key is in the
+// queue and the reconcile has to end. A later reconcile of the key, after its wake or
+// after a change, requests the turn again; the key keeps its place until then. After
+// any other reconcile the caller MUST call EndTurn.
 func (b *Budget) RequestTurn(key Key) (turn bool) {
 	b.update(func() {
-		b.wakeAll() // those who came before
+		b.wakeAll() // keys in the queue come first
 		p := b.places[key]
 		switch {
 		case p == nil && !b.hasRoom():
@@ -70,7 +69,7 @@ func (b *Budget) RequestTurn(key Key) (turn bool) {
 	return turn
 }
 
-// EndTurn ends a key's turn, or its wait.
+// EndTurn ends a key's turn, or removes it from the queue.
 func (b *Budget) EndTurn(key Key) {
 	b.update(func() {
 		p := b.places[key]
@@ -85,21 +84,21 @@ func (b *Budget) EndTurn(key Key) {
 	})
 }
 
-// hasRoom says whether another key may have a turn. As many have one as slots
-// are free; as the share of the workers; and as both calls of a creation fit
-// into one window, so that what has begun need not wait for the next.
+// hasRoom says whether another key may have a turn. It needs a free slot, and the
+// number of turns is limited twice: by the share of the workers, and so that both
+// calls of each creation fit into one window.
 func (b *Budget) hasRoom() bool {
-	before := b.count[woken] + b.inAcquire[ClassContinued] + b.dueSweeps()
-	return b.free() > before && b.count[woken]+b.count[started] < min(b.maxTurns, max(1, b.size/2))
+	reserved := b.count[woken] + b.inAcquire[ClassContinued] + b.dueSweeps()
+	return b.free() > reserved && b.count[woken]+b.count[started] < min(b.maxTurns, max(1, b.size/2))
 }
 
 // wakeAll gives turns to the keys in the queue while there is room.
 func (b *Budget) wakeAll() {
 	for len(b.turns) > 0 && b.hasRoom() {
-		tenant := b.turns[0]
-		key := b.namespaces[tenant][0]
-		if b.dequeue(key); len(b.namespaces[tenant]) > 0 {
-			b.turns = append(b.turns[1:], tenant)
+		namespace := b.turns[0]
+		key := b.namespaces[namespace][0]
+		if b.dequeue(key); len(b.namespaces[namespace]) > 0 {
+			b.turns = append(b.turns[1:], namespace)
 		}
 		b.setState(b.places[key], woken)
 		b.wake(key)

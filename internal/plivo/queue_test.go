@@ -12,9 +12,9 @@ import (
 	"time"
 )
 
-// ask asks for key, which is a tenant and a name: "a1". With a turn it returns
-// the slot.
-func ask(t *testing.T, b *Budget, key string) *Slot {
+// requestSlot requests a turn for a key. The first letter of "a1" is its namespace. With
+// a turn it returns the slot, else nil.
+func requestSlot(t *testing.T, b *Budget, key string) *Slot {
 	t.Helper()
 	if !b.RequestTurn(keyOf(key)) {
 		return nil
@@ -24,8 +24,8 @@ func ask(t *testing.T, b *Budget, key string) *Slot {
 
 func keyOf(key string) Key { return Key{Namespace: key[:1], Name: key} }
 
-// spent is a budget all of whose slots are in use, and what it has woken.
-func spentBudget(t *testing.T, size, share int) (b *Budget, used []*Slot, woken *[]string) {
+// usedBudget returns a budget whose slots are all in use, and the keys that it wakes.
+func usedBudget(t *testing.T, size, share int) (b *Budget, used []*Slot, woken *[]string) {
 	t.Helper()
 	woken = &[]string{}
 	b = NewBudget(size, share, func(k Key) { *woken = append(*woken, k.Name) })
@@ -36,20 +36,20 @@ func spentBudget(t *testing.T, size, share int) (b *Budget, used []*Slot, woken 
 	return b, used, woken
 }
 
-func mustWait(t *testing.T, b *Budget, keys ...string) {
+func wantQueued(t *testing.T, b *Budget, keys ...string) {
 	t.Helper()
 	for _, key := range keys {
-		if ask(t, b, key) != nil {
-			t.Fatalf("%s got a slot", key)
+		if requestSlot(t, b, key) != nil {
+			t.Fatalf("%s: got a slot, want it queued", key)
 		}
 	}
 }
 
-func mustGet(t *testing.T, b *Budget, key string) *Slot {
+func wantSlot(t *testing.T, b *Budget, key string) *Slot {
 	t.Helper()
-	slot := ask(t, b, key)
+	slot := requestSlot(t, b, key)
 	if slot == nil {
-		t.Fatalf("%s got no slot", key)
+		t.Fatalf("%s: got no slot, want one", key)
 	}
 	return slot
 }
@@ -57,115 +57,115 @@ func mustGet(t *testing.T, b *Budget, key string) *Slot {
 func wantWoken(t *testing.T, woken *[]string, want ...string) {
 	t.Helper()
 	if !slices.Equal(*woken, want) {
-		t.Fatalf("woken: %v, want %v", *woken, want)
+		t.Fatalf("woken: got %v, want %v", *woken, want)
 	}
 }
 
-func TestAsk_SlotBecomesFree_WakesTenantsInTurn(t *testing.T) {
+func TestRequestTurn_SlotBecomesFree_WakesNamespacesInTurn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		b, used, woken := spentBudget(t, 1, 1)
-		mustWait(t, b, "a1", "a2", "a3", "b1", "b2", "c1", "a1")
+		b, used, woken := usedBudget(t, 1, 1)
+		wantQueued(t, b, "a1", "a2", "a3", "b1", "b2", "c1", "a1")
 		used[0].Cancel()
 		want := []string{"a1", "b1", "c1", "a2", "b2", "a3"}
 		for i, key := range want {
 			wantWoken(t, woken, want[:i+1]...)
-			slot := mustGet(t, b, key)
+			slot := wantSlot(t, b, key)
 			slot.Cancel()
 			b.EndTurn(keyOf(key))
 		}
 		if len(b.places)+len(b.namespaces)+len(b.turns) != 0 || b.count != [3]int{} {
-			t.Errorf("something stays behind: %+v", b)
+			t.Errorf("got state left behind: %+v", b)
 		}
 	})
 }
 
-func TestAsk_OthersWait_JoinsTheQueue(t *testing.T) {
+func TestRequestTurn_OthersWait_JoinsQueue(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		b, used, woken := spentBudget(t, 4, 4)
-		mustWait(t, b, "a1")
+		b, used, woken := usedBudget(t, 4, 4)
+		wantQueued(t, b, "a1")
 		used[0].Cancel()
 		wantWoken(t, woken, "a1")
-		mustWait(t, b, "b1") // the free slot is for a1
-		mustGet(t, b, "a1")
+		wantQueued(t, b, "b1") // the free slot is reserved for a1
+		wantSlot(t, b, "a1")
 		used[1].Cancel()
 		wantWoken(t, woken, "a1", "b1")
 	})
 }
 
-func TestLeave_WokenKeyDoesNotAsk_WakesTheNext(t *testing.T) {
+func TestEndTurn_WokenKey_WakesNextKey(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		b, used, woken := spentBudget(t, 1, 1)
-		mustWait(t, b, "a1", "b1", "c1")
-		b.EndTurn(keyOf("b1")) // deleted while it waits
+		b, used, woken := usedBudget(t, 1, 1)
+		wantQueued(t, b, "a1", "b1", "c1")
+		b.EndTurn(keyOf("b1")) // deleted while it waited
 		used[0].Cancel()
 		b.EndTurn(keyOf("a1")) // deleted when it was woken
 		wantWoken(t, woken, "a1", "c1")
-		mustGet(t, b, "c1")
+		wantSlot(t, b, "c1")
 	})
 }
 
-func TestAsk_FurtherCallTookTheSlot_TakesTheNext(t *testing.T) {
+func TestRequestTurn_ContinuedCallTookSlot_GetsNextSlot(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		b, used, woken := spentBudget(t, 2, 2)
-		mustWait(t, b, "a1", "a2", "b1")
+		b, used, woken := usedBudget(t, 2, 2)
+		wantQueued(t, b, "a1", "a2", "b1")
 		used[0].Cancel()
 		further := acquire(t, b, ClassContinued)
 		time.AfterFunc(time.Second, further.Cancel)
-		mustGet(t, b, "a1")
+		wantSlot(t, b, "a1")
 		wantWoken(t, woken, "a1")
 	})
 }
 
-func TestAsk_ShareOfWorkersUsed_WaitsUntilOneLeaves(t *testing.T) {
+func TestRequestTurn_ShareOfWorkersUsed_WaitsForEndTurn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := NewBudget(100, 2, func(Key) {})
 		time.Sleep(Window)
-		mustGet(t, b, "a1")
-		mustGet(t, b, "a2").Done() // its call is over, its reconcile is not
-		mustWait(t, b, "b1")
+		wantSlot(t, b, "a1")
+		wantSlot(t, b, "a2").Done() // its call has ended, its reconcile has not
+		wantQueued(t, b, "b1")
 		b.EndTurn(keyOf("a2"))
-		mustGet(t, b, "b1")
+		wantSlot(t, b, "b1")
 	})
 }
 
-func TestAsk_SmallBudget_LeavesSlotsForFurtherCalls(t *testing.T) {
+func TestRequestTurn_SmallBudget_LeavesSlotsForContinuedCalls(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := NewBudget(10, 100, func(Key) {})
 		time.Sleep(Window)
-		var begun []*Slot
+		var started []*Slot
 		for i := range 10 {
-			if slot := ask(t, b, fmt.Sprint("a", i)); slot != nil {
-				begun = append(begun, slot)
+			if slot := requestSlot(t, b, fmt.Sprint("a", i)); slot != nil {
+				started = append(started, slot)
 			}
 		}
 		start := time.Now()
-		for range begun {
+		for range started {
 			acquire(t, b, ClassContinued)
 		}
-		if len(begun) != 5 || !time.Now().Equal(start) {
-			t.Errorf("%d have begun, and their further calls took %v", len(begun), time.Since(start))
+		if len(started) != 5 || !time.Now().Equal(start) {
+			t.Errorf("got %d started, continued calls after %v; want 5 at once", len(started), time.Since(start))
 		}
 	})
 }
 
-func TestAsk_Pause_WakesAfterItsEnd(t *testing.T) {
+func TestRequestTurn_Pause_WakesAfterItsEnd(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		b, used, woken := spentBudget(t, 1, 1)
+		b, used, woken := usedBudget(t, 1, 1)
 		b.Pause(time.Now().Add(time.Hour))
 		used[0].Cancel()
-		mustWait(t, b, "a1", "b1")
+		wantQueued(t, b, "a1", "b1")
 		time.Sleep(time.Hour - 1)
 		wantWoken(t, woken)
 		time.Sleep(1)
 		synctest.Wait()
 		wantWoken(t, woken, "a1")
-		mustGet(t, b, "a1")
+		wantSlot(t, b, "a1")
 	})
 }
 
-// operators is a model of a controller: workers that reconcile the keys which
-// are enqueued, as Ask's contract demands.
-type operators struct {
+// workerPool is a model of a controller: its workers reconcile the enqueued keys and call
+// RequestTurn and EndTurn as their contract demands.
+type workerPool struct {
 	t     *testing.T
 	b     *Budget
 	queue chan Key
@@ -180,13 +180,13 @@ type operators struct {
 	all     sync.WaitGroup
 }
 
-// reconcile makes two calls for a key, or none if it is gone by now.
-func (o *operators) reconcile(key Key, work time.Duration) {
+// reconcile makes two calls for a key, or none if the key was deleted.
+func (o *workerPool) reconcile(key Key, work time.Duration) {
 	o.mu.Lock()
 	gone, done, running := o.gone[key], !o.served[key].IsZero(), o.running[key]
 	o.running[key] = true
 	o.mu.Unlock()
-	if running { // a workqueue hands a key out once at a time
+	if running { // a workqueue never gives one key to two workers
 		time.Sleep(time.Millisecond)
 		o.queue <- key
 		return
@@ -223,14 +223,14 @@ func (o *operators) reconcile(key Key, work time.Duration) {
 	o.b.EndTurn(key)
 }
 
-// Every key that is not deleted is served, in about the time that the budget
-// alone takes, with at most the share of the workers.
-func TestAsk_RandomKeysAndDeletions_AllServedWithoutIdleSlots(t *testing.T) {
+// The budget serves every key that is not deleted, about as fast as its size allows,
+// with at most the share of the workers.
+func TestRequestTurn_RandomKeysAndDeletions_ServesAllInTime(t *testing.T) {
 	for seed := range uint64(30) {
 		synctest.Test(t, func(t *testing.T) {
 			dice := rand.New(rand.NewPCG(seed, 1))
 			size, workers, keys := 2+dice.IntN(40), 4+dice.IntN(20), 100+dice.IntN(200)
-			o := &operators{t: t, queue: make(chan Key, 100*keys), served: map[Key]time.Time{}, gone: map[Key]bool{}, running: map[Key]bool{}}
+			o := &workerPool{t: t, queue: make(chan Key, 100*keys), served: map[Key]time.Time{}, gone: map[Key]bool{}, running: map[Key]bool{}}
 			share := max(1, workers/4)
 			o.b = NewBudget(size, share, func(k Key) { o.queue <- k })
 			time.Sleep(Window)
@@ -265,7 +265,7 @@ func TestAsk_RandomKeysAndDeletions_AllServedWithoutIdleSlots(t *testing.T) {
 					o.queue <- key
 				})
 			}
-			// A slot costs a window and its call; a turn costs two calls.
+			// A slot takes a window and a call; a turn takes two calls.
 			calls := 2 * keys
 			floor := time.Duration(calls/size+1)*(Window+work) + time.Duration(keys/min(share, max(1, size/2))+1)*2*work
 			time.Sleep(floor + Window)
@@ -273,14 +273,14 @@ func TestAsk_RandomKeysAndDeletions_AllServedWithoutIdleSlots(t *testing.T) {
 			o.all.Wait()
 			for _, key := range left {
 				if o.served[key].IsZero() {
-					t.Fatalf("seed %d: %v is not served after %v, size %d, share %d", seed, key, time.Since(start), size, share)
+					t.Fatalf("seed %d: got %v not served after %v, size %d, share %d", seed, key, time.Since(start), size, share)
 				}
 			}
 			if n := fullest(o.spans); n > size || o.most > share {
-				t.Errorf("seed %d: %d in one window, of %d; %d at once, of %d", seed, n, size, o.most, share)
+				t.Errorf("seed %d: got %d in one window, want at most %d; got %d turns at once, want at most %d", seed, n, size, o.most, share)
 			}
 			if len(o.b.places)+len(o.b.namespaces)+len(o.b.turns)+o.b.inFlight != 0 {
-				t.Errorf("seed %d: something stays behind: %+v", seed, o.b.places)
+				t.Errorf("seed %d: got state left behind: %+v", seed, o.b.places)
 			}
 		})
 	}

@@ -6,15 +6,15 @@ import (
 	"unicode"
 )
 
-// maxForeignText bounds what is shown of somebody else's words, in runes.
+// maxForeignText limits the length of a text from another program, in runes.
 const maxForeignText = 512
 
-// minSecret is the length from which a value counts as a secret: a shorter one
-// would take ordinary words out of a text.
+// minSecret is the least length of a secret. Removing a shorter value would remove
+// ordinary words from a text.
 const minSecret = 8
 
-// Redact makes a text of somebody else safe to show: it takes the secrets out, as
-// they are and in base64 wherever they begin in it, and bounds it.
+// Redact makes a text from another program safe to show: it removes the secrets, also
+// inside of base64 text, and limits the length.
 func Redact(text string, secrets ...string) string {
 	for _, secret := range secrets {
 		if len(secret) < minSecret {
@@ -34,8 +34,9 @@ func Redact(text string, secrets ...string) string {
 	return text
 }
 
-// encodedWithin are the characters of an encoded text that a secret in it alone
-// decides, if it begins so many bytes after a multiple of three.
+// encodedWithin returns the base64 characters that depend only on the secret, if the
+// secret starts shift bytes after a multiple of three. Base64 encodes groups of three
+// bytes, so the characters at both ends also depend on the text around the secret.
 func encodedWithin(encoding *base64.Encoding, secret string, shift int) string {
 	padded := strings.Repeat("\x00", shift) + secret
 	first, last := (8*shift+5)/6, 8*len(padded)/6

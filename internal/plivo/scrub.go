@@ -11,15 +11,15 @@ import (
 	"unicode"
 )
 
-// maxMessage bounds what is shown of Plivo's own words, in runes.
+// maxMessage limits the length of Plivo's error message, in runes.
 const maxMessage = 256
 
-// long is a run that no word of a message is as long as, and every token is.
-// An auth ID has 20 characters and is let through.
+// long matches a run of characters that may be a token: every token is at least this
+// long, but hardly a word of a message. An auth ID has 20 characters and does not match.
 var long = regexp.MustCompile(`[^\s]{24,}`)
 
-// scrubber takes Plivo's words out of an error body, and whatever could be a
-// credential out of them: a server may reflect what it was sent.
+// scrubber extracts the message of an error body and removes everything that could be
+// a credential: a server may repeat the request in its error.
 type scrubber struct {
 	replace *strings.Replacer
 }
@@ -35,22 +35,22 @@ func newScrubber(c Credentials) *scrubber {
 	)}
 }
 
-// message returns the bounded, scrubbed words of an error body: the member
-// "error", a string or a nested object, else "message".
+// message returns the limited, scrubbed message of an error body. It is the member
+// "error", a string or a nested object, or else "message".
 func (s *scrubber) message(body []byte) string {
-	var answer map[string]json.RawMessage
-	if json.Unmarshal(body, &answer) != nil {
+	var response map[string]json.RawMessage
+	if json.Unmarshal(body, &response) != nil {
 		return ""
 	}
 	for _, member := range []string{"error", "message"} {
-		if words := s.words(answer[member]); words != "" {
-			return words
+		if text := s.text(response[member]); text != "" {
+			return text
 		}
 	}
 	return ""
 }
 
-func (s *scrubber) words(raw json.RawMessage) string {
+func (s *scrubber) text(raw json.RawMessage) string {
 	var value any
 	if len(raw) == 0 || json.Unmarshal(raw, &value) != nil {
 		return ""
@@ -62,11 +62,11 @@ func (s *scrubber) words(raw json.RawMessage) string {
 	return text
 }
 
-// maxDepth bounds how deep into an error body words are looked for.
+// maxDepth limits how deep flatten reads an error body.
 const maxDepth = 8
 
-// flatten makes one line of a JSON value. Each string in it is cleaned before
-// punctuation is put around it, which would take long runs apart.
+// flatten returns a JSON value as one line. It cleans each string before it adds
+// punctuation, because punctuation would divide a long run.
 func (s *scrubber) flatten(value any, depth int) string {
 	if depth == 0 {
 		return "…"

@@ -9,19 +9,19 @@ import (
 	"log/slog"
 )
 
-// redacted is what every way of printing a Token shows.
+// redacted replaces a secret in every printed form.
 const redacted = "[redacted]"
 
-// Token is an auth token. No way of formatting, encoding or logging it shows
-// its value; only Reveal does.
+// Token is an auth token. Formatting, encoding and logging never show its value; only
+// Reveal returns it.
 //
-// The value sits behind a pointer, because fmt reads unexported fields of a
-// surrounding struct without asking any method: it then finds an address.
+// The value is behind a pointer, because fmt reads the unexported fields of a struct
+// around it without calling a method: it then prints an address.
 type Token struct {
 	value *string
 }
 
-// NewToken wraps a token's value.
+// NewToken returns a Token with the given value.
 func NewToken(value string) Token {
 	if value == "" {
 		return Token{}
@@ -29,8 +29,8 @@ func NewToken(value string) Token {
 	return Token{value: &value}
 }
 
-// Reveal returns the token's value. It is for the Authorization header and
-// the data of a Secret, and for nothing else.
+// Reveal returns the token's value. Use it only for the Authorization header and the
+// data of a Secret.
 func (t Token) Reveal() string {
 	if t.value == nil {
 		return ""
@@ -55,7 +55,7 @@ func (t Token) GoString() string { return redacted }
 // Format implements fmt.Formatter, for every verb.
 func (t Token) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, redacted) }
 
-// MarshalText implements encoding.TextMarshaler, and so covers JSON and YAML.
+// MarshalText implements encoding.TextMarshaler, which JSON and YAML use too.
 func (t Token) MarshalText() ([]byte, error) { return []byte(redacted), nil }
 
 // LogValue implements slog.LogValuer.
@@ -64,20 +64,20 @@ func (t Token) LogValue() slog.Value { return slog.StringValue(redacted) }
 // MarshalLog implements logr.Marshaler.
 func (t Token) MarshalLog() any { return redacted }
 
-// Digest identifies a token without holding it. Digests of different
-// Digesters cannot be compared.
+// Digest identifies a token without its value. Digests of different Digesters are not
+// comparable.
 type Digest [16]byte
 
-// Digester makes keyed digests of tokens, so that an inventory of thousands
-// holds none of them. The zero value is not usable; see NewDigester.
+// Digester computes keyed digests of tokens, so that an inventory of thousands of
+// subaccounts has no token in memory. The zero value is not usable; see NewDigester.
 type Digester struct {
 	key []byte
 }
 
-// NewDigester makes a Digester with the given secret key.
+// NewDigester returns a Digester with the given secret key.
 func NewDigester(key []byte) *Digester { return &Digester{key: key} }
 
-// Digest of a token's value. The digest of an empty value is the zero Digest.
+// Digest returns the digest of a token's value; zero for an empty value.
 func (d *Digester) Digest(value []byte) Digest {
 	var out Digest
 	if len(value) == 0 {

@@ -15,26 +15,26 @@ import (
 	"sync/atomic"
 	"time"
 
-	// A bare image has no system roots; these are used only where there are none.
+	// An image without system roots needs these. Go uses them only if there are no others.
 	_ "golang.org/x/crypto/x509roots/fallback"
 )
 
-// DefaultBaseURL is where Plivo's API is.
+// DefaultBaseURL is the base URL of Plivo's API.
 const DefaultBaseURL = "https://api.plivo.com"
 
-// ParseBaseURL checks a base URL: https, or http to a loopback address only,
-// because credentials travel in a header; no user, query or fragment.
+// ParseBaseURL parses and checks a base URL. Requests have credentials in a header, so
+// plain http is for loopback addresses only. A user, query or fragment is an error.
 func ParseBaseURL(s string) (*url.URL, error) {
 	u, err := url.Parse(s)
 	if err != nil || u.Hostname() == "" {
-		// The text of a URL that does not parse may hold credentials.
+		// The error must not show the text: it may contain credentials.
 		return nil, errors.New("not an absolute URL such as " + DefaultBaseURL)
 	}
 	switch {
 	case u.User != nil:
-		return nil, errors.New("must not hold a user or password")
+		return nil, errors.New("must not contain a user or password")
 	case u.RawQuery != "" || u.ForceQuery || u.Fragment != "":
-		return nil, errors.New("must not hold a query or fragment")
+		return nil, errors.New("must not contain a query or fragment")
 	case u.Scheme == "https":
 	case u.Scheme == "http" && isLoopback(u.Hostname()):
 	case u.Scheme == "http":
@@ -47,21 +47,19 @@ func ParseBaseURL(s string) (*url.URL, error) {
 }
 
 func isLoopback(host string) bool {
-	ip := net.ParseIP(host)
-	return host == "localhost" || ip != nil && ip.IsLoopback()
+	return host == "localhost" || net.ParseIP(host).IsLoopback()
 }
 
 const (
-	// pingAfter and pingTimeout bound how long a dead HTTP/2 connection stays
-	// unnoticed while calls wait on it.
+	// pingAfter and pingTimeout limit how long calls wait on a dead HTTP/2 connection.
 	pingAfter   = 5 * time.Second
 	pingTimeout = 3 * time.Second
 )
 
-// NewHTTPClient makes the HTTP client that all Clients of a process share: it
-// follows no redirect (credentials must not travel, and a redirected create
-// might be sent twice), speaks TLS 1.2 or newer, honours HTTPS_PROXY, and leaves
-// dead connections.
+// NewHTTPClient returns the HTTP client that all Clients of a process share. It uses
+// TLS 1.2 or newer and HTTPS_PROXY, and drops dead connections. It follows no
+// redirects: another server must not get the credentials, and a create must not be
+// sent twice.
 func NewHTTPClient() *http.Client {
 	return &http.Client{
 		Transport: &renewing{current: &http.Transport{
@@ -81,9 +79,8 @@ func NewHTTPClient() *http.Client {
 	}
 }
 
-// renewing is a transport that uses new connections after a call that got no
-// answer in time. Its connection may be dead, and http.Transport would use it
-// again, as it would the other ones that it keeps.
+// renewing is a transport that uses new connections after a call that timed out: the
+// old ones may be dead, and http.Transport would use them again.
 type renewing struct {
 	mu      sync.Mutex
 	current *http.Transport
@@ -106,8 +103,8 @@ func (t *renewing) RoundTrip(req *http.Request) (*http.Response, error) {
 	return resp, err
 }
 
-// renew leaves the connections of a transport to the calls that are under way on
-// them, unless another call has done that.
+// renew replaces a transport, unless another call has already replaced it. Calls on
+// the old connections go on.
 func (t *renewing) renew(used *http.Transport) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -117,20 +114,20 @@ func (t *renewing) renew(used *http.Transport) {
 	}
 }
 
-// CloseIdleConnections is what http.Client.CloseIdleConnections calls.
+// CloseIdleConnections is called by http.Client.CloseIdleConnections.
 func (t *renewing) CloseIdleConnections() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.current.CloseIdleConnections()
 }
 
-// proxyError is why there is no connection where the proxy has to open it.
+// proxyError is a failure to get a connection through the proxy.
 type proxyError struct{ error }
 
-// Unwrap is what errors.As calls.
+// Unwrap is called by errors.As.
 func (e *proxyError) Unwrap() error { return e.error }
 
-// proxyRefusal is the status with which a proxy refuses to connect to Plivo.
+// proxyRefusal is the HTTP status of a proxy that refuses to connect to Plivo.
 type proxyRefusal int
 
 func refusedByProxy(_ context.Context, _ *url.URL, _ *http.Request, resp *http.Response) error {
@@ -150,8 +147,9 @@ func isTimeout(err error) bool {
 	return errors.As(err, &netError) && netError.Timeout()
 }
 
-// transportFailure says in safe words why no answer came. The error's own text
-// is shown only where its type tells that it holds nothing of the answer.
+// transportFailure returns a safe message for a call without a response. It includes
+// the text of an error only if the type of the error excludes that the text contains
+// a part of a response.
 func transportFailure(err error) string {
 	var (
 		proxy     *proxyError
@@ -168,18 +166,18 @@ func transportFailure(err error) string {
 	case errors.As(err, &refusal):
 		return refusal.Error()
 	case isTimeout(err):
-		return "no answer in time"
+		return "timed out waiting for the response"
 	case errors.As(err, &dns):
 		return "the host name did not resolve"
 	case errors.As(err, &cert):
-		return "TLS certificate not accepted: " + cert.Err.Error()
+		return "the TLS certificate is not valid: " + cert.Err.Error()
 	case errors.As(err, &hostname), errors.As(err, &authority):
-		return "TLS certificate not accepted"
+		return "the TLS certificate is not valid"
 	case errors.As(err, &op) && op.Op == "proxyconnect":
 		return "it cannot be reached"
 	case errors.As(err, &op) && op.Op == "dial":
-		return "no connection"
+		return "could not connect"
 	default:
-		return "the connection broke before a complete answer came"
+		return "the connection broke before a complete response came"
 	}
 }

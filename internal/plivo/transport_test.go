@@ -2,6 +2,7 @@ package plivo
 
 import (
 	"crypto/tls"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -10,7 +11,7 @@ import (
 	"time"
 )
 
-func TestNothingOlderThanTLS12IsSpoken(t *testing.T) {
+func TestHTTPClient_TLSBelow12_IsRefused(t *testing.T) {
 	for version, want := range map[uint16]bool{tls.VersionTLS11: false, tls.VersionTLS12: true, tls.VersionTLS13: true} {
 		server := httptest.NewUnstartedServer(http.NotFoundHandler())
 		server.TLS = &tls.Config{MinVersion: tls.VersionTLS10, MaxVersion: version}
@@ -23,7 +24,7 @@ func TestNothingOlderThanTLS12IsSpoken(t *testing.T) {
 		}
 		resp, err := client.Do(req)
 		if spoken := err == nil; spoken != want {
-			t.Errorf("%s: %v", tls.VersionName(version), err)
+			t.Errorf("%s: got %v, want accepted %v", tls.VersionName(version), err, want)
 		}
 		if resp != nil {
 			_ = resp.Body.Close()
@@ -32,8 +33,8 @@ func TestNothingOlderThanTLS12IsSpoken(t *testing.T) {
 	}
 }
 
-func TestParseBaseURL(t *testing.T) {
-	cases := []struct{ in, want string }{ // want "": refused
+func TestParseBaseURL_InvalidURL_IsRefused(t *testing.T) {
+	cases := []struct{ in, want string }{ // want "": an error
 		{DefaultBaseURL, DefaultBaseURL},
 		{"https://api.plivo.com/", DefaultBaseURL},
 		{"HTTPS://api.plivo.com:8443/proxy//", "https://api.plivo.com:8443/proxy"},
@@ -61,17 +62,17 @@ func TestParseBaseURL(t *testing.T) {
 	for _, c := range cases {
 		u, err := ParseBaseURL(c.in)
 		switch {
-		case err != nil && strings.Contains(err.Error(), "password@") || err != nil && strings.Contains(err.Error(), "hunter2"):
-			t.Errorf("%q: the error shows the password: %v", c.in, err)
+		case strings.Contains(fmt.Sprint(err), "password@"), strings.Contains(fmt.Sprint(err), "hunter2"):
+			t.Errorf("%q: got the password in %v", c.in, err)
 		case c.want == "" && err == nil:
-			t.Errorf("%q: got %v, want it refused", c.in, u)
-		case c.want != "" && (err != nil || u.String() != c.want):
+			t.Errorf("%q: got %v, want an error", c.in, u)
+		case c.want != "" && fmt.Sprint(u, err) != c.want+" <nil>":
 			t.Errorf("%q: got %v, %v, want %s", c.in, u, err, c.want)
 		}
 	}
 }
 
-func TestRetryAfter(t *testing.T) {
+func TestRetryAfter_SecondsOrDate_IsAtMostOneHour(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		date := func(later time.Duration) string { return time.Now().Add(later).UTC().Format(http.TimeFormat) }
 		cases := []struct {
@@ -85,8 +86,8 @@ func TestRetryAfter(t *testing.T) {
 			{date(time.Minute), "soon", time.Minute},
 			{date(-time.Minute), "", 0},
 			{date(24 * time.Hour), "", time.Hour},
-			{date(-time.Hour), date(-time.Hour - 20*time.Second), 20 * time.Second}, // a clock that is behind
-			{date(time.Hour), date(time.Hour - 20*time.Second), 20 * time.Second},   // a clock that is ahead
+			{date(-time.Hour), date(-time.Hour - 20*time.Second), 20 * time.Second}, // the server's clock is behind
+			{date(time.Hour), date(time.Hour - 20*time.Second), 20 * time.Second},   // the server's clock is ahead
 		}
 		for _, c := range cases {
 			got := retryAfter(&http.Response{Header: http.Header{"Retry-After": {c.header}, "Date": {c.date}}})
@@ -97,27 +98,27 @@ func TestRetryAfter(t *testing.T) {
 	})
 }
 
-func TestCredentialsValidate(t *testing.T) {
+func TestCredentials_InvalidForm_IsRefused(t *testing.T) {
 	cases := []struct {
 		name, id, token string
 		good            bool
 	}{
-		{"good", mainID, mainToken, true},
-		{"a subaccount's", absentID, mainToken, false},
-		{"a line after the ID", mainID + "\n", mainToken, false},
+		{"valid", mainID, mainToken, true},
+		{"auth ID of a subaccount", absentID, mainToken, false},
+		{"newline after the ID", mainID + "\n", mainToken, false},
 		{"no ID", "", mainToken, false},
 		{"no token", mainID, "", false},
-		{"a line after the token", mainID, mainToken + "\n", false},
-		{"a space in the token", mainID, "a b", false},
+		{"newline after the token", mainID, mainToken + "\n", false},
+		{"space in the token", mainID, "a b", false},
 		{"not ASCII", mainID, "é", false},
 	}
 	for _, c := range cases {
 		err := Credentials{AuthID: c.id, Token: NewToken(c.token)}.Validate()
 		if (err == nil) != c.good {
-			t.Errorf("%s: %v", c.name, err)
+			t.Errorf("%s: got %v, want valid %v", c.name, err, c.good)
 		}
 		if err != nil && c.id != "" && strings.Contains(err.Error(), strings.TrimSpace(c.id)) {
-			t.Errorf("%s: shown in %v", c.name, err)
+			t.Errorf("%s: got the auth ID in %v", c.name, err)
 		}
 	}
 }

@@ -1,13 +1,14 @@
-// Package version holds the version that the build stamps into every binary.
+// Package version has the version of the binaries. It must import nothing of this
+// module.
 package version
 
 import "runtime/debug"
 
-// version is set by the build: -ldflags "-X …/internal/version.version=v1.2.3".
+// version is set by the Makefile: -ldflags "-X …/internal/version.version=v1.2.3".
 var version string
 
-// String returns the stamped version; without a stamp the module's or the
-// commit's, as far as the Go toolchain recorded one, else "dev".
+// String returns the version that the Makefile set. If it set none, String returns
+// the version of the module or the commit that the Go toolchain recorded, or "dev".
 func String() string {
 	if version != "" {
 		return version

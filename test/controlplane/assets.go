@@ -9,9 +9,9 @@ import (
 	"github.com/subaccount-operator/subaccount-operator/hack/assets/cache"
 )
 
-// Assets is the folder that holds the named programs of a control plane:
-// KUBEBUILDER_ASSETS if that has them all, else the one that hack/assets fills.
-// A test that needs them fails early, since it must not download or build them.
+// Assets returns the folder with the named programs of a control plane: KUBEBUILDER_ASSETS
+// if it contains all of them, else the folder that hack/assets fills. It returns an error
+// if a program is missing, because a test must not download or build it.
 func Assets(names ...string) (string, error) {
 	if given := os.Getenv("KUBEBUILDER_ASSETS"); given != "" && len(cache.Missing(given, names)) == 0 {
 		return filepath.Abs(given)
@@ -34,7 +34,7 @@ func Assets(names ...string) (string, error) {
 	return dir, nil
 }
 
-// Tool is the path of a tool that hack/tools pins and hack/assets has built.
+// Tool returns the path of a tool that hack/tools pins and hack/assets builds.
 func Tool(name string) (string, error) {
 	root, err := Root()
 	if err != nil {

@@ -41,10 +41,10 @@ func (p *Plane) startControllerManager(more []string) error {
 		"--secure-port="+port,
 		"--cert-dir="+p.dir,
 		"--kube-api-qps=200", "--kube-api-burst=400",
-		// A quota on a kind that was new when it was made is counted by then.
+		// The controller discovers new kinds within this period, and then counts their quotas.
 		"--resource-quota-sync-period=5s",
-		// For the controllers of service account tokens and of the root CA's
-		// ConfigMap, when they are asked for.
+		// The optional controllers for service account tokens and for the root CA's
+		// ConfigMap need these.
 		"--root-ca-file="+ca,
 		"--service-account-private-key-file="+filepath.Join(p.Env.ControlPlane.APIServer.CertDir, "sa-signer.key"),
 	)
@@ -58,7 +58,7 @@ func (p *Plane) startControllerManager(more []string) error {
 		err := cmd.Process.Kill()
 		<-ctx.Done()
 		if errors.Is(err, os.ErrProcessDone) {
-			return fmt.Errorf("before it was told to, %w", context.Cause(ctx))
+			return fmt.Errorf("ended too early: %w", context.Cause(ctx))
 		}
 		return err
 	}
@@ -72,8 +72,8 @@ func (p *Plane) startControllerManager(more []string) error {
 }
 
 // waitUntilControllersRun waits for the ServiceAccount that a controller creates
-// in each namespace. Until its controllers run, kube-controller-manager exits if
-// the API server is away for 10 s, as it may be on a slow machine after Kill.
+// in each namespace. Until then kube-controller-manager exits if the API server is
+// unavailable for 10 s, which happens on a slow machine after Kill.
 func (p *Plane) waitUntilControllersRun(ctx context.Context) error {
 	client, err := kubernetes.NewForConfig(p.Config)
 	if err != nil {
@@ -86,7 +86,7 @@ func (p *Plane) waitUntilControllersRun(ctx context.Context) error {
 }
 
 func waitUntilHealthy(ctx context.Context, url string) error {
-	// It signs its serving certificate itself, and health is no secret.
+	// Its serving certificate is self-signed, and its health is not confidential.
 	client := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}}
 	defer client.CloseIdleConnections()
 	return wait.PollUntilContextTimeout(ctx, 50*time.Millisecond, startTimeout, true, func(ctx context.Context) (bool, error) {
@@ -96,14 +96,14 @@ func waitUntilHealthy(ctx context.Context, url string) error {
 		}
 		response, err := client.Do(request)
 		if err != nil {
-			return false, nil // it does not listen yet
+			return false, nil // the program does not listen yet
 		}
 		return response.StatusCode == http.StatusOK, response.Body.Close()
 	})
 }
 
-// freePort is a port that was free a moment ago, which has to do for a program
-// that does not tell which port it chose.
+// freePort returns a port that was free a moment ago. kube-controller-manager does not
+// report which port it has chosen itself, so it cannot choose.
 func freePort() (string, error) {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

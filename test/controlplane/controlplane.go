@@ -1,6 +1,6 @@
-// Package controlplane starts a control plane on this machine, without containers
-// and without a kubelet, for the tests and the demo: etcd, kube-apiserver and,
-// when asked for, kube-controller-manager.
+// Package controlplane starts a control plane on this machine for the tests and the demo:
+// etcd, kube-apiserver and, optionally, kube-controller-manager. It needs no containers,
+// and there is no kubelet.
 package controlplane
 
 import (
@@ -21,8 +21,8 @@ import (
 	"github.com/subaccount-operator/subaccount-operator/hack/assets/cache"
 )
 
-// startTimeout is what each program may take: far more than the 4 s that all
-// of them need on a machine with nothing else to do.
+// startTimeout is the limit for the start of each program. All of them together need 4 s
+// on an idle machine.
 const startTimeout = 60 * time.Second
 
 // Options of a control plane; the zero value serves most tests.
@@ -30,49 +30,50 @@ type Options struct {
 	// CRDs are files and folders of CustomResourceDefinitions to install. Nil
 	// means the repository's config/crd/bases; empty means none.
 	CRDs []string
-	// ControllerManager runs kube-controller-manager too: without it no garbage
-	// is collected and no terminating namespace ever goes.
+	// ControllerManager also runs kube-controller-manager. Without it there is no garbage
+	// collection, and terminating namespaces stay forever.
 	ControllerManager bool
-	// Controllers that it runs beside those of namespaces, garbage collection
-	// and service accounts, by their names in kube-controller-manager's
-	// --controllers.
+	// Controllers are additional controllers, by their names in kube-controller-manager's
+	// --controllers. The controllers of namespaces, garbage collection and service
+	// accounts always run.
 	Controllers []string
-	// Log gets what the programs print; several write at once, as an *os.File
-	// allows. Nil means that only a start that fails tells it.
+	// Log gets the programs' output. It must support concurrent writes, as *os.File does.
+	// If nil, only the error of a failed start contains the output.
 	Log io.Writer
-	// AuditUser is somebody whose requests are written to Plane.AuditLog, as
-	// metadata.
+	// AuditUser is the user whose requests the API server logs to Plane.AuditLog, without
+	// bodies.
 	AuditUser string
-	// Dir is where the plane makes its own folder; default: os.TempDir().
+	// Dir is the folder in which the plane creates its own folder. If omitted, it defaults
+	// to os.TempDir().
 	Dir string
 }
 
 // Plane is a running control plane.
 type Plane struct {
-	// Config is the administrator's.
+	// Config is the administrator's client configuration.
 	Config *rest.Config
 	// Kubeconfig is the path of a kubeconfig file with the administrator's
 	// credentials.
 	Kubeconfig string
 	// Kubectl is the path of a kubectl of the control plane's version.
 	Kubectl string
-	// Assets is the folder that the programs come from.
+	// Assets is the folder with the control plane's programs.
 	Assets string
-	// AuditLog is the path of the API server's log of what Options.AuditUser did.
+	// AuditLog is the path of the API server's log of the requests of Options.AuditUser.
 	AuditLog string
-	// Env is what runs underneath, for AddUser and the like.
+	// Env is the underlying environment, for methods such as AddUser.
 	Env *envtest.Environment
 
 	dir          string
 	log          io.Writer
-	logFile      *os.File // nil when Options.Log is given
+	logFile      *os.File // nil if Options.Log is set
 	startManager func() error
-	stopManager  func() error // nil: it does not run
+	stopManager  func() error // nil if kube-controller-manager does not run
 	stop         func() error
 }
 
-// Start starts a control plane of its own, with nothing in it but the CRDs. It
-// fails if `make ready` has not yet downloaded or built the programs.
+// Start starts a control plane that contains only the CRDs. It returns an error if
+// `make ready` has not downloaded or built the programs yet.
 func Start(opts Options) (_ *Plane, err error) {
 	need := []string{"etcd", "kube-apiserver", "kubectl"}
 	if opts.ControllerManager {
@@ -127,8 +128,7 @@ func Start(opts Options) (_ *Plane, err error) {
 	return p, nil
 }
 
-// Stop ends all programs and removes everything that the plane wrote. A second
-// Stop does nothing.
+// Stop ends all programs and removes all files of the plane. A second Stop does nothing.
 func (p *Plane) Stop() error { return p.stop() }
 
 func (p *Plane) stopAll() error {
@@ -139,7 +139,7 @@ func (p *Plane) stopAll() error {
 	if p.Env != nil {
 		err := p.Env.Stop()
 		if errors.Is(err, syscall.ESRCH) || errors.Is(err, os.ErrProcessDone) {
-			err = nil // a server that Kill ended a moment ago
+			err = nil // Kill has ended the server before
 		}
 		errs = append(errs, err)
 	}
@@ -149,8 +149,8 @@ func (p *Plane) stopAll() error {
 	return errors.Join(append(errs, os.RemoveAll(p.dir))...)
 }
 
-// Main is the body of a TestMain whose tests share one plane: it starts it,
-// hands it to set, runs the tests, stops it and returns the exit code.
+// Main is the body of a TestMain whose tests share one plane. It starts the plane, calls
+// set with it, runs the tests, stops the plane and returns the exit code.
 func Main(m *testing.M, opts Options, set func(*Plane)) (code int) {
 	plane, err := Start(opts)
 	if err != nil {
@@ -167,13 +167,13 @@ func Main(m *testing.M, opts Options, set func(*Plane)) (code int) {
 	return m.Run()
 }
 
-// Root is the folder of the go.mod that the working directory belongs to.
+// Root returns the folder of the go.mod file of the working directory.
 func Root() (string, error) { return cache.Root() }
 
-// startServers starts etcd and kube-apiserver, with the CRDs served.
+// startServers starts etcd and kube-apiserver and installs the CRDs.
 func (p *Plane) startServers(opts Options) error {
 	p.Env = &envtest.Environment{
-		// Without this a variable in the environment could send tests to a real cluster.
+		// Without this, the environment variable USE_EXISTING_CLUSTER could direct tests to a real cluster.
 		UseExistingCluster:       new(false),
 		CRDDirectoryPaths:        opts.CRDs,
 		ErrorIfCRDPathMissing:    true,
@@ -184,12 +184,12 @@ func (p *Plane) startServers(opts Options) error {
 	plane.Etcd = &envtest.Etcd{DataDir: p.etcdData(), Out: p.log, Err: p.log}
 	server := plane.GetAPIServer()
 	server.CertDir, server.Out, server.Err = filepath.Join(p.dir, "apiserver"), p.log, p.log
-	// There is nothing behind the kubernetes Service here that would want endpoints.
+	// No test uses the kubernetes Service, so it needs no endpoints.
 	server.Configure().Set("endpoint-reconciler-type", "none")
-	// Makes a stop wait 2 s for clients that still watch, and not 60.
+	// Reduces the time that a stop waits for watches from 60 s to 2 s.
 	server.Configure().Set("shutdown-send-retry-after", "true")
 	plane.Etcd.Configure().Set("unsafe-no-fsync", "true")
-	// Many clusters have it: who sets an owner reference that blocks a deletion
+	// Many clusters enable it. A client that sets an owner reference which blocks a deletion
 	// needs a right on the owner's finalizers.
 	server.Configure().Append("enable-admission-plugins", "OwnerReferencesPermissionEnforcement")
 	if opts.AuditUser != "" {
@@ -210,7 +210,7 @@ func (p *Plane) startServers(opts Options) error {
 		return err
 	}
 	if p.Config, err = p.Env.Start(); err != nil {
-		if p.Env.Config == nil { // else it is the CRDs that were refused
+		if p.Env.Config == nil { // otherwise the API server has started and rejected the CRDs
 			return errors.Join(err, p.lastOutput())
 		}
 		return err
@@ -218,11 +218,10 @@ func (p *Plane) startServers(opts Options) error {
 	return os.WriteFile(p.Kubeconfig, p.Env.KubeConfig, 0o600)
 }
 
-// program is the path of a wrapper to run a program by: envtest leaves no say
-// in how it starts its programs. The wrapper writes down the program's process
-// ID, for Kill, and sees to it that the program does not outlive this process
-// however that ends: a test that times out stops nothing. (Where there is no
-// setpriv, as outside Linux, it may.)
+// program writes a script that runs a program and returns its path. The script is needed
+// because envtest does not configure how it starts programs. The script stores the
+// program's process ID for Kill. With setpriv, the program ends with this process, even if
+// a test times out and stops nothing. Without setpriv, as outside Linux, it may not.
 func (p *Plane) program(name string) (string, error) {
 	command := fmt.Sprintf("'%s'", filepath.Join(p.Assets, name))
 	if setpriv, err := exec.LookPath("setpriv"); err == nil {
@@ -235,8 +234,8 @@ func (p *Plane) program(name string) (string, error) {
 
 func (p *Plane) pidFile(name string) string { return filepath.Join(p.dir, name+".pid") }
 
-// lastOutput is the end of what the programs printed, for who has to find out
-// why one did not start.
+// lastOutput returns the end of the programs' output as an error, which explains a failed
+// start.
 func (p *Plane) lastOutput() error {
 	if p.logFile == nil {
 		return nil
@@ -246,5 +245,5 @@ func (p *Plane) lastOutput() error {
 		return err
 	}
 	const enough = 4000
-	return fmt.Errorf("the programs' last words:\n%s", content[max(0, len(content)-enough):])
+	return fmt.Errorf("last output of the programs:\n%s", content[max(0, len(content)-enough):])
 }

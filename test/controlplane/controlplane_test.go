@@ -26,14 +26,14 @@ import (
 	"github.com/subaccount-operator/subaccount-operator/test/controlplane"
 )
 
-// childVariable makes this test binary a process that holds a plane until it is killed.
-const childVariable = "DEVPLANE_TEST_CHILD_DIR"
+// childVariable makes this test binary start a plane and wait until it is killed.
+const childVariable = "CONTROLPLANE_TEST_CHILD_DIR"
 
 func TestMain(m *testing.M) {
-	ctrl.SetLogger(logr.Discard()) // envtest's
+	ctrl.SetLogger(logr.Discard()) // for envtest
 	if dir := os.Getenv(childVariable); dir != "" {
 		plane, err := controlplane.Start(controlplane.Options{CRDs: []string{}, ControllerManager: true, Dir: dir})
-		if err == nil { // revived servers are tied to it like those that were started
+		if err == nil { // revived servers must end with their parent, too
 			err = errors.Join(plane.Kill(controlplane.APIServer, controlplane.Etcd), plane.Revive())
 		}
 		if err != nil {
@@ -67,7 +67,7 @@ func eventually(t *testing.T, what string, condition func(context.Context) (bool
 	}
 }
 
-func listens(t *testing.T, address string) bool {
+func isListening(t *testing.T, address string) bool {
 	t.Helper()
 	location, err := url.Parse(address)
 	if err != nil {
@@ -81,7 +81,7 @@ func listens(t *testing.T, address string) bool {
 	return true
 }
 
-func TestTwoPlanesRunSideBySideAndStopRemovesEverything(t *testing.T) {
+func TestStart_TwoPlanes_RunInParallelAndStopRemovesAll(t *testing.T) {
 	dirs := []string{t.TempDir(), t.TempDir()}
 	withManager := start(t, controlplane.Options{Dir: dirs[0], ControllerManager: true})
 	plain := start(t, controlplane.Options{Dir: dirs[1], CRDs: []string{}})
@@ -97,22 +97,22 @@ func TestTwoPlanesRunSideBySideAndStopRemovesEverything(t *testing.T) {
 			t.Fatal(err)
 		}
 		if string(out) != want {
-			t.Errorf("the plane serves the CRDs %q, want %q", out, want)
+			t.Errorf("got the CRDs %q, want %q", out, want)
 		}
 		info, err := os.Stat(plane.Kubeconfig)
 		if err != nil {
 			t.Fatal(err)
 		}
 		if info.Mode() != 0o600 {
-			t.Errorf("the kubeconfig holds credentials and has the mode %v, want 0600", info.Mode())
+			t.Errorf("got mode %v of the kubeconfig, want 0600", info.Mode())
 		}
 	}
 
-	t.Run("kube-controller-manager collects what is owned and lets a namespace go", func(t *testing.T) {
-		collectsGarbage(t, kubernetes.NewForConfigOrDie(withManager.Config))
+	t.Run("kube-controller-manager deletes owned objects and empty namespaces", func(t *testing.T) {
+		checkGarbageCollection(t, kubernetes.NewForConfigOrDie(withManager.Config))
 	})
 
-	// A client that still watches must not hold up the stop until it is given up.
+	// An open watch must not delay Stop.
 	watch, err := kubernetes.NewForConfigOrDie(plain.Config).CoreV1().Secrets("").Watch(context.Background(), metav1.ListOptions{})
 	if err != nil {
 		t.Fatal(err)
@@ -125,23 +125,23 @@ func TestTwoPlanesRunSideBySideAndStopRemovesEverything(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		if listens(t, plane.Config.Host) {
-			t.Error("kube-apiserver still listens")
+		if isListening(t, plane.Config.Host) {
+			t.Error("kube-apiserver listens after Stop")
 		}
-		if listens(t, plane.Env.ControlPlane.Etcd.URL.String()) {
-			t.Error("etcd still listens")
+		if isListening(t, plane.Env.ControlPlane.Etcd.URL.String()) {
+			t.Error("etcd listens after Stop")
 		}
 		entries, err := os.ReadDir(dirs[i])
 		if err != nil {
 			t.Fatal(err)
 		}
 		if len(entries) != 0 {
-			t.Errorf("Stop left %v", entries)
+			t.Errorf("got the files %v after Stop, want none", entries)
 		}
 	}
 }
 
-func collectsGarbage(t *testing.T, client kubernetes.Interface) {
+func checkGarbageCollection(t *testing.T, client kubernetes.Interface) {
 	ctx := t.Context()
 	namespace, err := client.CoreV1().Namespaces().Create(ctx,
 		&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "tenant"}}, metav1.CreateOptions{})
@@ -161,22 +161,22 @@ func collectsGarbage(t *testing.T, client kubernetes.Interface) {
 	if err := secrets.Delete(ctx, owner.Name, metav1.DeleteOptions{}); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "the owned Secret goes", func(ctx context.Context) (bool, error) {
+	eventually(t, "waiting for the deletion of the owned Secret", func(ctx context.Context) (bool, error) {
 		_, err := secrets.Get(ctx, owned.Name, metav1.GetOptions{})
 		return apierrors.IsNotFound(err), nil
 	})
 	if err := client.CoreV1().Namespaces().Delete(ctx, namespace.Name, metav1.DeleteOptions{}); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "the namespace goes", func(ctx context.Context) (bool, error) {
+	eventually(t, "waiting for the deletion of the namespace", func(ctx context.Context) (bool, error) {
 		_, err := client.CoreV1().Namespaces().Get(ctx, namespace.Name, metav1.GetOptions{})
 		return apierrors.IsNotFound(err), nil
 	})
 }
 
-func TestNoProgramOutlivesTheProcessThatStartedIt(t *testing.T) {
+func TestStart_ParentIsKilled_ProgramsEnd(t *testing.T) {
 	if _, err := exec.LookPath("setpriv"); err != nil {
-		t.Skip("there is no setpriv here to tie the programs to their parent")
+		t.Skip("setpriv is not installed, so programs can outlive their parent")
 	}
 	dir := t.TempDir()
 	child := exec.Command(os.Args[0])
@@ -197,14 +197,14 @@ func TestNoProgramOutlivesTheProcessThatStartedIt(t *testing.T) {
 	}
 	_ = child.Wait()
 	if readErr != nil || !strings.HasPrefix(host, "https://") || len(programs) != 3 {
-		t.Fatalf("the child did not run a control plane of three programs: %q, %v: %q", host, readErr, programs)
+		t.Fatalf("got host %q, error %v and programs %q from the child, want three programs", host, readErr, programs)
 	}
-	eventually(t, "all programs end", func(context.Context) (bool, error) {
-		return len(processesIn(t, dir)) == 0 && !listens(t, host), nil
+	eventually(t, "waiting for the end of all programs", func(context.Context) (bool, error) {
+		return len(processesIn(t, dir)) == 0 && !isListening(t, host), nil
 	})
 }
 
-// processesIn are the running processes whose command line names the folder.
+// processesIn returns the command lines of running processes that contain the folder.
 func processesIn(t *testing.T, dir string) []string {
 	t.Helper()
 	lines, err := filepath.Glob("/proc/[0-9]*/cmdline")
@@ -224,20 +224,20 @@ func processesIn(t *testing.T, dir string) []string {
 	return found
 }
 
-func TestAStartThatFailsTellsWhyAndLeavesNothing(t *testing.T) {
+func TestStart_ProgramFails_ReturnsOutputAndLeavesNothing(t *testing.T) {
 	dir := t.TempDir()
 	_, err := controlplane.Start(controlplane.Options{Dir: dir, ControllerManager: true, Controllers: []string{"no-such-controller"}})
 	if err == nil || !strings.Contains(err.Error(), "no-such-controller") {
-		t.Errorf("the error does not tell what the program said: %v", err)
+		t.Errorf("got the error %v, want one with the program's output about no-such-controller", err)
 	}
 	if found := processesIn(t, dir); len(found) != 0 {
-		t.Errorf("left running: %q", found)
+		t.Errorf("got the running programs %q, want none", found)
 	}
 	entries, err := os.ReadDir(dir)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if len(entries) != 0 {
-		t.Errorf("left behind: %v", entries)
+		t.Errorf("got the files %v, want none", entries)
 	}
 }

@@ -14,14 +14,14 @@ import (
 	"k8s.io/apimachinery/pkg/util/wait"
 )
 
-// What Kill takes.
+// The servers that Kill can end.
 const (
 	Etcd      = "etcd"
 	APIServer = "kube-apiserver"
 )
 
-// Kill ends servers by kill -9, one after the other, and returns when they are
-// gone. Stop and Revive take it from there.
+// Kill ends servers by SIGKILL, one after the other, and waits for their end. Afterwards
+// the caller can call Revive or Stop.
 func (p *Plane) Kill(names ...string) error {
 	for _, name := range names {
 		content, err := os.ReadFile(p.pidFile(name))
@@ -35,8 +35,8 @@ func (p *Plane) Kill(names ...string) error {
 		if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
 			return fmt.Errorf("killing %s: %w", name, err)
 		}
-		gone := func(context.Context) (bool, error) { return errors.Is(syscall.Kill(pid, 0), syscall.ESRCH), nil }
-		if err := wait.PollUntilContextTimeout(context.Background(), 10*time.Millisecond, startTimeout, true, gone); err != nil {
+		isGone := func(context.Context) (bool, error) { return errors.Is(syscall.Kill(pid, 0), syscall.ESRCH), nil }
+		if err := wait.PollUntilContextTimeout(context.Background(), 10*time.Millisecond, startTimeout, true, isGone); err != nil {
 			return fmt.Errorf("waiting for the end of %s: %w", name, err)
 		}
 		if err := os.Remove(p.pidFile(name)); err != nil {
@@ -46,8 +46,8 @@ func (p *Plane) Kill(names ...string) error {
 	return nil
 }
 
-// Revive starts the servers that Kill ended, with the same ports, flags,
-// certificates and data, and returns when they are ready.
+// Revive starts the servers that Kill has ended, with the same ports, flags, certificates
+// and data. It returns when they are ready.
 func (p *Plane) Revive() error {
 	servers := p.Env.ControlPlane
 	for _, server := range []struct {
@@ -64,8 +64,8 @@ func (p *Plane) Revive() error {
 	return nil
 }
 
-// Backup copies etcd's data to dir, which must not exist yet. etcd is killed
-// for that and revived, which takes it a second.
+// Backup copies etcd's data to dir, which must not exist. It kills and revives etcd, which
+// takes one second.
 func (p *Plane) Backup(dir string) error {
 	if err := p.Kill(Etcd); err != nil {
 		return err
@@ -73,9 +73,9 @@ func (p *Plane) Backup(dir string) error {
 	return errors.Join(os.CopyFS(dir, os.DirFS(p.etcdData())), p.Revive())
 }
 
-// Restore brings the cluster back to what it was when Backup wrote dir. Like
-// the servers, kube-controller-manager is started anew, and so must everything
-// else be that watches: resource versions begin again at an older one.
+// Restore restores etcd's data from a backup. It restarts the servers and
+// kube-controller-manager. The caller must restart all other clients that watch, because
+// resource versions continue from the older one.
 func (p *Plane) Restore(dir string) error {
 	if p.stopManager != nil {
 		if err := p.stopManager(); err != nil {

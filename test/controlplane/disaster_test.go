@@ -16,10 +16,10 @@ import (
 	"github.com/subaccount-operator/subaccount-operator/test/controlplane"
 )
 
-func TestKilledServersAreRevivedAsTheyWere(t *testing.T) {
+func TestRevive_KilledServers_SameFlagsAndData(t *testing.T) {
 	dir := t.TempDir()
 	plane := start(t, controlplane.Options{Dir: dir, CRDs: []string{}})
-	// This client goes on: the same port, certificates and credentials.
+	// This client works after each revival, because port, certificates and credentials stay.
 	maps := kubernetes.NewForConfigOrDie(plane.Config).CoreV1().ConfigMaps("default")
 	create(t, maps, "kept")
 	before := commandsIn(t, dir)
@@ -29,10 +29,10 @@ func TestKilledServersAreRevivedAsTheyWere(t *testing.T) {
 			t.Fatal(err)
 		}
 		if running := processesIn(t, dir); len(running) != 2-len(names) {
-			t.Errorf("after the kill of %q there run %q", names, running)
+			t.Errorf("got the running programs %q after Kill(%q), want %d", running, names, 2-len(names))
 		}
 		if err := plane.Kill(names...); err == nil {
-			t.Errorf("%q, dead, were killed", names)
+			t.Errorf("got no error from a second Kill(%q), want one", names)
 		}
 		for range 2 { // a second Revive does nothing
 			if err := plane.Revive(); err != nil {
@@ -40,20 +40,20 @@ func TestKilledServersAreRevivedAsTheyWere(t *testing.T) {
 			}
 		}
 		if after := commandsIn(t, dir); !slices.Equal(after, before) {
-			t.Errorf("revived as %q, were %q", after, before)
+			t.Errorf("got the commands %q, want %q", after, before)
 		}
-		eventually(t, "what was stored is there", func(ctx context.Context) (bool, error) {
+		eventually(t, "waiting for the stored ConfigMap", func(ctx context.Context) (bool, error) {
 			_, err := maps.Get(ctx, "kept", metav1.GetOptions{})
 			return err == nil, nil
 		})
 	}
-	if err := plane.Kill(controlplane.APIServer); err != nil { // and Stop takes that
+	if err := plane.Kill(controlplane.APIServer); err != nil { // Stop must accept a killed server
 		t.Fatal(err)
 	}
 }
 
-// commandsIn are the command lines of the running servers, in order, without
-// the one port that nobody connects to and that is another each time.
+// commandsIn returns the sorted command lines of the running servers, without etcd's peer
+// port, which is a new one after each start.
 func commandsIn(t *testing.T, dir string) []string {
 	t.Helper()
 	var commands []string
@@ -67,7 +67,7 @@ func commandsIn(t *testing.T, dir string) []string {
 	return commands
 }
 
-func TestARestoreBringsBackAnOlderCluster(t *testing.T) {
+func TestRestore_OlderBackup_RestoresItsObjects(t *testing.T) {
 	plane := start(t, controlplane.Options{CRDs: []string{}, ControllerManager: true})
 	client := kubernetes.NewForConfigOrDie(plane.Config)
 	maps := client.CoreV1().ConfigMaps("default")
@@ -76,7 +76,7 @@ func TestARestoreBringsBackAnOlderCluster(t *testing.T) {
 	if err := plane.Backup(backup); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "etcd is back", func(ctx context.Context) (bool, error) {
+	eventually(t, "waiting for etcd", func(ctx context.Context) (bool, error) {
 		err := maps.Delete(ctx, "before", metav1.DeleteOptions{})
 		return err == nil || apierrors.IsNotFound(err), nil
 	})
@@ -85,14 +85,14 @@ func TestARestoreBringsBackAnOlderCluster(t *testing.T) {
 	if err := plane.Restore(backup); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "what was deleted is back", func(ctx context.Context) (bool, error) {
+	eventually(t, "waiting for the deleted ConfigMap", func(ctx context.Context) (bool, error) {
 		_, err := maps.Get(ctx, "before", metav1.GetOptions{})
 		return err == nil, nil
 	})
 	if _, err := maps.Get(t.Context(), "after", metav1.GetOptions{}); !apierrors.IsNotFound(err) {
-		t.Errorf("what was made after the backup is still there: %v", err)
+		t.Errorf("got %v for a ConfigMap that is newer than the backup, want NotFound", err)
 	}
-	collectsGarbage(t, client)
+	checkGarbageCollection(t, client)
 }
 
 func create(t *testing.T, maps typedcorev1.ConfigMapInterface, name string) {

@@ -55,11 +55,11 @@ rules:
 - level: None
 `
 
-// audit has the API server write down what a user does.
+// audit configures the API server to log the requests of a user.
 func (p *Plane) audit(server *envtest.APIServer, user string) error {
 	p.AuditLog = filepath.Join(p.dir, "audit.log")
 	policy := filepath.Join(p.dir, "audit-policy.yaml")
 	server.Configure().Set("audit-policy-file", policy).Set("audit-log-path", p.AuditLog).
-		Set("audit-log-maxsize", "2000") // MB: no rotation
+		Set("audit-log-maxsize", "2000") // MB, so that the log is never rotated
 	return os.WriteFile(policy, fmt.Appendf(nil, auditPolicy, user), 0o600)
 }

@@ -19,9 +19,9 @@ var (
 	tested       = regexp.MustCompile(`^\d{4}-\d{2}-\d{2}, [0-9a-f]{7,}$`)
 )
 
-// Chart.yaml, README.md and all pages claim the same oldest version of
-// Kubernetes as docs/compatibility.md, which was tested, as the newest was.
-func TestCompatibility_EveryClaimIsTheTables(t *testing.T) {
+// TestCompatibility_EveryClaim_MatchesTable compares the oldest Kubernetes version in
+// Chart.yaml, README.md and all pages with docs/compatibility.md.
+func TestCompatibility_EveryClaim_MatchesTable(t *testing.T) {
 	root, err := controlplane.Root()
 	if err != nil {
 		t.Fatal(err)
@@ -32,19 +32,19 @@ func TestCompatibility_EveryClaimIsTheTables(t *testing.T) {
 	}
 	rows := rowOfVersion.FindAllStringSubmatch(string(page), -1)
 	if len(rows) < 2 {
-		t.Fatalf("the table of docs/compatibility.md has the rows %v", rows)
+		t.Fatalf("got the rows %v in docs/compatibility.md, want at least 2", rows)
 	}
 	oldest, newest := rows[0], rows[len(rows)-1]
 	for _, row := range [][]string{oldest, newest} {
 		if !tested.MatchString(row[2]) {
-			t.Errorf("Kubernetes %s is claimed and was not tested: %q", row[1], row[2])
+			t.Errorf("Kubernetes %s: got %q, want the date and commit of a test", row[1], row[2])
 		}
 		if _, err := cache.PinnedKubernetes(root, row[1]); err != nil {
 			t.Error(err)
 		}
 	}
 	if pinned, err := cache.PinnedKubernetes(root, ""); err != nil || pinned.Minor() != newest[1] {
-		t.Errorf("make test runs on %s (%v), the table ends with %s", pinned.Minor(), err, newest[1])
+		t.Errorf("got Kubernetes %s (%v) for make test, want the table's newest, %s", pinned.Minor(), err, newest[1])
 	}
 
 	var chart struct{ KubeVersion string }
@@ -56,7 +56,7 @@ func TestCompatibility_EveryClaimIsTheTables(t *testing.T) {
 		t.Fatal(err)
 	}
 	if want := ">=" + oldest[1] + ".0-0"; chart.KubeVersion != want {
-		t.Errorf("Chart.yaml claims kubeVersion %q, docs/compatibility.md %q", chart.KubeVersion, want)
+		t.Errorf("got kubeVersion %q in Chart.yaml, want %q as in docs/compatibility.md", chart.KubeVersion, want)
 	}
 
 	claims := 0
@@ -69,14 +69,14 @@ func TestCompatibility_EveryClaimIsTheTables(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		// A claim may be broken over two lines.
+		// A line break may split a claim.
 		for _, m := range claim.FindAllStringSubmatch(strings.Join(strings.Fields(string(text)), " "), -1) {
 			if claims++; m[1] != oldest[1] {
-				t.Errorf("%s claims Kubernetes %s or newer, docs/compatibility.md %s", filepath.Base(path), m[1], oldest[1])
+				t.Errorf("%s: got \"Kubernetes %s or newer\", want %s as in docs/compatibility.md", filepath.Base(path), m[1], oldest[1])
 			}
 		}
 	}
 	if claims < 2 {
-		t.Errorf("found %d claims in the pages", claims)
+		t.Errorf("got %d claims in the pages, want at least 2", claims)
 	}
 }

@@ -27,9 +27,9 @@ const (
 	version   = "v1.2.3"
 )
 
-// TestDocuments runs each page on a new cluster, or on several.
-func TestDocuments(t *testing.T) {
-	ctrl.SetLogger(logr.Discard()) // envtest's
+// TestDocuments_EveryPage_CommandsSucceed runs the commands of each page on new clusters.
+func TestDocuments_EveryPage_CommandsSucceed(t *testing.T) {
+	ctrl.SetLogger(logr.Discard()) // for envtest
 	root, err := controlplane.Root()
 	if err != nil {
 		t.Fatal(err)
@@ -42,11 +42,11 @@ func TestDocuments(t *testing.T) {
 		t.Fatal(err)
 	}
 	bin := t.TempDir()
-	// In a reader's home are no caches of Go's.
+	// Keeps Go's caches, although the pages run with another home folder.
 	for _, name := range []string{"GOCACHE", "GOMODCACHE", "GOPATH"} {
 		t.Setenv(name, strings.TrimSpace(shell(t, root, nil, "go env "+name)))
 	}
-	original := filepath.Join(bin, "original") // what the plugin of newReader runs
+	original := filepath.Join(bin, "original") // the wrapper in newReader runs this plugin
 	if err := os.Mkdir(original, 0o700); err != nil {
 		t.Fatal(err)
 	}
@@ -77,7 +77,7 @@ func TestDocuments(t *testing.T) {
 				}
 				ran++
 				t.Run(strings.TrimPrefix(page, work+"/"), func(t *testing.T) {
-					t.Parallel() // in a folder of its own: pages write files
+					t.Parallel() // each page has its own folder, because pages write files
 					own := t.TempDir()
 					shell(t, work, nil, "cp -R . "+own)
 					shell(t, own, newReader(t, bin), steps)
@@ -86,11 +86,11 @@ func TestDocuments(t *testing.T) {
 		}
 	}
 	if ran == 0 {
-		t.Error("no page has anything to run")
+		t.Error("got no page with commands, want at least one")
 	}
 }
 
-// copyOf is what a clone would hold.
+// copyOf returns a folder with the files that a clone would contain.
 func copyOf(t *testing.T, root string) string {
 	t.Helper()
 	work := t.TempDir()
@@ -100,9 +100,9 @@ func copyOf(t *testing.T, root string) string {
 	return work
 }
 
-// newReader is a reader's environment: a cluster with one node, which runs the
-// operator once it is installed, and three subaccounts at Plivo that nobody
-// manages. Operator and plugin are sent to the simulator.
+// newReader returns the environment variables of a reader. It starts a cluster with a node
+// that runs the operator after its installation, and a simulated Plivo with three unmanaged
+// subaccounts. Operator and plugin call the simulator.
 func newReader(t *testing.T, bin string) []string {
 	t.Helper()
 	plane, err := controlplane.Start(controlplane.Options{CRDs: []string{}, ControllerManager: true, Controllers: []string{"clusterrole-aggregation-controller"}})
@@ -123,7 +123,7 @@ func newReader(t *testing.T, bin string) []string {
 	}
 	node := &kubelet{
 		plane: plane, k8s: k8s, binary: filepath.Join(bin, "manager"), logs: &process.Log{},
-		more: []string{"--plivo-base-url", plivo.URL, "--metrics-bind-address=127.0.0.1:0", "--health-probe-bind-address=127.0.0.1:0"},
+		args: []string{"--plivo-base-url", plivo.URL, "--metrics-bind-address=127.0.0.1:0", "--health-probe-bind-address=127.0.0.1:0"},
 	}
 	ctx, stop := context.WithCancel(context.Background())
 	var ended sync.WaitGroup
@@ -150,15 +150,15 @@ func newReader(t *testing.T, bin string) []string {
 	}
 }
 
-// shell runs a script, and returns what it prints.
+// shell runs a script and returns its output.
 func shell(t *testing.T, dir string, env []string, steps string) string {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), "bash", "-euo", "pipefail", "-c", steps)
 	cmd.Dir, cmd.Env, cmd.WaitDelay = dir, append(os.Environ(), env...), time.Second
-	var out, told bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &out, &told
+	var out, stderr bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &stderr
 	if err := cmd.Run(); err != nil {
-		t.Fatalf("%v\n%s%s", err, told.Bytes(), out.Bytes())
+		t.Fatalf("%v\n%s%s", err, stderr.Bytes(), out.Bytes())
 	}
 	return out.String()
 }

@@ -14,30 +14,29 @@ import (
 	"github.com/subaccount-operator/subaccount-operator/test/process"
 )
 
-// kubelet stands in for a node: it runs the operator's Deployment, whoever
-// installs it, as a process, with the Deployment's arguments and as its
-// ServiceAccount, and says in its status that it runs.
+// kubelet replaces a node. It runs the operator's Deployment as a process with the
+// Deployment's arguments and ServiceAccount, and updates the Deployment's status.
 type kubelet struct {
 	plane  *controlplane.Plane
 	k8s    client.Client
 	binary string
-	more   []string // arguments
+	args   []string // added to the container's arguments
 	logs   *process.Log
 
 	manager *process.Process
-	runs    identity // what the manager was started for
+	started identity // of the Deployment that manager was started for
 }
 
-// identity changes when what runs is to be started anew.
+// identity changes when the manager needs a restart.
 type identity struct {
 	deployment, account types.UID
 	generation          int64
 }
 
-// run runs until the context ends, and then ends the manager.
+// run synchronizes until the context ends, and then stops the manager.
 func (k *kubelet) run(ctx context.Context) {
 	for ctx.Err() == nil {
-		if err := k.look(ctx); err != nil && ctx.Err() == nil {
+		if err := k.sync(ctx); err != nil && ctx.Err() == nil {
 			_, _ = k.logs.Write([]byte("kubelet: " + err.Error() + "\n"))
 		}
 		select {
@@ -48,7 +47,7 @@ func (k *kubelet) run(ctx context.Context) {
 	k.stop()
 }
 
-func (k *kubelet) look(ctx context.Context) error {
+func (k *kubelet) sync(ctx context.Context) error {
 	var all appsv1.DeploymentList
 	if err := k.k8s.List(ctx, &all, client.MatchingLabels{"app.kubernetes.io/name": "subaccount-operator"}); err != nil {
 		return err
@@ -66,17 +65,17 @@ func (k *kubelet) look(ctx context.Context) error {
 	n := *d.Spec.Replicas
 	if n == 0 {
 		k.stop()
-	} else if wanted := (identity{d.UID, account.UID, d.Generation}); k.manager == nil || wanted != k.runs {
+	} else if current := (identity{d.UID, account.UID, d.Generation}); k.manager == nil || current != k.started {
 		k.stop()
 		kubeconfig, err := k.plane.ServiceAccount(ctx, d.Namespace, account.Name)
 		if err != nil {
 			return err
 		}
 		env := []string{"KUBECONFIG=" + kubeconfig, "POD_NAMESPACE=" + d.Namespace}
-		if k.manager, err = process.Start(k.logs, env, k.binary, append(pod.Containers[0].Args, k.more...)...); err != nil {
+		if k.manager, err = process.Start(k.logs, env, k.binary, append(pod.Containers[0].Args, k.args...)...); err != nil {
 			return err
 		}
-		k.runs = wanted
+		k.started = current
 	}
 	if d.Status.ObservedGeneration == d.Generation {
 		return nil

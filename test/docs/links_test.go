@@ -17,11 +17,10 @@ var (
 	block     = regexp.MustCompile("(?s)\n```.*?\n```")
 	code      = regexp.MustCompile("`[^`\n]*`")
 	heading   = regexp.MustCompile(`(?m)^#+ +(.+?) *$`)
-	inHeading = regexp.MustCompile(`[^\p{L}\p{N} _-]`) // what GitHub leaves out of an anchor
+	inHeading = regexp.MustCompile(`[^\p{L}\p{N} _-]`) // characters that GitHub omits in an anchor
 )
 
-// Every link from one page to another, or to a file, leads somewhere.
-func TestLinksLeadSomewhere(t *testing.T) {
+func TestLinks_RelativeLinks_HaveTargets(t *testing.T) {
 	root, err := controlplane.Root()
 	if err != nil {
 		t.Fatal(err)
@@ -52,17 +51,17 @@ func TestLinksLeadSomewhere(t *testing.T) {
 			if path != "" {
 				target = filepath.Join(filepath.Dir(page), path)
 			}
-			if err := leads(target, anchor); err != nil {
+			if err := checkTarget(target, anchor); err != nil {
 				t.Errorf("%s: %s: %v", strings.TrimPrefix(page, root+"/"), to, err)
 			}
 		}
 	}
 	if links < 100 {
-		t.Errorf("only %d links were found", links)
+		t.Errorf("got %d links, want at least 100", links)
 	}
 }
 
-func leads(target, anchor string) error {
+func checkTarget(target, anchor string) error {
 	if anchor == "" {
 		_, err := os.Stat(target)
 		return err
@@ -74,7 +73,7 @@ func leads(target, anchor string) error {
 	seen := map[string]int{}
 	for _, m := range heading.FindAllSubmatch(block.ReplaceAll(content, nil), -1) {
 		id := strings.ReplaceAll(inHeading.ReplaceAllString(strings.ToLower(string(m[1])), ""), " ", "-")
-		if n := seen[id]; n > 0 { // GitHub numbers what comes again
+		if n := seen[id]; n > 0 { // GitHub adds a number to repeated anchors
 			seen[id]++
 			id = fmt.Sprintf("%s-%d", id, n)
 		}
@@ -82,5 +81,5 @@ func leads(target, anchor string) error {
 			return nil
 		}
 	}
-	return fmt.Errorf("%s has no heading for it", filepath.Base(target))
+	return fmt.Errorf("got no heading for the anchor #%s in %s, want one", anchor, filepath.Base(target))
 }

@@ -1,4 +1,5 @@
-// Package docs runs what the documents tell their readers to run.
+// Package docs runs the commands and manifests in the documentation, and checks it against
+// the code.
 package docs
 
 import (
@@ -9,21 +10,20 @@ import (
 	"strings"
 )
 
-// A page's blocks are run in order, as one shell script, in a copy of the
-// project. What stands before a block, on a line of its own, says otherwise:
+// The test runs the ```sh and ```yaml blocks of a page in order, as one shell script, in a
+// copy of the project. It does not run other blocks, such as ```console. A YAML block is a
+// manifest, which the test applies as a server-side dry run. A comment on the line before a
+// block changes this:
 //
-//	<!-- apply -->                   a manifest is applied; else it is a dry run at the server
-//	<!-- patch: account/default -->  a part of a manifest is given to kubectl patch, as a dry run
-//	<!-- not run: why -->            it needs something that no test has
+//	<!-- apply -->                   apply the manifest
+//	<!-- patch: account/default -->  pass the block to kubectl patch, as a dry run
+//	<!-- not run: why -->            skip the block
 //
-// What stands at the top of a page says what its reader has done before, and
-// what stands further down, that the rest is for another reader, who has done
-// nothing:
+// Two comments apply to the page. The first runs the last script of another page before.
+// The second starts a new script on a new cluster:
 //
 //	<!-- after: getting-started.md -->
 //	<!-- on another cluster -->
-//
-// Blocks of ```sh and ```yaml are run; ```console shows what may be printed.
 const elsewhere = "<!-- on another cluster -->"
 
 var (
@@ -34,7 +34,7 @@ var (
 	shown  = map[string]bool{"": true, "console": true, "text": true, "lua": true, "json": true, "go": true, "mermaid": true}
 )
 
-// scriptsOf are what a page's readers do, and what they have done before.
+// scriptsOf returns the scripts of a page, one for each cluster.
 func scriptsOf(path string) ([]string, error) {
 	content, err := os.ReadFile(path)
 	if err != nil {
@@ -61,7 +61,7 @@ func scriptsOf(path string) ([]string, error) {
 			for i++; i < len(lines) && lines[i] != "```"; i++ {
 			}
 			if i == len(lines) {
-				return nil, fmt.Errorf("%s:%d: a block without an end", path, start)
+				return nil, fmt.Errorf("%s:%d: got a block without an end, want a line ```", path, start)
 			}
 			step, err := command(m[1], previous, lines[start:i])
 			if err != nil {
@@ -78,7 +78,7 @@ func scriptsOf(path string) ([]string, error) {
 	return append(scripts, b.String()), nil
 }
 
-// command is what a block has its reader do; previous is the line before it.
+// command returns the shell command for a block; previous is the line before the block.
 func command(language, previous string, block []string) (string, error) {
 	text := strings.Join(block, "\n")
 	switch {
@@ -93,6 +93,6 @@ func command(language, previous string, block []string) (string, error) {
 	case language == "yaml":
 		return "kubectl apply --server-side --dry-run=server -f - <<'END'\n" + text + "\nEND", nil
 	default:
-		return "", fmt.Errorf("nobody knows how to run %q", language)
+		return "", fmt.Errorf("got a block of %q, want sh, yaml or a language that is only shown", language)
 	}
 }

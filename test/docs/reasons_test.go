@@ -19,9 +19,8 @@ var (
 	reasonInRow  = regexp.MustCompile("(?m)^\\| `(\\w+)` \\| (?:True|False|as it was) \\|")
 )
 
-// The reasons that the page of Subaccounts lists are those that the core, or the
-// observation that it decides by, gives to a Subaccount.
-func TestSpecOfSubaccounts_Reasons_AreThoseOfTheCode(t *testing.T) {
+// The code sets the reasons of a Subaccount in internal/plan and in observe.go.
+func TestSubaccountPage_Reasons_MatchCode(t *testing.T) {
 	root, err := controlplane.Root()
 	if err != nil {
 		t.Fatal(err)
@@ -47,6 +46,6 @@ func TestSpecOfSubaccounts_Reasons_AreThoseOfTheCode(t *testing.T) {
 	inCode := read(reasonInCode, append(sources, filepath.Join(root, "internal", "controller", "subaccount", "observe.go"))...)
 	documented := read(reasonInRow, filepath.Join(root, "docs", "spec", "subaccount.md"))
 	if diff := cmp.Diff(inCode, documented); diff != "" {
-		t.Errorf("reasons of the code (-) and of docs/spec/subaccount.md (+):\n%s", diff)
+		t.Errorf("reasons: got those of docs/spec/subaccount.md (+), want those of the code (-):\n%s", diff)
 	}
 }

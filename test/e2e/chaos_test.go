@@ -25,54 +25,53 @@ const (
 	chaosTime   = time.Minute
 	tenants     = 4
 	perTenant   = 55
-	doomed      = "doomed" // the namespace that is deleted
+	doomed      = "doomed" // the spec deletes this namespace
 	perDoomed   = 40
 	cutOffTime  = 8 * time.Second
 	faultChance = 0.02
 )
 
 var _ = Describe("Chaos", func() {
-	It("ends exact: users at work, Plivo at fault, and everything killed again and again", func() {
+	It("of user edits, Plivo faults and killed processes ends in the exact state", func() {
 		w := newWorld(append(tenantNames(), doomed)...)
-		lives := w.planLives()
+		lifecycles := w.planLifecycles()
 		var users, processes sync.WaitGroup
-		accidents := w.planAccidents(&users)
+		incidents := w.planIncidents(&users)
 		kills := planKills(w.rng)
 
-		w.live(&users, lives)
+		w.runLifecycles(&users, lifecycles)
 		processes.Go(func() {
 			defer GinkgoRecover()
-			w.killManagers(kills)
+			w.startAndKillManagers(kills)
 		})
-		DeferCleanup(processes.Wait) // of a spec that fails
+		DeferCleanup(processes.Wait) // needed if the spec fails early
 		start := time.Now()
-		for _, a := range accidents {
+		for _, a := range incidents {
 			time.Sleep(time.Until(start.Add(a.at)))
-			w.tell("%s", a.what)
+			w.logf("%s", a.what)
 			Expect(a.do()).To(Succeed(), a.what)
 		}
 		processes.Wait()
-		w.tell("the faults stop; %d creates sent so far", w.plivo.sent(plivosim.OpCreate))
+		w.logf("the faults stop; %d creates sent so far", w.plivo.sent(plivosim.OpCreate))
 		Expect(w.plivo.endFaults()).To(Succeed())
 		w.startManager()
 		users.Wait()
-		w.tell("the users are done")
-		// Creates that are made late, but within the settle time: who does not
-		// wait for that makes them twice.
-		w.plivo.strikeCreates(5, plivosim.Fault{When: plivosim.Late, What: plivosim.Cut, Delay: settleMargin - 2*time.Second})
+		w.logf("the users are done")
+		// Plivo carries out these create calls late, but within the settle time. An operator
+		// that does not wait for it would create duplicates.
+		w.plivo.failCreates(5, plivosim.Fault{When: plivosim.Late, What: plivosim.Cut, Delay: settleMargin - 2*time.Second})
 
 		all := wanted{}
 		w.apply(all, "tenant-0", "late", 5)
-		for _, l := range lives {
+		for _, l := range lifecycles {
 			if l.end != nil {
 				all[l.key] = *l.end
 			}
 		}
 		w.expectExact(all, 5*time.Minute)
-		w.expectStill(all)
-		w.expectHandedOutOnce()
-		// No change was made later than the settle time allows, so that nothing
-		// can have been taken for not made.
+		w.expectNoChanges(all)
+		w.expectOneNamed()
+		// Plivo carried out every call within the settle time, so no duplicate is allowed.
 		Expect(w.plivo.duplicates()).To(BeEmpty())
 		Expect(apierrors.IsNotFound(w.k8s.Get(ctx, types.NamespacedName{Name: doomed}, &corev1.Namespace{}))).To(BeTrue())
 	})
@@ -86,18 +85,18 @@ func tenantNames() []string {
 	return names
 }
 
-func (w *world) planLives() []life {
-	var lives []life
+func (w *world) planLifecycles() []lifecycle {
+	var lifecycles []lifecycle
 	for _, namespace := range tenantNames() {
 		for i := range perTenant {
 			key := types.NamespacedName{Namespace: namespace, Name: fmt.Sprintf("s%d", i)}
-			lives = append(lives, planLife(w.rng, key, chaosTime))
+			lifecycles = append(lifecycles, planLifecycle(w.rng, key, chaosTime))
 		}
 	}
-	return lives
+	return lifecycles
 }
 
-// planKills draws how long each manager lives: one to four seconds.
+// planKills draws the lifetime of each manager: one to four seconds.
 func planKills(rng *rand.Rand) []time.Duration {
 	var pauses []time.Duration
 	for total := time.Duration(0); total < chaosTime; total += pauses[len(pauses)-1] {
@@ -106,59 +105,59 @@ func planKills(rng *rand.Rand) []time.Duration {
 	return pauses
 }
 
-func (w *world) killManagers(pauses []time.Duration) {
+func (w *world) startAndKillManagers(pauses []time.Duration) {
 	for _, pause := range pauses {
 		m := w.startManager()
 		time.Sleep(pause)
 		_ = m.Stop(syscall.SIGKILL)
 	}
-	w.tell("killed %d managers", len(pauses))
+	w.logf("killed %d managers", len(pauses))
 }
 
-// accident is something that happens to the world at its time.
-type accident struct {
+// incident is a failure, or the end of one, at a given time of the spec.
+type incident struct {
 	at   time.Duration
 	what string
 	do   func() error
 }
 
-// planAccidents draws what happens, and when.
-func (w *world) planAccidents(users *sync.WaitGroup) []accident {
+// planIncidents draws the incidents and their times.
+func (w *world) planIncidents(users *sync.WaitGroup) []incident {
 	between := func(from, to int) time.Duration {
 		return time.Duration(from)*time.Second + time.Duration(w.rng.Int64N(int64(to-from)*int64(time.Second)))
 	}
 	cutOff := between(15, 40)
 	all := w.planFaults(between, cutOff+cutOffTime)
 	all = append(all,
-		accident{cutOff, "Plivo is cut off", func() error { w.plivo.freeze(); return nil }},
-		accident{cutOff + cutOffTime, "Plivo is back", func() error { w.plivo.thaw(); return nil }},
-		accident{between(10, 45), "a namespace is deleted while its Subaccounts are made", func() error {
+		incident{cutOff, "Plivo is cut off", func() error { w.plivo.pause(); return nil }},
+		incident{cutOff + cutOffTime, "Plivo is back", func() error { w.plivo.resume(); return nil }},
+		incident{between(10, 45), "a namespace is deleted while the operator creates its subaccounts", func() error {
 			users.Go(func() {
 				defer GinkgoRecover()
-				w.doom(doomed, perDoomed)
+				w.createAndDeleteNamespace(doomed, perDoomed)
 			})
 			return nil
 		}},
-		accident{chaosTime, "the end", func() error { return nil }},
+		incident{chaosTime, "the end", func() error { return nil }},
 	)
 	outages := [][]string{{controlplane.APIServer, controlplane.Etcd}, {controlplane.Etcd}, {controlplane.APIServer}}
 	w.rng.Shuffle(len(outages), func(i, j int) { outages[i], outages[j] = outages[j], outages[i] })
 	for i, names := range outages {
-		all = append(all, accident{between(5+i*17, 20+i*17), "kill -9 of " + strings.Join(names, " and "), func() error {
+		all = append(all, incident{between(5+i*17, 20+i*17), "kill -9 of " + strings.Join(names, " and "), func() error {
 			if err := w.plane.Kill(names...); err != nil {
 				return err
 			}
 			return w.plane.Revive()
 		}})
 	}
-	slices.SortStableFunc(all, func(a, b accident) int { return int(a.at - b.at) })
+	slices.SortStableFunc(all, func(a, b incident) int { return int(a.at - b.at) })
 	return all
 }
 
-// planFaults draws the order of the faults and their particulars: from the
-// start an eighth of all requests go wrong, lists shift, and lag for a while, while
-// Plivo is not cut off (else it could not be told).
-func (w *world) planFaults(between func(from, to int) time.Duration, thaw time.Duration) []accident {
+// planFaults draws the order and the parameters of the simulator's faults. From the start
+// an eighth of all requests fail and lists shift. Lists lag only while Plivo is not cut
+// off, because a paused simulator accepts no faults.
+func (w *world) planFaults(between func(from, to int) time.Duration, thaw time.Duration) []incident {
 	changes := []plivosim.Op{plivosim.OpCreate, plivosim.OpUpdate, plivosim.OpDelete}
 	lists := []plivosim.Op{plivosim.OpList}
 	faults := []plivosim.Fault{
@@ -167,8 +166,8 @@ func (w *world) planFaults(between func(from, to int) time.Duration, thaw time.D
 		{Status: 500},
 		{When: plivosim.After, Status: 503},
 		{Status: 429, RetryAfter: w.rng.IntN(2)},
-		{Status: 502, Text: w.plivo.reflected()},
-		{Status: 302, Text: w.plivo.reflected(), Location: "http://" + w.plivo.account + ":" + w.plivo.token + "@127.0.0.1:1/"},
+		{Status: 502, Text: w.plivo.reflectedCredentials()},
+		{Status: 302, Text: w.plivo.reflectedCredentials(), Location: "http://" + w.plivo.account + ":" + w.plivo.token + "@127.0.0.1:1/"},
 		{Ops: changes, When: plivosim.Late, What: plivosim.Cut, Delay: between(1, 6)},
 		{When: plivosim.After, Body: plivosim.BodyHTML, Probability: faultChance / 2},
 		{When: plivosim.After, Body: plivosim.BodyTruncated, Probability: faultChance / 2},
@@ -176,12 +175,12 @@ func (w *world) planFaults(between func(from, to int) time.Duration, thaw time.D
 		{Ops: lists, Total: []int{-1, 1}[w.rng.IntN(2)], Probability: faultChance},
 	}
 	w.rng.Shuffle(len(faults), func(i, j int) { faults[i], faults[j] = faults[j], faults[i] })
-	var all []accident
+	var all []incident
 	for _, f := range faults {
 		if f.Probability == 0 {
 			f.Probability = faultChance
 		}
-		all = append(all, accident{between(0, 5), "fault: " + f.String(), func() error {
+		all = append(all, incident{between(0, 5), "fault: " + f.String(), func() error {
 			_, err := w.plivo.inject(f)
 			return err
 		}})
@@ -192,7 +191,7 @@ func (w *world) planFaults(between func(from, to int) time.Duration, thaw time.D
 		return err
 	}
 	return append(all,
-		accident{between(5, 8), "lists begin to lag", lagging},
-		accident{between(9, 14), "lists no longer lag", func() error { return w.plivo.endFault(lag) }},
-		accident{thaw + time.Second, "lists lag again", lagging})
+		incident{between(5, 8), "lists begin to lag", lagging},
+		incident{between(9, 14), "lists no longer lag", func() error { return w.plivo.endFault(lag) }},
+		incident{thaw + time.Second, "lists lag again", lagging})
 }

@@ -20,17 +20,17 @@ import (
 	"github.com/subaccount-operator/subaccount-operator/internal/plivo/plivosim"
 )
 
-// expectExact waits until the exact rule holds: one subaccount and one Secret
-// for each Subaccount that is wanted, and nothing else but the strangers.
+// expectExact waits until the exact rule holds: each wanted Subaccount has one subaccount
+// and one Secret, and nothing else exists except the strangers.
 func (w *world) expectExact(all wanted, within time.Duration) {
 	GinkgoHelper()
 	Eventually(func() []string { return w.differences(all) }, within, "1s").Should(BeEmpty())
-	w.tell("exact: %d Subaccounts; %d creates sent, %d of them carried out", len(all),
-		w.plivo.sent(plivosim.OpCreate), len(w.plivo.committed(plivosim.OpCreate)))
+	w.logf("exact: %d Subaccounts; %d creates sent, %d of them carried out", len(all),
+		w.plivo.sent(plivosim.OpCreate), len(w.plivo.committedIDs(plivosim.OpCreate)))
 }
 
-// expectStill holds that more sweeps change nothing any more.
-func (w *world) expectStill(all wanted) {
+// expectNoChanges checks that further sweeps change nothing.
+func (w *world) expectNoChanges(all wanted) {
 	GinkgoHelper()
 	sweeps, changes := w.plivo.sweeps(), w.changes()
 	Eventually(w.plivo.sweeps).Should(BeNumerically(">", sweeps+2))
@@ -38,11 +38,12 @@ func (w *world) expectStill(all wanted) {
 	Expect(w.changes()).To(Equal(changes))
 }
 
+// changes counts the calls that change a subaccount.
 func (w *world) changes() int {
 	return w.plivo.sent(plivosim.OpCreate) + w.plivo.sent(plivosim.OpUpdate) + w.plivo.sent(plivosim.OpDelete)
 }
 
-// differences tells, for people, where things are not as the exact rule says.
+// differences describes every violation of the exact rule.
 func (w *world) differences(all wanted) []string {
 	rows, err := w.plivo.list()
 	if err != nil {
@@ -67,32 +68,33 @@ func (w *world) differences(all wanted) []string {
 	for _, s := range existing.Items {
 		want, ok := all[client.ObjectKeyFromObject(&s)]
 		if !ok {
-			c.differ(&s, "should be gone")
+			c.differ(&s, "still exists, want it deleted")
 			continue
 		}
 		missing--
 		c.compare(&s, want, w.plivo.account)
 	}
 	if missing > 0 {
-		c.found = append(c.found, fmt.Sprintf("%d Subaccounts are missing", missing))
+		c.found = append(c.found, fmt.Sprintf("got %d Subaccounts, want %d", len(all)-missing, len(all)))
 	}
 	for _, stranger := range w.strangers {
 		if c.remote[stranger.AuthID] != stranger {
-			c.found = append(c.found, fmt.Sprintf("the stranger %q was touched: now %q", stranger.Name, c.remote[stranger.AuthID].Name))
+			c.found = append(c.found, fmt.Sprintf("got the stranger %+v, want it unchanged: %+v", c.remote[stranger.AuthID], stranger))
 		}
 		delete(c.remote, stranger.AuthID)
 	}
 	for id, row := range c.remote {
-		c.found = append(c.found, fmt.Sprintf("nobody's at Plivo: %s %q", id, row.Name))
+		c.found = append(c.found, fmt.Sprintf("subaccount without a Subaccount: %s %q", id, row.Name))
 	}
 	for key := range c.secrets {
-		c.found = append(c.found, fmt.Sprintf("nobody's Secret: %s", key))
+		c.found = append(c.found, fmt.Sprintf("Secret without a Subaccount: %s", key))
 	}
 	slices.Sort(c.found)
 	return c.found
 }
 
-// comparison takes away what it has found a Subaccount for.
+// comparison collects differences. remote and secrets lose each entry that belongs to a
+// Subaccount.
 type comparison struct {
 	remote  map[string]plivosim.Subaccount
 	secrets map[types.NamespacedName]corev1.Secret
@@ -103,49 +105,51 @@ func (c *comparison) differ(s *v1alpha1.Subaccount, format string, args ...any) 
 	c.found = append(c.found, fmt.Sprintf("%s/%s: %s", s.Namespace, s.Name, fmt.Sprintf(format, args...)))
 }
 
-func (c *comparison) compare(s *v1alpha1.Subaccount, want look, account string) {
+func (c *comparison) compare(s *v1alpha1.Subaccount, want remoteState, account string) {
 	remote, ok := c.remote[s.Status.AuthID]
 	if !ok {
-		c.differ(s, "%s: its subaccount %q is not at Plivo, or another's", reasonOf(s), s.Status.AuthID)
+		c.differ(s, "%s: its subaccount %q does not exist or belongs to another Subaccount", reasonOf(s), s.Status.AuthID)
 		return
 	}
 	delete(c.remote, s.Status.AuthID)
-	if (look{remote.Name, remote.Enabled}) != want {
-		c.differ(s, "looks like %q, %v at Plivo, wanted %v", remote.Name, remote.Enabled, want)
+	if (remoteState{remote.Name, remote.Enabled}) != want {
+		c.differ(s, "got the name %q and enabled=%v at Plivo, want %+v", remote.Name, remote.Enabled, want)
 	}
 	if reason := reasonOf(s); reason != "True/Ready" {
-		c.differ(s, "%s", reason)
+		c.differ(s, "got Ready %s, want True/Ready", reason)
 	}
 	if s.Status.AccountID != account || s.Status.PendingCreation != nil || s.Status.ObservedGeneration != s.Generation {
-		c.differ(s, "recorded under %q, pending %v, of generation %d", s.Status.AccountID, s.Status.PendingCreation, s.Status.ObservedGeneration)
+		c.differ(s, "got accountID %q, pendingCreation %v, observedGeneration %d; want %q, none, %d",
+			s.Status.AccountID, s.Status.PendingCreation, s.Status.ObservedGeneration, account, s.Generation)
 	}
 	if ptr.Deref(s.Status.Name, "") != remote.Name || ptr.Deref(s.Status.Enabled, !remote.Enabled) != remote.Enabled {
-		c.differ(s, "the status tells another look")
+		c.differ(s, "got status.name %q, want %q; or status.enabled differs from %v",
+			ptr.Deref(s.Status.Name, ""), remote.Name, remote.Enabled)
 	}
 	key := types.NamespacedName{Namespace: s.Namespace, Name: plan.SecretName(s)}
 	data := c.secrets[key].Data
 	delete(c.secrets, key)
 	if len(data) != 2 || string(data["auth_id"]) != remote.AuthID || string(data["auth_token"]) != remote.AuthToken {
-		c.differ(s, "its Secret does not hold its credentials")
+		c.differ(s, "its Secret does not contain exactly its credentials")
 	}
 }
 
-// reasonOf is the status and reason of Ready, as "True/Ready".
+// reasonOf returns the status and reason of Ready, such as "True/Ready".
 func reasonOf(s *v1alpha1.Subaccount) string {
 	ready := meta.FindStatusCondition(s.Status.Conditions, v1alpha1.ConditionReady)
 	if ready == nil || ready.ObservedGeneration != s.Generation {
-		return "not looked at"
+		return "not reconciled"
 	}
 	return string(ready.Status) + "/" + ready.Reason
 }
 
-// expectHandedOutOnce: of all subaccounts that were ever made for one
-// Subaccount, duplicates included, one was named and enabled.
-func (w *world) expectHandedOutOnce() {
+// expectOneNamed checks that of all subaccounts that were ever created for one
+// Subaccount, duplicates included, only one got its name.
+func (w *world) expectOneNamed() {
 	GinkgoHelper()
-	handed := w.plivo.handedOut()
-	Expect(handed).NotTo(BeEmpty())
-	for identity, ids := range handed {
+	named := w.plivo.namedSubaccounts()
+	Expect(named).NotTo(BeEmpty())
+	for identity, ids := range named {
 		Expect(ids).To(HaveLen(1), identity)
 	}
 }

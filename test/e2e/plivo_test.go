@@ -18,7 +18,7 @@ import (
 	"github.com/subaccount-operator/subaccount-operator/test/process"
 )
 
-// plivo is the simulated Plivo, a process, and the one main account there.
+// plivo is the simulator's process and its only main account.
 type plivo struct {
 	*process.Plivo
 	account, token string
@@ -33,18 +33,18 @@ func startPlivo(seed uint64) *plivo {
 	return p
 }
 
-// freeze cuts Plivo off: nothing is answered, and what is sent meanwhile is
-// carried out after the thaw, long after its sender has given up.
-func (p *plivo) freeze() { p.Signal(syscall.SIGSTOP) }
-func (p *plivo) thaw()   { p.Signal(syscall.SIGCONT) }
+// pause cuts Plivo off: it does not respond. After resume it carries out the requests
+// that arrived in the meantime, although their clients have given up.
+func (p *plivo) pause()  { p.Signal(syscall.SIGSTOP) }
+func (p *plivo) resume() { p.Signal(syscall.SIGCONT) }
 
-// reflected is what a server answers that gives back what it was sent.
-func (p *plivo) reflected() string {
+// reflectedCredentials is a response that repeats the credentials of the request.
+func (p *plivo) reflectedCredentials() string {
 	basic := base64.StdEncoding.EncodeToString([]byte(p.account + ":" + p.token))
 	return fmt.Sprintf(`{"error":{"credentials":%q},"message":"Authorization: Basic %s"}`, p.token, basic)
 }
 
-// control speaks to the simulator's control endpoint.
+// control sends a request to the simulator's control endpoint.
 func (p *plivo) control(method, path string, in, out any) error {
 	soon, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
@@ -57,8 +57,8 @@ func (p *plivo) inject(f plivosim.Fault) (id int, err error) {
 	return made.ID, err
 }
 
-// strikeCreates makes a fault strike the next create calls, so many of them.
-func (p *plivo) strikeCreates(times int, f plivosim.Fault) {
+// failCreates injects a fault for the given number of create calls.
+func (p *plivo) failCreates(times int, f plivosim.Fault) {
 	f.Ops, f.Times = []plivosim.Op{plivosim.OpCreate}, times
 	_, err := p.inject(f)
 	Expect(err).NotTo(HaveOccurred())
@@ -76,7 +76,7 @@ func (p *plivo) list() ([]plivosim.Subaccount, error) {
 	return all, err
 }
 
-// subaccounts at Plivo, by authID.
+// subaccounts returns the subaccounts at Plivo by authID.
 func (p *plivo) subaccounts() map[string]plivosim.Subaccount {
 	all, err := p.list()
 	Expect(err).NotTo(HaveOccurred())
@@ -87,7 +87,7 @@ func (p *plivo) subaccounts() map[string]plivosim.Subaccount {
 	return byID
 }
 
-// add makes a subaccount as a person would, in the console.
+// add creates a subaccount as a user of Plivo's console would.
 func (p *plivo) add(name string, enabled bool) plivosim.Subaccount {
 	var made plivosim.Subaccount
 	Expect(p.control(http.MethodPost, "subaccounts", map[string]any{"name": name, "enabled": enabled}, &made)).To(Succeed())
@@ -100,7 +100,7 @@ func (p *plivo) calls() []plivosim.Call {
 	return all
 }
 
-// sent counts the requests of one kind, whatever became of them.
+// sent counts the requests of one operation, including those that failed.
 func (p *plivo) sent(op plivosim.Op) int {
 	n := 0
 	for _, c := range p.calls() {
@@ -111,8 +111,8 @@ func (p *plivo) sent(op plivosim.Op) int {
 	return n
 }
 
-// committed are the authIDs of the changes of one kind that were made.
-func (p *plivo) committed(op plivosim.Op) []string {
+// committedIDs returns the authIDs of the calls of one operation that Plivo carried out.
+func (p *plivo) committedIDs(op plivosim.Op) []string {
 	var ids []string
 	for _, c := range p.calls() {
 		if c.Op == op && c.Committed {
@@ -122,24 +122,24 @@ func (p *plivo) committed(op plivosim.Op) []string {
 	return ids
 }
 
-// duplicates are the markers of the creates that were carried out, without the
-// first of each: what was made more than once for one Subaccount.
+// duplicates returns the marker of every create call that Plivo carried out, except the
+// first for each marker.
 func (p *plivo) duplicates() []string {
-	made := map[string]bool{}
+	isCreated := map[string]bool{}
 	var again []string
 	for _, c := range p.calls() {
 		if c.Op != plivosim.OpCreate || !c.Committed {
 			continue
 		}
-		if made[c.Name] {
+		if isCreated[c.Name] {
 			again = append(again, c.Name)
 		}
-		made[c.Name] = true
+		isCreated[c.Name] = true
 	}
 	return again
 }
 
-// sweeps counts how often the list was read from its beginning.
+// sweeps counts how often a manager read the list from its beginning.
 func (p *plivo) sweeps() int {
 	n := 0
 	for _, c := range p.calls() {
@@ -150,9 +150,9 @@ func (p *plivo) sweeps() int {
 	return n
 }
 
-// handedOut tells which subaccounts were ever given a Subaccount's name, by
-// the identity that this begins with (planLife).
-func (p *plivo) handedOut() map[string]map[string]bool {
+// namedSubaccounts returns the authIDs that were ever given a Subaccount's name, by the
+// identity with which the name begins (planLifecycle).
+func (p *plivo) namedSubaccounts() map[string]map[string]bool {
 	given := map[string]map[string]bool{}
 	for _, c := range p.calls() {
 		if c.Op != plivosim.OpUpdate || !c.Committed {

@@ -21,7 +21,7 @@ import (
 )
 
 var _ = Describe("A restore", func() {
-	It("of an older etcd goes on with what the copy knows, and leaves the rest at Plivo alone", func() {
+	It("of an older etcd restores the backup's Subaccounts and keeps newer subaccounts", func() {
 		w := newWorld("tenant")
 		m := w.startManager()
 		all := wanted{}
@@ -29,50 +29,51 @@ var _ = Describe("A restore", func() {
 		w.expectExact(all, time.Minute)
 		copied := filepath.Join(w.dir, "etcd")
 		Expect(w.plane.Backup(copied)).To(Succeed())
-		newer, unfinished := w.goOn(all)
+		newer, unfinished := w.changeAfterBackup(all)
 
-		w.witness.keep("before-the-restore")
-		// The manager runs on, with a cache from another time, until somebody
-		// starts it anew, as all that watches must be.
-		w.tell("restoring")
+		w.recorder.saveResources("before-the-restore")
+		// The manager continues with a stale cache until the spec restarts it. Every client
+		// that watches needs a restart after a restore of etcd.
+		w.logf("restoring")
 		Expect(w.plane.Restore(copied)).To(Succeed())
 		sweeps := w.plivo.sweeps()
 		Eventually(w.plivo.sweeps).Should(BeNumerically(">", sweeps+1))
-		w.tell("starting the manager anew")
+		w.logf("restarting the manager")
 		_ = m.Stop(syscall.SIGKILL)
 		w.startManager()
 
-		// The one that was renamed gets its older name back. Those that were
-		// deleted are there again, and gone at Plivo: they are made anew. The
-		// newer ones are strangers now.
+		// The renamed subaccount gets its older name again. The operator recreates the
+		// deleted subaccounts, because the backup contains their Subaccounts. The newer
+		// subaccounts have no Subaccount any more, and the operator must keep them.
 		w.strangers = append(w.strangers, newer...)
 		deleted := 2 // before the restore
 		if w.served == nil {
 			deleted++ // the stray
 		} else {
-			// Its Subaccount might be in a namespace that this instance does not see.
+			// The operator must keep the stray: its Subaccount may be in a namespace that this
+			// instance does not serve.
 			w.strangers = append(w.strangers, unfinished)
 		}
 		w.expectExact(all, 4*time.Minute)
-		Expect(w.plivo.committed(plivosim.OpCreate)).To(HaveLen(20 + 6 + 2))
-		Expect(w.plivo.committed(plivosim.OpDelete)).To(HaveLen(deleted))
+		Expect(w.plivo.committedIDs(plivosim.OpCreate)).To(HaveLen(20 + 6 + 2))
+		Expect(w.plivo.committedIDs(plivosim.OpDelete)).To(HaveLen(deleted))
 
-		w.bringBack(all, newer[0])
-		Expect(w.plivo.committed(plivosim.OpCreate)).To(HaveLen(20 + 6 + 2))
-		Expect(w.plivo.committed(plivosim.OpDelete)).To(HaveLen(deleted))
+		w.recoverLostStatus(all, newer[0])
+		Expect(w.plivo.committedIDs(plivosim.OpCreate)).To(HaveLen(20 + 6 + 2))
+		Expect(w.plivo.committedIDs(plivosim.OpDelete)).To(HaveLen(deleted))
 	})
 })
 
-// goOn changes the cluster after the copy, and returns the subaccounts that the
-// copy does not know: five that are finished, and one that is being made.
-func (w *world) goOn(copied wanted) (newer []plivosim.Subaccount, unfinished plivosim.Subaccount) {
+// changeAfterBackup changes the cluster after the backup. It returns the subaccounts that
+// the backup does not contain: five that are complete, and one whose creation is pending.
+func (w *world) changeAfterBackup(copied wanted) (newer []plivosim.Subaccount, unfinished plivosim.Subaccount) {
 	all := maps.Clone(copied)
 	before := w.plivo.subaccounts()
 	key := func(i int) types.NamespacedName {
 		return types.NamespacedName{Namespace: "tenant", Name: fmt.Sprint("s-", i)}
 	}
-	all[key(0)] = look{name: "Renamed", enabled: true}
-	persist(func() bool { return w.perform(key(0), step{do: edit, to: all[key(0)]}) })
+	all[key(0)] = remoteState{name: "Renamed", enabled: true}
+	retryUntilTrue(func() bool { return w.perform(key(0), step{do: edit, to: all[key(0)]}) })
 	for i := 1; i <= 2; i++ {
 		Expect(w.k8s.Delete(ctx, all[key(i)].subaccount(key(i)))).To(Succeed())
 		delete(all, key(i))
@@ -85,10 +86,10 @@ func (w *world) goOn(copied wanted) (newer []plivosim.Subaccount, unfinished pli
 		}
 	}
 	Expect(newer).To(HaveLen(5))
-	// One more is being made: its marker is nobody's after the restore.
-	w.plivo.strikeCreates(1, plivosim.Fault{When: plivosim.After, What: plivosim.Hang})
+	// The creation of one more is pending. After the restore no Subaccount claims its marker.
+	w.plivo.failCreates(1, plivosim.Fault{When: plivosim.After, What: plivosim.Hang})
 	w.apply(all, "tenant", "newest", 1)
-	Eventually(func() int { return len(w.plivo.committed(plivosim.OpCreate)) }).Should(Equal(20 + 6))
+	Eventually(func() int { return len(w.plivo.committedIDs(plivosim.OpCreate)) }).Should(Equal(20 + 6))
 	for id, s := range w.plivo.subaccounts() {
 		if _, known := before[id]; !known && !slices.Contains(newer, s) {
 			unfinished = s
@@ -97,11 +98,11 @@ func (w *world) goOn(copied wanted) (newer []plivosim.Subaccount, unfinished pli
 	return newer, unfinished
 }
 
-// bringBack applies a Subaccount with the finalizer and without its status, as
-// a restore from manifests does, and goes the way back that is documented.
-func (w *world) bringBack(all wanted, remote plivosim.Subaccount) {
+// recoverLostStatus applies a Subaccount with the finalizer and without a status, as a
+// restore from manifests does. Then it follows the documented recovery.
+func (w *world) recoverLostStatus(all wanted, remote plivosim.Subaccount) {
 	key := types.NamespacedName{Namespace: "tenant", Name: "lost"}
-	all[key] = look{remote.Name, remote.Enabled}
+	all[key] = remoteState{remote.Name, remote.Enabled}
 	current := &v1alpha1.Subaccount{}
 	reason := func() string {
 		if err := w.k8s.Get(ctx, key, current); err != nil {
@@ -117,11 +118,11 @@ func (w *world) bringBack(all wanted, remote plivosim.Subaccount) {
 	Expect(w.k8s.Delete(ctx, lost)).To(Succeed())
 	sweeps := w.plivo.sweeps()
 	Eventually(w.plivo.sweeps).Should(BeNumerically(">", sweeps+1))
-	Expect(reason()).To(Equal("False/StatusLost"), "it is not released")
+	Expect(reason()).To(Equal("False/StatusLost"), "the operator must keep the finalizer")
 	Expect(current.DeletionTimestamp).NotTo(BeNil())
 	Expect(w.k8s.Patch(ctx, lost, client.RawPatch(types.MergePatchType, []byte(`{"spec":{"deletionPolicy":"Orphan"}}`)))).To(Succeed())
 	Eventually(reason).Should(Equal("NotFound"))
-	Expect(w.changes()).To(Equal(changes), "nothing was sent to Plivo for it")
+	Expect(w.changes()).To(Equal(changes), "the operator must not call Plivo for it")
 
 	account := &v1alpha1.Account{}
 	account.Name = "default"
@@ -130,6 +131,6 @@ func (w *world) bringBack(all wanted, remote plivosim.Subaccount) {
 	found := all[key].subaccount(key)
 	found.Spec.AuthID, found.Spec.DeletionPolicy = &remote.AuthID, v1alpha1.DeletionPolicyDelete
 	Expect(w.k8s.Create(ctx, found)).To(Succeed())
-	w.strangers = w.strangersBut(remote)
+	w.strangers = w.strangersExcept(remote)
 	w.expectExact(all, time.Minute)
 }

@@ -1,11 +1,10 @@
 //go:build e2e
 
-// Package e2e runs everything as processes, on a real control plane, and does
-// to them what happens in the worst weeks of a cluster: kill -9 of the manager,
-// the API server and etcd, Plivo cut off or answering nonsense, a leader that
-// freezes, an uninstall, a restore. Each spec holds the end against the exact
-// rule, and searches all that was shown for tokens. A seed drives every random
-// choice.
+// Package e2e runs manager and simulator as processes on a real control plane. Its specs
+// kill manager, API server and etcd, cut off Plivo, freeze a leader, uninstall the
+// operator, and restore etcd. Each spec ends with a check of the exact rule
+// (exact_test.go), and searches logs, metrics, events and resources for tokens. A seed
+// determines every random choice.
 package e2e
 
 import (
@@ -38,7 +37,7 @@ func TestE2E(t *testing.T) {
 	again := fmt.Sprintf("E2E_SEED=%d make test-e2e", seed)
 	fmt.Println("The seed of this run; to repeat it:", again)
 	RegisterFailHandler(Fail)
-	ctrl.SetLogger(GinkgoLogr) // envtest's and the client's
+	ctrl.SetLogger(GinkgoLogr) // for envtest and the client
 	SetDefaultEventuallyTimeout(2 * time.Minute)
 	SetDefaultEventuallyPollingInterval(250 * time.Millisecond)
 	if !RunSpecs(t, "End to end") {
@@ -46,13 +45,13 @@ func TestE2E(t *testing.T) {
 	}
 }
 
-// pickSeed is $E2E_SEED, else a random one; never 0, which plivo-sim takes for
-// random.
+// pickSeed returns $E2E_SEED or a random seed. It is never 0, because plivo-sim replaces
+// a seed of 0 by a random one.
 func pickSeed(t *testing.T) uint64 {
 	if given := os.Getenv("E2E_SEED"); given != "" {
 		parsed, err := strconv.ParseUint(given, 10, 64)
 		if err != nil || parsed == 0 {
-			t.Fatalf("E2E_SEED: %q is no number above 0", given)
+			t.Fatalf("got E2E_SEED=%q, want a number above 0", given)
 		}
 		return parsed
 	}
@@ -64,7 +63,7 @@ func pickSeed(t *testing.T) uint64 {
 var _ = BeforeSuite(func() {
 	dir := GinkgoT().TempDir()
 	var err error
-	if os.Getenv("E2E_RACE") != "" { // needs a C compiler, and minutes the first time
+	if os.Getenv("E2E_RACE") != "" { // needs a C compiler, and takes minutes the first time
 		managerBinary = filepath.Join(dir, "manager")
 		Expect(process.Build("manager", managerBinary, "-race")).To(Succeed())
 	} else {

@@ -20,28 +20,28 @@ import (
 )
 
 var _ = Describe("Uninstall", func() {
-	It("releases all Subaccounts, those that are being made too, and deletes nothing at Plivo", func() {
+	It("removes all Subaccounts, even pending ones, and deletes nothing at Plivo", func() {
 		w := newWorld("tenant")
 		w.startManager("--plivo-settle-margin", "5m")
 		all := wanted{}
 		w.apply(all, "tenant", "old", 24)
 		w.expectExact(all, time.Minute)
-		// The settle time and the sweep interval outlast the spec: what is being
-		// made stays so.
+		// The settle time and the sweep interval are longer than the spec, so pending
+		// creations stay pending.
 		a := &v1alpha1.Account{ObjectMeta: metav1.ObjectMeta{Name: "default"}}
 		Expect(w.k8s.Patch(ctx, a, client.RawPatch(types.MergePatchType, []byte(`{"spec":{"sweepInterval":"1h"}}`)))).To(Succeed())
 		for _, when := range []plivosim.When{plivosim.Before, plivosim.After} {
-			w.plivo.strikeCreates(3, plivosim.Fault{When: when, What: plivosim.Hang})
+			w.plivo.failCreates(3, plivosim.Fault{When: when, What: plivosim.Hang})
 		}
 		w.apply(all, "tenant", "new", 6)
 		Eventually(func() int { return w.plivo.sent(plivosim.OpCreate) }).Should(Equal(30))
+		Eventually(w.plivo.subaccounts).Should(HaveLen(len(w.strangers) + 27))
 		before := w.plivo.subaccounts()
-		Expect(before).To(HaveLen(len(w.strangers) + 27))
 
 		root, err := controlplane.Root()
 		Expect(err).NotTo(HaveOccurred())
-		w.witness.keep("before-the-uninstall")
-		// As `make uninstall` does.
+		w.recorder.saveResources("before-the-uninstall")
+		// `make uninstall` runs the same command.
 		out, err := exec.Command(w.plane.Kubectl, "--kubeconfig", w.plane.Kubeconfig, "delete", "--timeout", "60s",
 			"-k", filepath.Join(root, "config", "crd")).CombinedOutput()
 		Expect(err).NotTo(HaveOccurred(), string(out))

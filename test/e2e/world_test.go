@@ -34,29 +34,29 @@ import (
 
 const (
 	operatorNamespace = "subaccount-operator-system"
-	// plivoTimeout and settleMargin are the manager's. Their sum, the settle time,
-	// is longer than Plivo is cut off (cutOffTime) and than any late create takes.
+	// The manager's flags. Their sum, the settle time, is longer than the time that Plivo is
+	// cut off (cutOffTime) and than the delay of any late create call.
 	plivoTimeout = 2 * time.Second
 	settleMargin = 10 * time.Second
 )
 
-// world is what a spec has to itself: a control plane, a Plivo, managers, the
-// Account "default", and strangers at Plivo.
+// world is what one spec owns: a control plane, a simulated Plivo, managers, the Account
+// "default", and strangers: subaccounts that the operator must not change.
 type world struct {
 	plane     *controlplane.Plane
 	k8s       client.Client
 	plivo     *plivo
 	strangers []plivosim.Subaccount
-	witness   *witness
+	recorder  *recorder
 	rng       *rand.Rand
-	dir       string // of everything that tells what happened
+	dir       string // of logs and other evidence
 	began     time.Time
 
 	mu       sync.Mutex
-	managers []*manager // all of them, the dead too
+	managers []*manager // including those that have ended
 
 	kubeconfig string   // of the shipped ServiceAccount
-	served     []string // namespaces, where it serves only these
+	served     []string // --namespaces; nil means all
 }
 
 type manager struct {
@@ -65,7 +65,7 @@ type manager struct {
 	log     string // path
 }
 
-func (m *manager) runs() bool {
+func (m *manager) isRunning() bool {
 	select {
 	case <-m.Exited():
 		return false
@@ -74,9 +74,9 @@ func (m *manager) runs() bool {
 	}
 }
 
-// newWorld makes a world with these namespaces of tenants.
+// newWorld creates a world with the given namespaces of tenants.
 func newWorld(namespaces ...string) *world {
-	// Its own dice, whichever specs run besides.
+	// The title is part of the seed, so that the random choices do not depend on other specs.
 	hash := fnv.New64()
 	_, _ = hash.Write([]byte(CurrentSpecReport().LeafNodeText))
 	w := &world{rng: rand.New(rand.NewPCG(seed, hash.Sum64())), began: time.Now()}
@@ -97,15 +97,15 @@ func newWorld(namespaces ...string) *world {
 	w.k8s, err = client.New(config, client.Options{Scheme: scheme})
 	Expect(err).NotTo(HaveOccurred())
 
-	w.witness = newWitness(w)
+	w.recorder = newRecorder(w)
 	DeferCleanup(w.end)
 	w.install(namespaces)
-	w.furnish()
+	w.createResources()
 	return w
 }
 
-// install installs what users install: config/default, or with E2E_NAMESPACED
-// what serves a few namespaces only, which are made here.
+// install applies config/default, or with E2E_NAMESPACED config/namespaced, and creates
+// the namespaces.
 func (w *world) install(namespaces []string) {
 	folder := "config/default"
 	if os.Getenv("E2E_NAMESPACED") != "" {
@@ -124,7 +124,7 @@ func (w *world) install(namespaces []string) {
 	Expect(err).NotTo(HaveOccurred())
 }
 
-// manifests runs kubectl where the manifests are.
+// manifests runs kubectl and resolves arguments that begin with config/ in the repository.
 func (w *world) manifests(args ...string) {
 	GinkgoHelper()
 	root, err := controlplane.Root()
@@ -138,12 +138,12 @@ func (w *world) manifests(args ...string) {
 	Expect(err).NotTo(HaveOccurred())
 }
 
-// furnish makes what every spec begins with.
-func (w *world) furnish() {
+// createResources creates the strangers, the credentials and the Account.
+func (w *world) createResources() {
 	w.strangers = []plivosim.Subaccount{
 		w.plivo.add("Made by hand", true),
 		w.plivo.add("k8s-team", false),
-		w.plivo.add("k8s-00000000-01234567-89ab-cdef-0123-456789abcdef", false), // another cluster's
+		w.plivo.add("k8s-00000000-01234567-89ab-cdef-0123-456789abcdef", false), // the marker of another cluster
 		w.plivo.add(w.marker("01234567-89ab-cdef-0123-456789abcdef")+"-mine", true),
 	}
 	Expect(w.k8s.Create(ctx, &corev1.Secret{
@@ -161,26 +161,26 @@ func (w *world) furnish() {
 	})).To(Succeed())
 }
 
-// end ends the managers and judges what the world has shown, whatever the spec
-// was about. What tells of a failure is kept.
+// end stops the managers and searches their output for tokens. It keeps the evidence of a
+// spec that failed.
 func (w *world) end() {
-	w.plivo.thaw()
+	w.plivo.resume()
 	if CurrentSpecReport().Failed() {
-		w.keepEvidence()
+		w.writeEvidence()
 	}
-	w.witness.stop()
+	w.recorder.stop()
 	for _, m := range w.managers {
-		if m.runs() {
+		if m.isRunning() {
 			Expect(m.Stop(syscall.SIGTERM)).To(Succeed())
 		}
 	}
-	w.witness.nothingIsShown()
+	w.recorder.expectNoTokens()
 	if !CurrentSpecReport().Failed() {
 		Expect(os.RemoveAll(w.dir)).To(Succeed())
 	}
 }
 
-// startManager starts one more manager. It can be called while others run.
+// startManager starts a manager. Other managers may run.
 func (w *world) startManager(args ...string) *manager {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	Expect(err).NotTo(HaveOccurred())
@@ -190,25 +190,25 @@ func (w *world) startManager(args ...string) *manager {
 	defer w.mu.Unlock()
 	m := &manager{
 		metrics: "http://" + metrics + "/metrics",
-		log:     filepath.Join(w.witness.shown, fmt.Sprintf("manager-%d.log", len(w.managers)+1)),
+		log:     filepath.Join(w.recorder.shown, fmt.Sprintf("manager-%d.log", len(w.managers)+1)),
 	}
 	log, err := os.Create(m.log)
 	Expect(err).NotTo(HaveOccurred())
-	defer func() { _ = log.Close() }() // the manager has its own handle
+	defer func() { _ = log.Close() }() // the manager has its own file descriptor
 	m.Process, err = process.Start(log, []string{"KUBECONFIG=" + w.kubeconfig}, managerBinary, append([]string{
 		"--plivo-base-url", w.plivo.URL, "--plivo-timeout", plivoTimeout.String(), "--plivo-settle-margin", settleMargin.String(), "--operator-namespace", operatorNamespace,
 		"--health-probe-bind-address", "0", "--metrics-bind-address", metrics, "--metrics-secure=false",
-		"--zap-log-level", "12", // everything: no token stands there either
+		"--zap-log-level", "12", // the highest verbosity, which must not show tokens either
 		"--namespaces", strings.Join(w.served, ","),
-		"--leader-election-id", "subaccount-operator." + v1alpha1.Group, // the one that the Role names
+		"--leader-election-id", "subaccount-operator." + v1alpha1.Group, // the lease that the Role names
 	}, args...)...)
 	Expect(err).NotTo(HaveOccurred())
 	w.managers = append(w.managers, m)
 	return m
 }
 
-// tell says what happens, and when.
-func (w *world) tell(format string, args ...any) {
+// logf writes a line with the time since the start of the spec.
+func (w *world) logf(format string, args ...any) {
 	GinkgoWriter.Printf("%6.1f s: %s\n", time.Since(w.began).Seconds(), fmt.Sprintf(format, args...))
 }
 
@@ -216,39 +216,39 @@ func (w *world) namespace(name string) {
 	Expect(w.k8s.Create(ctx, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name}})).To(Succeed())
 }
 
-// marker is the name that this cluster gives a subaccount while it is made.
+// marker returns the name of a subaccount of this cluster during its creation.
 func (w *world) marker(owner types.UID) string {
 	ns := &corev1.Namespace{}
 	Expect(w.k8s.Get(ctx, types.NamespacedName{Name: metav1.NamespaceSystem}, ns)).To(Succeed())
 	return "k8s-" + string(ns.UID)[:8] + "-" + string(owner)
 }
 
-// look is how a Subaccount is wanted to look at Plivo.
-type look struct {
+// remoteState is the desired state of a subaccount at Plivo.
+type remoteState struct {
 	name    string
 	enabled bool
 }
 
-// wanted is everything that shall exist.
-type wanted map[types.NamespacedName]look
+// wanted contains all Subaccounts that must exist at the end.
+type wanted map[types.NamespacedName]remoteState
 
-func (l look) subaccount(key types.NamespacedName) *v1alpha1.Subaccount {
+func (r remoteState) subaccount(key types.NamespacedName) *v1alpha1.Subaccount {
 	return &v1alpha1.Subaccount{
 		ObjectMeta: metav1.ObjectMeta{Namespace: key.Namespace, Name: key.Name},
-		Spec:       v1alpha1.SubaccountSpec{Name: ptr.To(l.name), Enabled: ptr.To(l.enabled)},
+		Spec:       v1alpha1.SubaccountSpec{Name: ptr.To(r.name), Enabled: ptr.To(r.enabled)},
 	}
 }
 
-// apply makes n Subaccounts in a namespace and adds them to what is wanted.
+// apply creates n Subaccounts in a namespace and adds them to all.
 func (w *world) apply(all wanted, namespace, prefix string, n int) {
 	for i := range n {
 		key := types.NamespacedName{Namespace: namespace, Name: fmt.Sprintf("%s-%d", prefix, i)}
-		all[key] = look{name: key.String() + " v1", enabled: w.rng.IntN(2) == 0}
+		all[key] = remoteState{name: key.String() + " v1", enabled: w.rng.IntN(2) == 0}
 		Expect(w.k8s.Create(ctx, all[key].subaccount(key))).To(Succeed())
 	}
 }
 
-// strangersBut are the strangers without one that the cluster has adopted.
-func (w *world) strangersBut(adopted plivosim.Subaccount) []plivosim.Subaccount {
+// strangersExcept returns the strangers without the one that a Subaccount has adopted.
+func (w *world) strangersExcept(adopted plivosim.Subaccount) []plivosim.Subaccount {
 	return slices.DeleteFunc(w.strangers, func(s plivosim.Subaccount) bool { return s == adopted })
 }

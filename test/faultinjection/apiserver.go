@@ -17,19 +17,19 @@ import (
 	"k8s.io/client-go/rest"
 )
 
-// apiserver is a real one. It is spoken to by goroutines outside of the
-// bubble: while one inside waits for them, the fake clock stands still.
+// apiserver is a real API server. Goroutines outside of the synctest bubble talk to it.
+// The fake clock is stopped while a goroutine in the bubble waits for them.
 type apiserver struct {
 	http *http.Client
 	host string
 	jobs chan job
 	done chan result
 
-	mu      sync.Mutex
-	told    *sync.Cond // a watch has told something
-	latest  map[types.UID]*unstructured.Unstructured
-	gone    map[types.UID]bool
-	changes []change // that nobody was told of yet
+	mu       sync.Mutex
+	reported *sync.Cond // signals each event of a watch
+	latest   map[types.UID]*unstructured.Unstructured
+	gone     map[types.UID]bool
+	changes  []change // not returned by do yet
 }
 
 type job struct {
@@ -58,7 +58,7 @@ func newAPIServer(ctx context.Context, config *rest.Config) (*apiserver, error) 
 		http: client, host: strings.TrimSuffix(host.String(), "/"), jobs: make(chan job), done: make(chan result),
 		latest: map[types.UID]*unstructured.Unstructured{}, gone: map[types.UID]bool{},
 	}
-	r.told = sync.NewCond(&r.mu)
+	r.reported = sync.NewCond(&r.mu)
 	for _, ns := range []string{operatorNamespace, tenant} {
 		r.perform(ctx, job{http.MethodPost, "/api/v1/namespaces", nil, []byte(`{"metadata":{"name":"` + ns + `"}}`)})
 	}
@@ -67,7 +67,7 @@ func newAPIServer(ctx context.Context, config *rest.Config) (*apiserver, error) 
 		if err != nil {
 			return nil, err
 		}
-		go r.follow(resource, stream)
+		go r.recordEvents(resource, stream)
 	}
 	go func() {
 		for {
@@ -82,7 +82,7 @@ func newAPIServer(ctx context.Context, config *rest.Config) (*apiserver, error) 
 	return r, nil
 }
 
-// everything that a run writes.
+// everything contains the paths of the resources that a run writes.
 var everything = map[string]string{
 	secrets: "/api/v1/secrets", accounts: groupPath + "/accounts", subaccounts: groupPath + "/subaccounts",
 }
@@ -90,11 +90,11 @@ var everything = map[string]string{
 // do implements backend.
 func (r *apiserver) do(req *http.Request) (int, []byte, []change) {
 	j := job{method: req.Method, header: req.Header.Clone()}
-	// Everything here is JSON; the client for metadata alone would rather have protobuf.
+	// This package reads JSON only, and the metadata client prefers protobuf.
 	accepted := slices.DeleteFunc(strings.Split(j.header.Get("Accept"), ","), func(form string) bool { return !strings.Contains(form, "json") })
 	j.header.Set("Accept", strings.Join(accepted, ","))
-	// A list from the API server's cache (resourceVersion=0) does not lag here: each
-	// write has waited until a watch, which that cache serves, reported it.
+	// A list from the API server's cache (resourceVersion=0) is never stale here. Each write
+	// waits for its watch event, which the same cache serves.
 	j.url = req.URL.RequestURI()
 	if req.Body != nil {
 		body, err := io.ReadAll(req.Body)
@@ -117,24 +117,30 @@ func (r *apiserver) perform(ctx context.Context, j job) result {
 	defer func() { _ = resp.Body.Close() }()
 	body, err := io.ReadAll(resp.Body)
 	must(err)
-	return result{resp.StatusCode, body, r.changed(j, resp.StatusCode, body)}
+	return result{resp.StatusCode, body, r.changesOf(j, resp.StatusCode, body)}
 }
 
-// changed waits until the watches have told of a write, and returns what they
-// have told.
-func (r *apiserver) changed(j job, code int, body []byte) []change {
+// changesOf waits until the watches have reported a write, and returns their changes.
+func (r *apiserver) changesOf(j job, code int, body []byte) []change {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if at, _ := parse(j.url); j.method != http.MethodGet && code < 300 && everything[at.resource] != "" {
 		obj := decode(body)
-		uid, goes := obj.GetUID(), obj.GetDeletionTimestamp() != nil && len(obj.GetFinalizers()) == 0
+		uid, isDeleted := obj.GetUID(), obj.GetDeletionTimestamp() != nil && len(obj.GetFinalizers()) == 0
 		if obj.GetKind() == "Status" {
 			id, _, err := unstructured.NestedString(obj.Object, "details", "uid")
 			must(err)
-			uid, goes = types.UID(id), true
+			uid, isDeleted = types.UID(id), true
 		}
-		for !r.gone[uid] && (goes || r.latest[uid] == nil || version(r.latest[uid]) < version(obj)) {
-			r.told.Wait()
+		isReported := func() bool {
+			if r.gone[uid] {
+				return true
+			}
+			latest := r.latest[uid]
+			return !isDeleted && latest != nil && version(latest) >= version(obj)
+		}
+		for !isReported() {
+			r.reported.Wait()
 		}
 	}
 	changes := r.changes
@@ -157,14 +163,14 @@ func (r *apiserver) watch(ctx context.Context, path string) (io.ReadCloser, erro
 			return resp.Body, nil
 		}
 		_ = resp.Body.Close()
-		if resp.StatusCode != http.StatusTooManyRequests { // the answer while a new CRD's storage starts
+		if resp.StatusCode != http.StatusTooManyRequests { // the response while a new CRD's storage starts
 			return nil, fmt.Errorf("watching %s: %s", path, resp.Status)
 		}
 		time.Sleep(50 * time.Millisecond)
 	}
 }
 
-func (r *apiserver) follow(resource string, stream io.ReadCloser) {
+func (r *apiserver) recordEvents(resource string, stream io.ReadCloser) {
 	defer func() { _ = stream.Close() }()
 	for decoder := json.NewDecoder(stream); ; {
 		var event struct {
@@ -172,19 +178,19 @@ func (r *apiserver) follow(resource string, stream io.ReadCloser) {
 			Object json.RawMessage `json:"object"`
 		}
 		if decoder.Decode(&event) != nil {
-			return // the end of the test; a run that still waits is ended by its time limit
+			return // the test has ended; a run that still waits ends at its time limit
 		}
 		obj := decode(event.Object)
 		r.mu.Lock()
 		uid := obj.GetUID()
 		r.changes = append(r.changes, change{resource: resource, old: r.latest[uid], now: obj, gone: event.Type == "DELETED"})
 		r.latest[uid], r.gone[uid] = obj, event.Type == "DELETED"
-		r.told.Broadcast()
+		r.reported.Broadcast()
 		r.mu.Unlock()
 	}
 }
 
-// clear removes what a run has left. The watches have reported all of it.
+// clear deletes the objects of a run. The watches have reported all of them.
 func (r *apiserver) clear(ctx context.Context) {
 	r.mu.Lock()
 	var left []*unstructured.Unstructured

@@ -13,13 +13,13 @@ import (
 	"k8s.io/apimachinery/pkg/labels"
 )
 
-// backend is an API server: the one in memory, or the real one.
+// backend is an API server, either in memory or a real one.
 type backend interface {
-	// do performs one request that is no watch, and returns what it has changed.
+	// do performs one request, which is not a watch, and returns the changes of objects.
 	do(*http.Request) (code int, body []byte, changes []change)
 }
 
-// change is one version of an object, as watches tell of it.
+// change is the change of an object from one version to the next.
 type change struct {
 	resource string
 	old, now *unstructured.Unstructured // old is nil for a new object
@@ -32,20 +32,20 @@ func version(obj *unstructured.Unstructured) int {
 	return v
 }
 
-// cluster is a backend and what it has told. Watches are served from here, so
-// that they can be delayed, and so that the fake clock stands still while a
-// real API server works.
+// cluster is a backend and the log of its changes. It serves watches from this log, which
+// makes it possible to delay them, and keeps the fake clock stopped while a real API
+// server works.
 type cluster struct {
 	backend backend
 
-	mu     sync.Mutex
-	log    []change
-	grown  chan struct{} // closed at the next change
-	latest map[target]*unstructured.Unstructured
+	mu      sync.Mutex
+	log     []change
+	changed chan struct{} // closed at the next change
+	latest  map[target]*unstructured.Unstructured
 }
 
 func newCluster(b backend) *cluster {
-	return &cluster{backend: b, grown: make(chan struct{}), latest: map[target]*unstructured.Unstructured{}}
+	return &cluster{backend: b, changed: make(chan struct{}), latest: map[target]*unstructured.Unstructured{}}
 }
 
 func (c *cluster) do(req *http.Request) (code int, answer []byte) {
@@ -61,8 +61,8 @@ func (c *cluster) do(req *http.Request) (code int, answer []byte) {
 		}
 	}
 	if len(changes) > 0 {
-		close(c.grown)
-		c.grown = make(chan struct{})
+		close(c.changed)
+		c.changed = make(chan struct{})
 	}
 	return code, body
 }
@@ -74,21 +74,22 @@ func answer(code int, body []byte) *http.Response {
 	}
 }
 
-// get returns the object as it stands, nil if there is none.
+// get returns the latest version of an object, or nil.
 func (c *cluster) get(at target) *unstructured.Unstructured {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.latest[at]
 }
 
-// since returns the changes from a place in the log on, and what tells of more.
+// since returns the changes from a position in the log, and a channel that is closed at
+// the next change.
 func (c *cluster) since(cursor int) ([]change, <-chan struct{}) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.log[cursor:], c.grown
+	return c.log[cursor:], c.changed
 }
 
-// watch answers a watch; blind is asked before each delivery and may wait.
+// watch serves a watch. It calls blind before each event, which may wait.
 func (c *cluster) watch(req *http.Request, blind func(context.Context)) *http.Response {
 	at, _ := parse(req.URL.Path)
 	query := req.URL.Query()
@@ -100,16 +101,16 @@ func (c *cluster) watch(req *http.Request, blind func(context.Context)) *http.Re
 	context.AfterFunc(ctx, func() { _ = writer.CloseWithError(ctx.Err()) })
 	go func() {
 		for cursor := 0; ctx.Err() == nil; {
-			changes, grown := c.since(cursor)
+			changes, changed := c.since(cursor)
 			for i := range changes {
 				blind(ctx)
-				if version(changes[i].now) > from && changes[i].tell(at.resource, wanted, writer) != nil {
+				if version(changes[i].now) > from && changes[i].writeEvent(at.resource, wanted, writer) != nil {
 					return
 				}
 			}
 			cursor += len(changes)
 			select {
-			case <-grown:
+			case <-changed:
 			case <-ctx.Done():
 			}
 		}
@@ -123,12 +124,16 @@ func matcher(at target, query url.Values) func(*unstructured.Unstructured) bool 
 	selector, err := labels.Parse(query.Get("labelSelector"))
 	must(err)
 	return func(obj *unstructured.Unstructured) bool {
-		return obj != nil && (at.namespace == "" || obj.GetNamespace() == at.namespace) && selector.Matches(labels.Set(obj.GetLabels()))
+		if obj == nil {
+			return false
+		}
+		isInNamespace := at.namespace == "" || obj.GetNamespace() == at.namespace
+		return isInNamespace && selector.Matches(labels.Set(obj.GetLabels()))
 	}
 }
 
-// tell writes the event that a watch of the wanted objects gets of a change.
-func (c *change) tell(resource string, wanted func(*unstructured.Unstructured) bool, w io.Writer) error {
+// writeEvent writes the event that a watch of the wanted objects gets for a change.
+func (c *change) writeEvent(resource string, wanted func(*unstructured.Unstructured) bool, w io.Writer) error {
 	if c.resource != resource {
 		return nil
 	}

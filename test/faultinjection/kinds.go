@@ -17,11 +17,11 @@ import (
 	"github.com/subaccount-operator/subaccount-operator/test/controlplane"
 )
 
-// kind is one that the API in memory serves.
+// kind is a resource kind that the API server in memory serves.
 type kind struct {
 	name, group, version string
 	namespaced, status   bool
-	schema               *structuralschema.Structural // of a custom resource
+	schema               *structuralschema.Structural // only of custom resources
 }
 
 func (k kind) apiVersion() string {
@@ -39,7 +39,7 @@ const (
 	crds        = "customresourcedefinitions"
 )
 
-// kinds by their resources.
+// kinds are the served kinds by their resource names.
 var kinds = map[string]kind{
 	namespaces:  {name: "Namespace", version: "v1"},
 	secrets:     {name: "Secret", version: "v1", namespaced: true},
@@ -63,7 +63,7 @@ func schemaOf(resource string) *structuralschema.Structural {
 	return structural
 }
 
-// complete does what the API server does to an object before it stores it.
+// complete prunes and defaults an object, as the API server does before it stores it.
 func (k kind) complete(obj *unstructured.Unstructured) {
 	obj.SetAPIVersion(k.apiVersion())
 	obj.SetKind(k.name)

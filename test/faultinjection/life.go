@@ -5,14 +5,14 @@ import (
 	"time"
 )
 
-// patience is how long, by the fake clock, anything may take: several sweeps
-// and settle times.
-const patience = 40 * time.Minute
+// phaseTimeout is the limit for each phase by the fake clock. It is longer than several
+// sweeps and settle times.
+const phaseTimeout = 40 * time.Minute
 
-// run is one life of a Subaccount under a schedule: made, renamed, changed by
-// hand at Plivo, removed; then a new process takes over. It returns the steps
-// of that life, and how many of the faults it met.
-func run(b backend, due schedule) (trace []*entry, met int, err error) {
+// run runs one life of a Subaccount under a schedule: created, renamed, changed at Plivo,
+// deleted, and at last reconciled by a new process. It returns the steps of that life and
+// the number of injections that it reached.
+func run(b backend, due schedule) (trace []*entry, injected int, err error) {
 	w := newWorld(b, due)
 	w.apply()
 	w.process = startProcess(w)
@@ -21,41 +21,42 @@ func run(b backend, due schedule) (trace []*entry, met int, err error) {
 		name  string
 		begin func()
 	}{
-		{"made", func() {}},
+		{"created", func() {}},
 		{"renamed", w.rename},
-		{"put right", w.changeByHand},
-		{"removed", w.remove},
-		{"taken over", w.takeOver},
+		{"restored", w.changeAtPlivo},
+		{"deleted", w.remove},
+		{takenOver, w.takeOver},
 	} {
-		if phase.name == "taken over" || !w.isRemoved() {
+		if phase.name == takenOver || !w.isRemoved() {
 			phase.begin()
 		}
-		if err = w.until(phase.name); err != nil {
+		if err = w.awaitExact(phase.name); err != nil {
 			break
 		}
 	}
 	if err == nil {
-		err = w.frugal()
+		err = w.checkCreations()
 	}
 	return w.trace, len(due) - len(w.due), err
 }
 
-// takeOver ends the process, and lets a new one work on its own for so long
-// that nothing can change any more.
+const takenOver = "taken over"
+
+// takeOver ends all processes and lets a new one run until it has no work left.
 func (w *world) takeOver() {
 	w.mu.Lock()
-	w.watching = false
+	w.recording = false
 	w.mu.Unlock()
 	w.end()
 	w.process = startProcess(w)
-	time.Sleep(patience / 2)
+	time.Sleep(phaseTimeout / 2)
 }
 
-// replace has another process lead. The one that leads now ends later.
-func (w *world) replace(leaves time.Time) {
+// startSuccessor starts a process that leads. The current one continues until killAt.
+func (w *world) startSuccessor(killAt time.Time) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.process.leaves = leaves
+	w.process.killAt = killAt
 	w.former = append(w.former, w.process)
 	w.process = startProcess(w)
 }
@@ -69,21 +70,21 @@ func (w *world) end() {
 	w.former = nil
 }
 
-// until waits, by the fake clock, until everything is exact.
-func (w *world) until(phase string) (err error) {
-	for deadline := time.Now().Add(patience); time.Now().Before(deadline); {
+// awaitExact waits, by the fake clock, until the exact rule holds.
+func (w *world) awaitExact(phase string) (err error) {
+	for deadline := time.Now().Add(phaseTimeout); time.Now().Before(deadline); {
 		time.Sleep(500 * time.Millisecond)
-		w.nurse()
-		if err = w.exact(); err == nil {
+		w.maintain()
+		if err = w.checkExact(); err == nil {
 			return nil
 		}
 	}
-	return fmt.Errorf("not %s: %w", phase, err)
+	return fmt.Errorf("phase %q did not end exact: %w", phase, err)
 }
 
-// nurse does what the world around does by itself: a dead process is started
-// again, and who has suspended a resource resumes it.
-func (w *world) nurse() {
+// maintain does what happens without the operator: Kubernetes restarts a dead process, and
+// the user resumes a suspended Subaccount.
+func (w *world) maintain() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.process.dead.Load() {
@@ -91,7 +92,7 @@ func (w *world) nurse() {
 		w.process = startProcess(w)
 	}
 	for _, p := range w.former {
-		if !p.dead.Load() && time.Now().After(p.leaves) {
+		if !p.dead.Load() && time.Now().After(p.killAt) {
 			p.kill()
 		}
 	}

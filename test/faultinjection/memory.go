@@ -25,19 +25,18 @@ import (
 	"github.com/subaccount-operator/subaccount-operator/api/v1alpha1"
 )
 
-// memory is an API server in memory: the few kinds that the operator touches,
-// with resource versions, UIDs, generations, finalizers and the status
-// subresource. What it does not know it refuses loudly. That it behaves as the
-// real one does for every step of the walk is TestConformance's to show.
+// memory is an API server in memory. It serves the kinds that the operator uses, with
+// resource versions, UIDs, generations, finalizers and the status subresource. It panics
+// on any other request. TestConformance checks that it behaves like a real API server.
 type memory struct {
 	mu      sync.Mutex
 	objects map[target]*unstructured.Unstructured
 	version int
 	uids    int
-	changes []change // of the request under way
+	changes []change // of the current request
 }
 
-// target is what a request's path names.
+// target is the resource or object that a request's path names.
 type target struct {
 	resource, namespace, name string
 }
@@ -77,9 +76,11 @@ func (m *memory) do(req *http.Request) (int, []byte, []change) {
 }
 
 func (m *memory) perform(req *http.Request, at target, sub string, body []byte) (any, *apierrors.StatusError) {
-	kind, known := kinds[at.resource]
-	if !known || sub != "" && (sub != "status" || !kind.status || req.Method != http.MethodPatch) {
-		panic(fmt.Sprintf("the API in memory does not know %s %s", req.Method, req.URL))
+	kind, isServedKind := kinds[at.resource]
+	isStatusPatch := sub == "status" && kind.status && req.Method == http.MethodPatch
+	isServedPath := sub == "" || isStatusPatch
+	if !isServedKind || !isServedPath {
+		panic(fmt.Sprintf("the API server in memory does not serve %s %s", req.Method, req.URL))
 	}
 	switch old := m.objects[at]; {
 	case req.Method == http.MethodPost:
@@ -101,7 +102,7 @@ func (m *memory) perform(req *http.Request, at target, sub string, body []byte) 
 	case req.Method == http.MethodDelete:
 		return m.delete(kind, at, old, body)
 	default:
-		panic("the API in memory does not know " + req.Method)
+		panic("the API server in memory does not serve " + req.Method)
 	}
 }
 
@@ -126,7 +127,8 @@ func (m *memory) create(kind kind, at target, body []byte) (any, *apierrors.Stat
 	return obj, nil
 }
 
-// update takes over what may be changed, and does nothing if that is nothing.
+// update stores the fields that may be changed. If they are unchanged, it keeps the
+// resource version.
 func (m *memory) update(kind kind, at target, sub string, old, wanted *unstructured.Unstructured) (any, *apierrors.StatusError) {
 	resource := schema.GroupResource{Group: kind.group, Resource: at.resource}
 	if v := wanted.GetResourceVersion(); v != "" && v != old.GetResourceVersion() {
@@ -141,23 +143,23 @@ func (m *memory) update(kind kind, at target, sub string, old, wanted *unstructu
 		updated.Object["status"] = wanted.Object["status"]
 	} else {
 		for _, field := range []string{"uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds", "generation", "resourceVersion"} {
-			keep(updated, old, "metadata", field)
+			keepField(updated, old, "metadata", field)
 		}
 		if kind.status {
-			keep(updated, old, "status")
+			keepField(updated, old, "status")
 		}
 	}
 	kind.complete(updated)
 	updated.SetResourceVersion(old.GetResourceVersion())
-	if same(updated, old) {
+	if isEqual(updated, old) {
 		return old, nil
 	}
-	if kind.schema != nil && !same(updated.Object["spec"], old.Object["spec"]) {
+	if kind.schema != nil && !isEqual(updated.Object["spec"], old.Object["spec"]) {
 		updated.SetGeneration(old.GetGeneration() + 1)
 	}
 	if updated.GetDeletionTimestamp() != nil && len(updated.GetFinalizers()) == 0 {
 		m.remove(at, updated.DeepCopy())
-		return updated, nil // with the version that it had
+		return updated, nil // with the old resource version, as the API server does
 	}
 	m.put(at, updated)
 	return updated, nil
@@ -168,7 +170,7 @@ func (m *memory) delete(kind kind, at target, old *unstructured.Unstructured, bo
 	if len(body) > 0 {
 		must(json.Unmarshal(body, &options))
 	}
-	if p := options.Preconditions; p != nil && (p.UID != nil && *p.UID != old.GetUID() || p.ResourceVersion != nil && *p.ResourceVersion != old.GetResourceVersion()) {
+	if !meetsPreconditions(old, options.Preconditions) {
 		return nil, apierrors.NewConflict(schema.GroupResource{Group: kind.group, Resource: at.resource}, at.name, fmt.Errorf("a precondition failed"))
 	}
 	switch {
@@ -188,6 +190,15 @@ func (m *memory) delete(kind kind, at target, old *unstructured.Unstructured, bo
 	return dying, nil
 }
 
+func meetsPreconditions(obj *unstructured.Unstructured, p *metav1.Preconditions) bool {
+	if p == nil {
+		return true
+	}
+	isUIDMet := p.UID == nil || *p.UID == obj.GetUID()
+	isVersionMet := p.ResourceVersion == nil || *p.ResourceVersion == obj.GetResourceVersion()
+	return isUIDMet && isVersionMet
+}
+
 func (m *memory) list(kind kind, at target, query url.Values) any {
 	selector, err := labels.Parse(query.Get("labelSelector"))
 	must(err)
@@ -195,8 +206,10 @@ func (m *memory) list(kind kind, at target, query url.Values) any {
 	must(err)
 	items := []any{}
 	for _, obj := range m.objects {
-		if t := targetOf(at.resource, obj); t.resource == at.resource && (at.namespace == "" || t.namespace == at.namespace) &&
-			m.objects[t] == obj && selector.Matches(labels.Set(obj.GetLabels())) && chosen.Matches(selectable(obj)) {
+		t := targetOf(at.resource, obj)
+		isInNamespace := at.namespace == "" || t.namespace == at.namespace
+		isOfResource := m.objects[t] == obj
+		if isOfResource && isInNamespace && selector.Matches(labels.Set(obj.GetLabels())) && chosen.Matches(selectableFields(obj)) {
 			items = append(items, obj.Object)
 		}
 	}
@@ -207,8 +220,8 @@ func (m *memory) list(kind kind, at target, query url.Values) any {
 	}
 }
 
-// selectable are the fields that a kind can be selected by.
-func selectable(obj *unstructured.Unstructured) fields.Set {
+// selectableFields returns the fields for field selectors.
+func selectableFields(obj *unstructured.Unstructured) fields.Set {
 	authID, _, _ := unstructured.NestedString(obj.Object, "status", "authID")
 	return fields.Set{"metadata.name": obj.GetName(), "metadata.namespace": obj.GetNamespace(), "status.authID": authID}
 }
@@ -250,12 +263,12 @@ func patch(old *unstructured.Unstructured, form types.PatchType, body []byte) (*
 		data, err = jsonpatch.MergePatch(encode(old), body)
 		must(err)
 	default:
-		panic("the API in memory does not know patches of type " + string(form))
+		panic("the API server in memory does not serve patches of type " + string(form))
 	}
 	return decode(data), nil
 }
 
-// parse takes a path of the API apart.
+// parse splits a path of the Kubernetes API.
 func parse(path string) (at target, sub string) {
 	parts := strings.Split(strings.Trim(path, "/"), "/")
 	if parts[0] == "api" {
@@ -280,7 +293,7 @@ func targetOf(resource string, obj *unstructured.Unstructured) target {
 	return target{resource: resource, namespace: obj.GetNamespace(), name: obj.GetName()}
 }
 
-func keep(updated, old *unstructured.Unstructured, path ...string) {
+func keepField(updated, old *unstructured.Unstructured, path ...string) {
 	if v, ok, _ := unstructured.NestedFieldNoCopy(old.Object, path...); ok {
 		must(unstructured.SetNestedField(updated.Object, v, path...))
 	} else {
@@ -288,7 +301,7 @@ func keep(updated, old *unstructured.Unstructured, path ...string) {
 	}
 }
 
-func same(a, b any) bool { return bytes.Equal(encode(a), encode(b)) }
+func isEqual(a, b any) bool { return bytes.Equal(encode(a), encode(b)) }
 
 func encode(v any) []byte {
 	data, err := json.Marshal(v)
@@ -298,7 +311,7 @@ func encode(v any) []byte {
 
 func decode(data []byte) *unstructured.Unstructured {
 	u := &unstructured.Unstructured{}
-	must(utiljson.Unmarshal(data, &u.Object)) // whole numbers stay whole
+	must(utiljson.Unmarshal(data, &u.Object)) // keeps integers as int64
 	return u
 }
 

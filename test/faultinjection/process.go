@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"regexp"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -29,22 +30,22 @@ import (
 	"github.com/subaccount-operator/subaccount-operator/internal/controller/subaccount"
 	"github.com/subaccount-operator/subaccount-operator/internal/kube"
 	"github.com/subaccount-operator/subaccount-operator/internal/plivo"
+	"github.com/subaccount-operator/subaccount-operator/internal/plivo/plivosim"
 )
 
-// process is one manager, with all that the real one has but leader election:
-// caches, queues, both controllers, the sweeps. Everything that leaves it goes
-// through step.
+// process is one manager with caches, queues, both controllers and sweeps, but without
+// leader election. All of its calls, except watches, events and the lists that fill
+// caches, go through step.
 type process struct {
 	world *world
 	name  string
 	stop  context.CancelFunc
-	up    chan struct{} // closed when all of it runs
+	up    chan struct{} // closed when the manager has started
 	done  chan struct{} // closed when the manager has ended
-	dead  atomic.Bool   // nothing that it still does has any effect
-	// blindUntil: its watches tell nothing before. frozenUntil: nor does it do
-	// anything.
+	dead  atomic.Bool   // its calls have no effect any more
+	// Until blindUntil its watches deliver no events. Until frozenUntil it makes no calls.
 	blindUntil, frozenUntil atomic.Pointer[time.Time]
-	leaves                  time.Time // once another has taken its place
+	killAt                  time.Time // when a successor runs
 }
 
 var errDead = errors.New("the process is dead")
@@ -58,7 +59,7 @@ var scheme = func() *runtime.Scheme {
 	return s
 }()
 
-// mapper spares each process the discovery.
+// mapper replaces discovery, which would cost calls in each process.
 var mapper = func() meta.RESTMapper {
 	m := meta.NewDefaultRESTMapper(nil)
 	for _, k := range kinds {
@@ -90,7 +91,7 @@ func startProcess(w *world) *process {
 			MapperProvider: func(*rest.Config, *http.Client) (meta.RESTMapper, error) { return mapper, nil },
 			Cache:          kube.CacheOptions(nil, nil, digester),
 			Controller:     config.Controller{SkipNameValidation: new(true), RecoverPanic: new(false)},
-			// As in cmd/main.go.
+			// The same as in cmd/main.go.
 			GracefulShutdownTimeout: new(plivoTimeout + subaccount.RecordTimeout + 15*time.Second),
 		})
 	must(err)
@@ -113,31 +114,31 @@ func startProcess(w *world) *process {
 		if err := mgr.Start(ctx); err != nil && ctx.Err() == nil {
 			panic(err)
 		}
-		p.dead.Store(true) // the program ends, whatever still runs
+		p.dead.Store(true) // the end of the program ends its goroutines
 	}()
 	return p
 }
 
-// kill ends the process: from now on nothing that it does has any effect.
+// kill ends the process. Its calls have no effect from now on.
 func (p *process) kill() {
 	p.dead.Store(true)
 	go func() {
-		<-p.up // a manager that is told to stop while it starts spins
+		<-p.up // a manager that is stopped during its start loops forever
 		time.Sleep(time.Millisecond)
 		p.stop()
 	}()
 }
 
-// kubernetes is the process's way to the API server.
+// kubernetes carries the process's calls to the API server.
 func (p *process) kubernetes(req *http.Request) (*http.Response, error) {
 	query := req.URL.Query()
 	switch {
 	case query.Get("watch") != "":
-		return p.world.cluster.watch(req, func(ctx context.Context) { p.sighted(ctx, req.URL.Path) }), nil
+		return p.world.cluster.watch(req, func(ctx context.Context) { p.waitWhileBlind(ctx, req.URL.Path) }), nil
 	case strings.Contains(req.URL.Path, "/events"):
 		body, _ := io.ReadAll(req.Body)
 		return answer(http.StatusCreated, body), nil
-	case query.Has("resourceVersion"): // a cache fills itself
+	case query.Has("resourceVersion"): // the initial list of a cache
 		return answer(p.world.cluster.do(req)), nil
 	}
 	at, sub := parse(req.URL.Path)
@@ -148,51 +149,59 @@ func (p *process) kubernetes(req *http.Request) (*http.Response, error) {
 	return p.step(what, req, func() (*http.Response, error) {
 		code, body := p.world.cluster.do(req)
 		if what == "post-"+secrets && code == http.StatusCreated {
-			p.world.handedOut()
+			p.world.checkCredentials()
 		}
-		time.Sleep(time.Millisecond) // watches tell of it meanwhile
+		time.Sleep(time.Millisecond) // lets watches report the change before the response
 		return answer(code, body), nil
 	})
 }
 
-// plivo is the process's way to Plivo.
+// plivo carries the process's calls to Plivo.
 func (p *process) plivo(req *http.Request) (*http.Response, error) {
-	return p.step(operation(req), req, func() (*http.Response, error) { return p.world.send(req) })
+	return p.step(string(operationOf(req)), req, func() (*http.Response, error) { return p.world.send(req) })
 }
 
-func operation(req *http.Request) string {
-	one := !strings.HasSuffix(req.URL.Path, "/Subaccount/")
-	switch {
-	case req.Method == http.MethodPost && one:
-		return "update"
-	case req.Method == http.MethodPost:
-		return "create"
-	case req.Method == http.MethodDelete:
-		return "delete"
-	case one:
-		return "get"
-	default:
-		return "list"
+var (
+	subaccountsPattern = regexp.MustCompile(`^/v1/Account/[^/]+/Subaccount/([^/]+/)?$`)
+
+	collectionOperations = map[string]plivosim.Op{http.MethodPost: plivosim.OpCreate, http.MethodGet: plivosim.OpList}
+	itemOperations       = map[string]plivosim.Op{
+		http.MethodPost: plivosim.OpUpdate, http.MethodGet: plivosim.OpGet, http.MethodDelete: plivosim.OpDelete,
 	}
+)
+
+// operationOf panics on a request that it does not know, so that a new kind of call cannot
+// pass as one of the others.
+func operationOf(req *http.Request) plivosim.Op {
+	if m := subaccountsPattern.FindStringSubmatch(req.URL.Path); m != nil {
+		operations := collectionOperations
+		if m[1] != "" {
+			operations = itemOperations
+		}
+		if op, ok := operations[req.Method]; ok {
+			return op
+		}
+	}
+	panic(fmt.Sprintf("got %s %s, want a request for subaccounts; add the new operation to process.go", req.Method, req.URL.Path))
 }
 
-// step makes one call of the process, with the fault that is due at it.
+// step makes one call of the process, with the injection that is due at it.
 func (p *process) step(what string, req *http.Request, send func() (*http.Response, error)) (*http.Response, error) {
 	if p.dead.Load() {
 		return nil, errDead
 	}
-	// Of two calls at the same instant it is always the same one that goes first.
+	// Gives two calls at the same instant a fixed order.
 	time.Sleep(offset(p.name + what))
 	if until := p.frozenUntil.Load(); until != nil {
 		time.Sleep(time.Until(*until))
 	}
-	e, f := p.world.next(what)
+	e, i := p.world.next(what)
 	var resp *http.Response
 	var err error
-	if f == nil {
+	if i == nil {
 		resp, err = send()
 	} else {
-		resp, err = f.strike(&step{process: p, what: what, request: req, send: send})
+		resp, err = i.apply(&step{process: p, what: what, request: req, send: send})
 	}
 	if err == nil {
 		e.code = resp.StatusCode
@@ -203,15 +212,15 @@ func (p *process) step(what string, req *http.Request, send func() (*http.Respon
 	return resp, err
 }
 
-// offset is a time of less than a millisecond of what's own.
+// offset is a duration of less than a millisecond that depends on the text alone.
 func offset(what string) time.Duration {
 	h := fnv.New32a()
 	_, _ = h.Write([]byte(what))
 	return time.Duration(h.Sum32()%1000) * time.Microsecond
 }
 
-// sighted waits while the process's watches are to tell nothing.
-func (p *process) sighted(ctx context.Context, path string) {
+// waitWhileBlind waits until the process's watches may deliver events.
+func (p *process) waitWhileBlind(ctx context.Context, path string) {
 	until := p.blindUntil.Load()
 	if until == nil {
 		return

@@ -15,9 +15,9 @@ import (
 	"github.com/subaccount-operator/subaccount-operator/internal/plivo/plivosim"
 )
 
-// exact holds everything against the rule: one subaccount as the spec wants
-// it, with its credentials in the Secret; nothing once the resource was removed.
-func (w *world) exact() error {
+// checkExact checks the exact rule: one subaccount with the state of the spec, its
+// credentials in the Secret, and nothing of both after the Subaccount is deleted.
+func (w *world) checkExact() error {
 	w.mu.Lock()
 	wanted := w.wanted
 	broken := w.broken
@@ -27,83 +27,83 @@ func (w *world) exact() error {
 	}
 	for _, stranger := range w.strangers {
 		if now, ok := w.sim.Subaccount(mainID, stranger.AuthID); !ok || now != stranger {
-			return fmt.Errorf("the stranger %s was touched", stranger.Name)
+			return fmt.Errorf("got the stranger %+v, want it unchanged: %+v", now, stranger)
 		}
 	}
 	ours := w.ours()
 	secret, resource := w.cluster.get(target{secrets, tenant, "a-plivo"}), w.cluster.get(subaccountAt)
 	if wanted.removed {
 		if secret != nil && resource == nil && slices.ContainsFunc(secret.GetOwnerReferences(), func(o metav1.OwnerReference) bool { return o.UID == w.uid }) {
-			secret = nil // the garbage collector's, which does not run here
+			secret = nil // the garbage collector would delete it, but does not run here
 		}
 		if resource != nil || len(ours) > 0 || secret != nil {
-			return fmt.Errorf("removed: resource left %v, at Plivo %d, Secret left %v", resource != nil, len(ours), secret != nil)
+			return fmt.Errorf("after the deletion: got Subaccount %v, %d subaccounts, Secret %v; want none", resource != nil, len(ours), secret != nil)
 		}
 		return nil
 	}
 	if resource == nil || secret == nil || len(ours) != 1 {
-		return fmt.Errorf("resource %v, Secret %v, %d at Plivo", resource != nil, secret != nil, len(ours))
+		return fmt.Errorf("got Subaccount %v, Secret %v, %d subaccounts; want one of each", resource != nil, secret != nil, len(ours))
 	}
 	x := ours[0]
 	if x.Name != wanted.name || !x.Enabled {
-		return fmt.Errorf("at Plivo %q, enabled %v; wanted %q", x.Name, x.Enabled, wanted.name)
+		return fmt.Errorf("got a subaccount with name %q, enabled %v; want %q, true", x.Name, x.Enabled, wanted.name)
 	}
 	var s v1alpha1.Subaccount
-	into(resource, &s)
+	convert(resource, &s)
 	var credentials corev1.Secret
-	into(secret, &credentials)
+	convert(secret, &credentials)
 	ready := meta.FindStatusCondition(s.Status.Conditions, v1alpha1.ConditionReady)
 	switch {
 	case ready == nil || ready.Status != metav1.ConditionTrue || ready.Reason != v1alpha1.ReasonReady || s.Status.ObservedGeneration != s.Generation:
-		return fmt.Errorf("not Ready: %+v", s.Status)
+		return fmt.Errorf("got the status %+v, want Ready", s.Status)
 	case s.Status.AuthID != x.AuthID || s.Status.AccountID != mainID || s.Status.PendingCreation != nil || !slices.Contains(s.Finalizers, v1alpha1.Finalizer):
-		return fmt.Errorf("recorded %+v, at Plivo %s", s.Status, x.AuthID)
+		return fmt.Errorf("got the status %+v and finalizers %v, want authID %s without a pending creation", s.Status, s.Finalizers, x.AuthID)
 	case string(credentials.Data["auth_id"]) != x.AuthID || string(credentials.Data["auth_token"]) != x.AuthToken || len(credentials.Data) != 2:
-		return fmt.Errorf("the Secret holds other credentials")
+		return fmt.Errorf("got other credentials in the Secret, want those of %s", x.AuthID)
 	}
 	return nil
 }
 
-// misleading are the faults after which a second create call may be made: who
-// is misled by a list or a 404, or does not know that another leads. No crash,
-// no lost answer, no edit and no conflict may cost one.
-var misleading = []string{"too-late", "stale", "empty", "404", "overtaken", "frozen"}
+// misleadingInjections may cause a second subaccount each: a wrong list, a wrong 404, a
+// call later than the settle time, or an old leader. A crash, a lost response, an edit or
+// a conflict must not.
+var misleadingInjections = []string{"too-late", "stale", "empty", "404", "overtaken", "frozen"}
 
-func (w *world) frugal() error {
-	made, may := 0, 1
+func (w *world) checkCreations() error {
+	created, allowed := 0, 1
 	for _, c := range w.sim.Calls() {
 		if c.Op == plivosim.OpCreate && c.Committed {
-			made++
+			created++
 		}
 	}
 	for _, e := range w.trace {
-		if slices.Contains(misleading, e.fault) {
-			may++
+		if slices.Contains(misleadingInjections, e.injection) {
+			allowed++
 		}
 	}
-	if made > may {
-		return fmt.Errorf("%d subaccounts were made, where %d may have been", made, may)
+	if created > allowed {
+		return fmt.Errorf("got %d created subaccounts, want at most %d", created, allowed)
 	}
 	return nil
 }
 
-// handedOut holds a Secret that is new against what must never be: credentials
-// that do not work yet.
-func (w *world) handedOut() {
+// checkCredentials checks that the credentials in a new Secret work: the subaccount exists,
+// is enabled, and has its final name.
+func (w *world) checkCredentials() {
 	secret, resource := w.cluster.get(target{secrets, tenant, "a-plivo"}), w.cluster.get(subaccountAt)
 	if resource == nil || resource.GetDeletionTimestamp() != nil {
-		return // one that comes too late is the garbage collector's
+		return // the garbage collector deletes a Secret that is created after its owner's deletion
 	}
 	var s corev1.Secret
-	into(secret, &s)
+	convert(secret, &s)
 	x, ok := w.sim.Subaccount(mainID, string(s.Data["auth_id"]))
 	if !ok || !x.Enabled || strings.HasPrefix(x.Name, "k8s-0a1b2c3d-") || string(s.Data["auth_token"]) != x.AuthToken {
 		w.mu.Lock()
-		w.broken = fmt.Errorf("credentials were handed out that do not work: %s, enabled %v, exists %v", x.Name, x.Enabled, ok)
+		w.broken = fmt.Errorf("got a Secret with credentials that do not work: subaccount %q, enabled %v, exists %v", x.Name, x.Enabled, ok)
 		w.mu.Unlock()
 	}
 }
 
-func into(u *unstructured.Unstructured, obj any) {
+func convert(u *unstructured.Unstructured, obj any) {
 	must(runtime.DefaultUnstructuredConverter.FromUnstructured(u.Object, obj))
 }

@@ -19,12 +19,12 @@ const (
 	allPairs     = "all"
 	defaultPairs = 500 // about 10 s on two free cores
 
-	// onRealServer is how many schedules of one fault run on a real API server too,
-	// unless all pairs do: each takes 0.2 s.
-	onRealServer = 80
+	// realServerSample is how many single injections also run on a real API server, unless
+	// FAULT_PAIRS=all. Each takes 0.2 s.
+	realServerSample = 80
 )
 
-// sample is the part of all schedules that one test run walks.
+// sample is the part of all schedules that one test run covers.
 type sample struct {
 	all  bool
 	size int
@@ -50,9 +50,9 @@ func newSample(getenv func(string) string, now time.Time) (sample, error) {
 }
 
 // of returns n of the schedules, or all of them, in an order that depends on the
-// seed. Each schedule gets its rank from the seed and its own text alone, so that a
-// seed selects the same ones if the walk finds a few more or fewer, or finds them in
-// another order (docs/decisions/004-the-fault-walk.md).
+// seed. The rank of a schedule depends only on the seed and on its own text. Therefore a
+// seed selects the same schedules if the walk finds a few more or fewer, or in another
+// order (docs/decisions/004-the-fault-walk.md).
 func (s sample) of(schedules []schedule, n int) []schedule {
 	rank := make(map[string]uint64, len(schedules))
 	for _, x := range schedules {

@@ -23,7 +23,7 @@ func TestStray_SweepsWithinSettleTime_Stays(t *testing.T) {
 			time.Sleep(after)
 			sweeps := slices.DeleteFunc(w.sim.Calls(), func(c plivosim.Call) bool { return c.Op != plivosim.OpList })
 			if _, exists := w.sim.Subaccount(mainID, stray.AuthID); len(sweeps) != wantSweeps || exists != wantStray {
-				t.Errorf("%d sweeps, stray exists: %v; want %d, %v", len(sweeps), exists, wantSweeps, wantStray)
+				t.Errorf("got %d sweeps, stray exists: %v; want %d, %v", len(sweeps), exists, wantSweeps, wantStray)
 			}
 		}
 		check(10*time.Second, 1, true)

@@ -19,6 +19,7 @@ import (
 	"k8s.io/klog/v2"
 	ctrl "sigs.k8s.io/controller-runtime"
 
+	"github.com/subaccount-operator/subaccount-operator/internal/plivo/plivosim"
 	"github.com/subaccount-operator/subaccount-operator/test/controlplane"
 )
 
@@ -26,87 +27,89 @@ func TestMain(m *testing.M) {
 	must(os.Setenv("KUBE_FEATURE_WatchListClient", "false"))
 	ctrl.SetLogger(logr.Discard())
 	klog.SetLogger(logr.Discard())
-	utilruntime.ErrorHandlers = nil //nolint:reassign // they remember times, and the clock begins anew with each run
+	utilruntime.ErrorHandlers = nil //nolint:reassign // they store times, and each run resets the fake clock
 	debug.SetGCPercent(-1)
 	debug.SetMemoryLimit(1 << 30)
 	os.Exit(m.Run())
 }
 
-// inMemory runs one schedule in a bubble of its own, under a fake clock.
-func inMemory(t *testing.T, s schedule) (trace []*entry, met int, err error) {
-	synctest.Test(t, func(*testing.T) { trace, met, err = run(newMemory(), s) })
-	return trace, met, err
+// tryInMemory runs one schedule in its own synctest bubble, under a fake clock.
+func tryInMemory(t *testing.T, s schedule) (trace []*entry, injected int, err error) {
+	synctest.Test(t, func(*testing.T) { trace, injected, err = run(newMemory(), s) })
+	return trace, injected, err
 }
 
-// check runs one schedule and returns the steps of the life that it led to,
-// and how many of the faults that life met.
-func check(t *testing.T, s schedule) (trace []*entry, met int) {
-	trace, met, err := inMemory(t, s)
+// runInMemory runs one schedule. It returns the steps of that life and the number of
+// injections that it reached.
+func runInMemory(t *testing.T, s schedule) (trace []*entry, injected int) {
+	trace, injected, err := tryInMemory(t, s)
 	if err != nil {
-		t.Errorf("%v\n\t%s\nalone: SCHEDULE=%s go test ./test/faultinjection -run TestSchedule -v", err, text(anyLane, trace), s)
+		t.Errorf("%v\n\t%s\nrun it alone: SCHEDULE=%s go test ./test/faultinjection -run TestSchedule -v", err, text(isAnyStep, trace), s)
 	}
-	return trace, met
+	return trace, injected
 }
 
-// further are the schedules that add one fault to another, at a later step.
-func further(s schedule, trace []*entry) []schedule {
+// withOneMore returns all schedules that add one injection to s, at a later step.
+func withOneMore(s schedule, trace []*entry) []schedule {
 	var all []schedule
 	later := len(s) == 0
 	for _, e := range trace {
-		if e.fault != "" {
+		if e.injection != "" {
 			later = true
 			continue
 		}
-		for i := range faults {
-			if later && faults[i].at(e.what) {
-				all = append(all, append(s[:len(s):len(s)], strike{e.what, e.nth, &faults[i]}))
+		for i := range injections {
+			if later && injections[i].appliesTo(e.what) {
+				all = append(all, append(s[:len(s):len(s)], scheduled{e.what, e.nth, &injections[i]}))
 			}
 		}
 	}
 	return all
 }
 
-// What happens in one lane is in order. The lanes run side by side.
+// The steps of the Account's reconciler have a fixed order, and so have those of the
+// Subaccount's. Both reconcilers run in parallel.
 
-func ofAccount(e *entry) bool {
-	return e.what == "list" || strings.HasSuffix(e.what, "-"+accounts+"/status")
+func isAccountStep(e *entry) bool {
+	return e.what == string(plivosim.OpList) || strings.HasSuffix(e.what, "-"+accounts+"/status")
 }
-func ofSubaccount(e *entry) bool { return !ofAccount(e) }
-func anyLane(*entry) bool        { return true }
+func isSubaccountStep(e *entry) bool { return !isAccountStep(e) }
+func isAnyStep(*entry) bool          { return true }
 
-func text(lane func(*entry) bool, trace []*entry) string {
+func text(isIncluded func(*entry) bool, trace []*entry) string {
 	var parts []string
 	for _, e := range trace {
-		if lane(e) {
+		if isIncluded(e) {
 			parts = append(parts, e.String())
 		}
 	}
 	return strings.Join(parts, " ")
 }
 
-// TestSchedule runs the one schedule that the environment names.
+// TestSchedule runs the schedule in the environment variable SCHEDULE.
 func TestSchedule(t *testing.T) {
 	named := os.Getenv("SCHEDULE")
 	if named == "" {
-		t.Skip("no SCHEDULE=step:fault,… given")
+		t.Skip("set SCHEDULE=step#n:injection,… to run one schedule")
 	}
 	s, err := parseSchedule(named)
 	if err != nil {
 		t.Fatal(err)
 	}
-	trace, met := check(t, s)
-	t.Logf("%d of %d faults were met: %s", met, len(s), text(anyLane, trace))
+	trace, injected := runInMemory(t, s)
+	t.Logf("reached %d of %d injections: %s", injected, len(s), text(isAnyStep, trace))
 }
 
-// ofLife are the remote calls and the writes that a Subaccount's life is made
-// of: no live reads, and not the Account's status.
-func ofLife(what string) bool {
-	return remote(what) || written(what) && what != "patch-"+accounts+"/status"
+// isLifeStep returns whether a step belongs to a Subaccount's life: a call to Plivo or a
+// write. Live reads and the Account's status do not.
+func isLifeStep(what string) bool {
+	isSubaccountWrite := isWrite(what) && what != "patch-"+accounts+"/status"
+	return isPlivoCall(what) || isSubaccountWrite
 }
 
-// TestFaults walks every fault at every step, and a sample of the pairs of
-// faults at the steps of a life. FAULT_PAIRS and FAULT_SEED choose the sample
-// (sample.go); with -short there is none.
+// TestFaults runs every injection at every step, and a sample of the pairs of injections
+// at the steps of a life. FAULT_PAIRS and FAULT_SEED choose the sample (sample.go). With
+// -short it runs no pairs.
 func TestFaults(t *testing.T) {
 	t.Parallel()
 	chosen, err := newSample(os.Getenv, time.Now())
@@ -114,37 +117,37 @@ func TestFaults(t *testing.T) {
 		t.Fatal(err)
 	}
 	began := time.Now()
-	trace, _ := check(t, nil)
-	singles := further(nil, trace)
-	seconds := make([][]schedule, len(singles)) // the pairs that begin with a single fault
+	trace, _ := runInMemory(t, nil)
+	singles := withOneMore(nil, trace)
+	pairsOf := make([][]schedule, len(singles)) // the pairs that begin with each single injection
 	inParallel(t, "singles", len(singles), func(t *testing.T, i int) {
 		s := singles[i]
-		trace, met := checkOnce(t, s)
-		if met != 1 {
-			t.Errorf("%s was not met: %s", s, text(anyLane, trace))
+		trace, injected := runOnce(t, s)
+		if injected != 1 {
+			t.Errorf("got a life without the injection %s: %s", s, text(isAnyStep, trace))
 		}
-		if ofLife(s[0].what) {
-			seconds[i] = slices.DeleteFunc(further(s, trace), func(p schedule) bool { return !ofLife(p[1].what) })
+		if isLifeStep(s[0].what) {
+			pairsOf[i] = slices.DeleteFunc(withOneMore(s, trace), func(p schedule) bool { return !isLifeStep(p[1].what) })
 		}
 	})
-	fmt.Printf("    walked all %d single faults in %s\n", len(singles), since(began))
-	all := slices.Concat(seconds...)
+	fmt.Printf("    ran all %d single injections in %s\n", len(singles), since(began))
+	all := slices.Concat(pairsOf...)
 	if testing.Short() {
 		return
 	}
 	pairs := chosen.of(all, chosen.size)
-	fmt.Printf("    walking %d of %d pairs of faults: %s\n", len(pairs), len(all), chosen)
+	fmt.Printf("    running %d of %d pairs of injections: %s\n", len(pairs), len(all), chosen)
 	began = time.Now()
 	var both atomic.Int64
 	inParallel(t, "pairs", len(pairs), func(t *testing.T, i int) {
-		if _, met := check(t, pairs[i]); met == 2 {
+		if _, injected := runInMemory(t, pairs[i]); injected == 2 {
 			both.Add(1)
 		}
 		if (i+1)%5000 == 0 {
 			fmt.Printf("    %d of %d\n", i+1, len(pairs))
 		}
 	})
-	fmt.Printf("    walked %d of %d pairs of faults in %s, %d lives met both: %s\n", len(pairs), len(all), since(began), both.Load(), chosen)
+	fmt.Printf("    ran %d of %d pairs of injections in %s, %d lives reached both: %s\n", len(pairs), len(all), since(began), both.Load(), chosen)
 }
 
 // inParallel calls do for 0 to n-1, on all cores. With -failfast it stops at the
@@ -170,26 +173,25 @@ func inParallel(t *testing.T, name string, n int, do func(t *testing.T, i int)) 
 
 func since(began time.Time) time.Duration { return time.Since(began).Round(100 * time.Millisecond) }
 
-// lives holds the lives in memory that TestFaults and TestConformance share, by
-// the text of their schedules.
+// lives contains the lives that TestFaults and TestConformance share, by the text of their
+// schedules.
 var lives sync.Map
 
-// checkOnce is check, but runs a schedule only the first time.
-func checkOnce(t *testing.T, s schedule) (trace []*entry, met int) {
+// runOnce is runInMemory with a cache: it runs each schedule once.
+func runOnce(t *testing.T, s schedule) (trace []*entry, injected int) {
 	type life struct {
-		once  sync.Once
-		trace []*entry
-		met   int
+		once     sync.Once
+		trace    []*entry
+		injected int
 	}
 	stored, _ := lives.LoadOrStore(s.String(), &life{})
 	l := stored.(*life)
-	l.once.Do(func() { l.trace, l.met = check(t, s) })
-	return l.trace, l.met
+	l.once.Do(func() { l.trace, l.injected = runInMemory(t, s) })
+	return l.trace, l.injected
 }
 
-// TestConformance runs schedules of one fault on a real API server, and compares what
-// each process did there with what it did in memory. It takes a sample of them, and
-// all of them with FAULT_PAIRS=all.
+// TestConformance runs schedules of one injection on a real API server, and compares their
+// steps with those in memory. It runs a sample of them, or all with FAULT_PAIRS=all.
 func TestConformance(t *testing.T) {
 	t.Parallel()
 	chosen, err := newSample(os.Getenv, time.Now())
@@ -209,38 +211,38 @@ func TestConformance(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	trace, _ := check(t, nil)
-	singles := further(nil, trace)
-	onServer := chosen.of(singles, onRealServer)
+	trace, _ := runInMemory(t, nil)
+	singles := withOneMore(nil, trace)
+	onServer := chosen.of(singles, realServerSample)
 	for _, s := range append([]schedule{nil}, onServer...) {
-		conforms(t, server, s)
+		compareWithMemory(t, server, s)
 	}
-	fmt.Printf("    schedules: %d of %d of one fault, on a real API server, step by step as in memory: %s\n", len(onServer), len(singles), chosen)
+	fmt.Printf("    ran %d of %d single injections on a real API server with the same steps as in memory: %s\n", len(onServer), len(singles), chosen)
 }
 
-// conforms looks for a run in memory that goes as one on the real server does.
-// Where two things happen at the same instant, a schedule can go in more than
-// one way, here and there.
-func conforms(t *testing.T, server *apiserver, s schedule) {
+// compareWithMemory searches for a run in memory with the same steps as one on the real
+// API server. A schedule can have several orders of steps, because two steps can happen
+// at the same instant, so both sides get several attempts.
+func compareWithMemory(t *testing.T, server *apiserver, s schedule) {
 	var wanted, got []*entry
 	for range 3 {
 		var err error
 		synctest.Test(t, func(*testing.T) { got, _, err = run(server, s) })
 		server.clear(t.Context())
 		if err != nil {
-			t.Errorf("%s, on a real API server: %v\n\t%s", s, err, text(anyLane, got))
+			t.Errorf("%s, on a real API server: %v\n\t%s", s, err, text(isAnyStep, got))
 			return
 		}
 		for i := range 30 {
 			if i == 0 {
-				wanted, _ = checkOnce(t, s)
+				wanted, _ = runOnce(t, s)
 			} else {
-				wanted, _ = check(t, s)
+				wanted, _ = runInMemory(t, s)
 			}
-			if text(ofAccount, wanted) == text(ofAccount, got) && text(ofSubaccount, wanted) == text(ofSubaccount, got) {
+			if text(isAccountStep, wanted) == text(isAccountStep, got) && text(isSubaccountStep, wanted) == text(isSubaccountStep, got) {
 				return
 			}
 		}
 	}
-	t.Errorf("%s\nin memory: %s\nreal:      %s", s, text(anyLane, wanted), text(anyLane, got))
+	t.Errorf("%s\ngot on a real API server: %s\nwant, as in memory:       %s", s, text(isAnyStep, got), text(isAnyStep, wanted))
 }

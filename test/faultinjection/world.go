@@ -29,36 +29,37 @@ const (
 	mainToken         = "the-main-account-s-token-of-the-fault-walk"
 )
 
-// world is one run: a cluster, a Plivo, and the processes that come and go.
+// world is one run: a cluster, a simulated Plivo, and the processes of the operator.
 type world struct {
 	cluster *cluster
 	sim     *plivosim.Server
 
-	mu       sync.Mutex
-	due      schedule
-	count    map[string]int // of the steps so far, by kind
-	trace    []*entry
-	watching bool  // steps are counted
-	broken   error // what must never be
-	wanted   struct {
+	mu        sync.Mutex
+	due       schedule
+	count     map[string]int // number of steps so far, by kind
+	trace     []*entry
+	recording bool  // steps go into the trace, and injections apply
+	broken    error // a state that must never occur
+	wanted    struct {
 		name    string
 		removed bool
 		edits   int
 	}
-	resumeAt time.Time // somebody takes spec.suspend away again
+	resumeAt time.Time // when the user removes spec.suspend
 
 	uid       types.UID
-	processes int        // that were started
-	process   *process   // the one that leads
-	former    []*process // and those that do not know yet that they do not
+	processes int        // number of started processes
+	process   *process   // the leader
+	former    []*process // processes that a successor has replaced
 	strangers []plivosim.Subaccount
 }
 
 var subaccountAt = target{subaccounts, tenant, "a"}
 
-// newWorld has an Account that has been in use, with strangers at Plivo.
+// newWorld creates a world with an Account and with strangers: subaccounts that the
+// operator must not change.
 func newWorld(b backend, due schedule) *world {
-	w := &world{cluster: newCluster(b), due: due, count: map[string]int{}, watching: true}
+	w := &world{cluster: newCluster(b), due: due, count: map[string]int{}, recording: true}
 	w.sim = plivosim.New(plivosim.Options{Accounts: map[string]string{mainID: mainToken}, Seed: 1, Latency: 20 * time.Millisecond, RateLimit: 300})
 	for _, name := range []string{"A stranger", "k8s-99999999-01234567-89ab-cdef-0123-456789abcdef", "k8s-0a1b2c3d-mine"} {
 		w.strangers = append(w.strangers, w.sim.Add(mainID, name, true))
@@ -75,7 +76,7 @@ func newWorld(b backend, due schedule) *world {
 
 const groupPath = "/apis/" + v1alpha1.Group + "/v1alpha1"
 
-// request is made by somebody who is no process of ours.
+// request sends a request of a user. It is not a step.
 func (w *world) request(method, path, contentType string, body []byte) (code int, answer []byte) {
 	req := &http.Request{Method: method, URL: &url.URL{Path: path}, Header: http.Header{"Content-Type": {contentType}}}
 	if body != nil {
@@ -114,7 +115,7 @@ func (w *world) apply() {
 	}).GetUID()
 }
 
-// What people do meanwhile, and at any moment.
+// The actions of users.
 
 func (w *world) rename() {
 	w.mu.Lock()
@@ -138,7 +139,7 @@ func (w *world) isRemoved() bool {
 	return w.wanted.removed
 }
 
-func (w *world) changeByHand() {
+func (w *world) changeAtPlivo() {
 	w.sim.Edit(mainID, w.ours()[0].AuthID, func(x *plivosim.Subaccount) { x.Name = "By hand" })
 }
 
@@ -149,7 +150,7 @@ func (w *world) suspend() {
 	w.patch(subaccountPath, `{"spec":{"suspend":true}}`)
 }
 
-// touch changes an object that a process is about to write.
+// touch changes an object that a process is about to write, which causes a conflict.
 func (w *world) touch(path string) {
 	w.mu.Lock()
 	w.wanted.edits++
@@ -160,57 +161,58 @@ func (w *world) touch(path string) {
 
 // entry is one step in the trace of a life.
 type entry struct {
-	what  string
-	nth   int    // of its kind
-	fault string // that struck, if one did
-	code  int    // of the answer, 0 if there was none
+	what      string
+	nth       int    // number among the steps of its kind
+	injection string // name of the injection at this step, or ""
+	code      int    // status code of the response, 0 if there was none
 }
 
 func (e *entry) String() string {
 	text := fmt.Sprintf("%s#%d", e.what, e.nth)
-	if e.fault != "" {
-		text += ":" + e.fault
+	if e.injection != "" {
+		text += ":" + e.injection
 	}
 	return fmt.Sprintf("%s=%d", text, e.code)
 }
 
-// next counts a step and says which fault is due at it.
-func (w *world) next(what string) (*entry, *fault) {
+// next records a step and returns the injection that is due at it.
+func (w *world) next(what string) (*entry, *injection) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.count[what]++
 	e := &entry{what: what, nth: w.count[what]}
-	if !w.watching {
+	if !w.recording {
 		return e, nil
 	}
 	w.trace = append(w.trace, e)
 	if len(w.due) == 0 || w.due[0].what != what || w.due[0].nth > e.nth {
 		return e, nil
 	}
-	f := w.due[0].fault
+	i := w.due[0].injection
 	w.due = w.due[1:]
-	e.fault = f.name
-	return e, f
+	e.injection = i.name
+	return e, i
 }
 
-// send has the simulated Plivo answer, and holds it against what must never be.
+// send sends a request to the simulated Plivo, and then checks that at most one subaccount
+// is usable.
 func (w *world) send(req *http.Request) (*http.Response, error) {
 	resp, err := inprocess.Transport{Handler: w.sim}.RoundTrip(req)
-	var named int
+	var usable int
 	for _, x := range w.ours() {
 		if x.Enabled || !strings.HasPrefix(x.Name, "k8s-0a1b2c3d-") {
-			named++
+			usable++
 		}
 	}
-	if named > 1 {
+	if usable > 1 {
 		w.mu.Lock()
-		w.broken = fmt.Errorf("%d subaccounts that can be used, after %s %s", named, req.Method, req.URL.Path)
+		w.broken = fmt.Errorf("got %d usable subaccounts after %s %s, want at most 1", usable, req.Method, req.URL.Path)
 		w.mu.Unlock()
 	}
 	return resp, err
 }
 
-// ours are the subaccounts at Plivo that are no strangers.
+// ours returns the subaccounts at Plivo except the strangers.
 func (w *world) ours() []plivosim.Subaccount {
 	return slices.DeleteFunc(w.sim.Subaccounts(mainID), func(x plivosim.Subaccount) bool {
 		return slices.ContainsFunc(w.strangers, func(s plivosim.Subaccount) bool { return s.AuthID == x.AuthID })

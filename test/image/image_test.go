@@ -1,7 +1,7 @@
 //go:build image
 
-// Package image builds the image as `make docker-build` does, with buildah,
-// which needs neither a daemon nor a registry, and runs what is in it.
+// Package image runs `make docker-build` with buildah, which needs neither a daemon nor a
+// registry, and runs the image.
 package image
 
 import (
@@ -30,7 +30,7 @@ const (
 	version = "v9.8.7"
 )
 
-func TestTheImage(t *testing.T) {
+func TestImage_BothPlatforms_BuildsAndBecomesReady(t *testing.T) {
 	root, err := controlplane.Root()
 	if err != nil {
 		t.Fatal(err)
@@ -49,7 +49,7 @@ func TestTheImage(t *testing.T) {
 	}
 	slices.Sort(platforms)
 	if got := strings.Join(platforms, ","); got != "linux/amd64,linux/arm64" {
-		t.Errorf("built for %s", got)
+		t.Errorf("got the platforms %s, want linux/amd64,linux/arm64", got)
 	}
 
 	container := strings.TrimSpace(run(t, "buildah", "from", image))
@@ -66,18 +66,19 @@ func TestTheImage(t *testing.T) {
 	decode(t, run(t, "buildah", "inspect", container), &built)
 	config := built.OCIv1.Config
 	if config.User != "65532:65532" || len(config.Entrypoint) != 1 || config.Entrypoint[0] != "/manager" {
-		t.Errorf("runs %q as %q", config.Entrypoint, config.User)
+		t.Errorf("got entrypoint %q and user %q, want /manager and 65532:65532", config.Entrypoint, config.User)
 	}
 	if label := config.Labels["org.opencontainers.image.version"]; label != version {
-		t.Errorf("labelled %q", label)
+		t.Errorf("got the version label %q, want %q", label, version)
 	}
 	if out := run(t, "buildah", "run", "--isolation", "chroot", container, "--", "/manager", "--version"); strings.TrimSpace(out) != "subaccount-operator "+version {
-		t.Errorf("its version is %q", out)
+		t.Errorf("got the version %q, want subaccount-operator %s", out, version)
 	}
 	checkHealth(t, container)
 }
 
-// checkHealth runs the manager in the container against a control plane.
+// checkHealth runs the manager in the container with a control plane, and waits until it
+// is healthy and ready.
 func checkHealth(t *testing.T, container string) {
 	t.Helper()
 	plane, err := controlplane.Start(controlplane.Options{})
@@ -96,7 +97,7 @@ func checkHealth(t *testing.T, container string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(filepath.Join(folder, "config"), kubeconfig, 0o644); err != nil { //nolint:gosec // the manager is nobody
+	if err := os.WriteFile(filepath.Join(folder, "config"), kubeconfig, 0o644); err != nil { //nolint:gosec // another user runs the manager
 		t.Fatal(err)
 	}
 	logs := &process.Log{}
@@ -105,12 +106,12 @@ func checkHealth(t *testing.T, container string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer func() { _ = p.Stop(syscall.SIGTERM) }() // buildah kills what it runs
+	defer func() { _ = p.Stop(syscall.SIGTERM) }() // buildah kills the container's processes
 	for _, path := range []string{"/healthz", "/readyz"} {
 		err := wait.PollUntilContextTimeout(t.Context(), 100*time.Millisecond, time.Minute, true, func(ctx context.Context) (bool, error) {
 			select {
 			case <-p.Exited():
-				return false, fmt.Errorf("it has ended: %w", p.Wait())
+				return false, fmt.Errorf("the manager has ended: %w", p.Wait())
 			default:
 			}
 			req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+address+path, http.NoBody)
@@ -119,7 +120,7 @@ func checkHealth(t *testing.T, container string) {
 			}
 			resp, err := http.DefaultClient.Do(req)
 			if err != nil {
-				return false, nil //nolint:nilerr // not yet
+				return false, nil //nolint:nilerr // the manager does not listen yet
 			}
 			_ = resp.Body.Close()
 			return resp.StatusCode == http.StatusOK, nil
@@ -132,13 +133,13 @@ func checkHealth(t *testing.T, container string) {
 
 func run(t *testing.T, program string, args ...string) string {
 	t.Helper()
-	out, err := exec.CommandContext(t.Context(), program, args...).Output() //nolint:gosec // the test's own words
+	out, err := exec.CommandContext(t.Context(), program, args...).Output() //nolint:gosec // the arguments are constants of the test
 	if err != nil {
-		var told []byte
+		var stderr []byte
 		if e, ok := err.(*exec.ExitError); ok {
-			told = e.Stderr
+			stderr = e.Stderr
 		}
-		t.Fatalf("%s %s: %v\n%s%s", program, strings.Join(args, " "), err, out, told)
+		t.Fatalf("%s %s: %v\n%s%s", program, strings.Join(args, " "), err, out, stderr)
 	}
 	return string(out)
 }

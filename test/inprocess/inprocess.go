@@ -1,5 +1,5 @@
-// Package inprocess carries HTTP requests to a handler in the same process,
-// with no socket in between, so that inside of a synctest bubble time is fake.
+// Package inprocess carries HTTP requests to a handler in the same process without a
+// socket, because sockets do not work with the fake clock of a synctest bubble.
 package inprocess
 
 import (
@@ -9,35 +9,34 @@ import (
 	"net/http/httptest"
 )
 
-// Transport is an http.RoundTripper that has a handler answer. A connection
-// that the handler cuts (http.ErrAbortHandler) is an error, whatever it has
-// written before: that of the request's context if this has ended, else
-// io.ErrUnexpectedEOF.
+// Transport is an http.RoundTripper that calls a handler. If the handler aborts the
+// response (http.ErrAbortHandler), the client gets the error of the request's context, or
+// io.ErrUnexpectedEOF if the context has not ended.
 type Transport struct{ Handler http.Handler }
 
 // RoundTrip implements http.RoundTripper.
 func (t Transport) RoundTrip(req *http.Request) (resp *http.Response, err error) {
 	defer func() {
-		switch cut := recover(); cut {
+		switch cause := recover(); cause {
 		case nil:
 		case http.ErrAbortHandler:
 			if resp, err = nil, req.Context().Err(); err == nil {
 				err = io.ErrUnexpectedEOF
 			}
 		default:
-			panic(cut)
+			panic(cause)
 		}
 	}()
 	served := req.Clone(req.Context())
 	if served.Body == nil {
-		served.Body = http.NoBody // as a server sees it
+		served.Body = http.NoBody // a server never sees a nil body
 	}
 	recorder := httptest.NewRecorder()
 	t.Handler.ServeHTTP(recorder, served)
 	return recorder.Result(), nil
 }
 
-// ServeRewritten serves what a handler answers, with another body.
+// ServeRewritten serves the response of a handler with a rewritten body.
 func ServeRewritten(h http.Handler, w http.ResponseWriter, req *http.Request, rewrite func(body string) string) {
 	recorder := httptest.NewRecorder()
 	h.ServeHTTP(recorder, req)

@@ -14,16 +14,16 @@ import (
 )
 
 var _ = Describe("The chart", func() {
-	It("is clean to helm lint --strict", func() {
+	It("passes helm lint --strict", func() {
 		_, err := helm("", "", "lint", "--strict", chart)
 		Expect(err).NotTo(HaveOccurred())
 	})
 
-	It("installs by default what config/default installs", func() {
+	It("installs by default the same objects as config/default", func() {
 		const namespace = "subaccount-operator-system"
 		rendered, err := template("subaccount-operator", namespace, "")
 		Expect(err).NotTo(HaveOccurred())
-		// What a second release must not have again is called after its namespace too.
+		// The names of cluster-wide objects contain the namespace, so that they differ between releases.
 		rendered = regexp.MustCompile(`(?m)\.`+namespace+`$`).ReplaceAllString(rendered, "")
 		ofChart := byName(parse(rendered))
 
@@ -32,12 +32,12 @@ var _ = Describe("The chart", func() {
 		parsed := parse(built)
 		for _, o := range parsed {
 			if strings.HasPrefix(o.GetKind(), "ValidatingAdmissionPolicy") {
-				o.SetNamespace("") // kustomize does not know that they have none
+				o.SetNamespace("") // kustomize sets a namespace, because it does not know this cluster-wide kind
 			}
 		}
 		ofConfig := byName(parsed)
 		Expect(ofConfig).To(HaveKey("Namespace//" + namespace))
-		delete(ofConfig, "Namespace//"+namespace) // helm's to make
+		delete(ofConfig, "Namespace//"+namespace) // helm creates it with --create-namespace
 
 		Expect(slices.Sorted(maps.Keys(ofChart))).To(Equal(slices.Sorted(maps.Keys(ofConfig))))
 		Expect(len(ofChart)).To(BeNumerically(">", 20))
@@ -46,12 +46,12 @@ var _ = Describe("The chart", func() {
 		}
 	})
 
-	It("has a schema for every value and a word on each in docs/install.md", func() {
+	It("has a schema and a description in docs/install.md for every value", func() {
 		var values map[string]any
 		var schema struct{ Properties map[string]any }
 		read("charts/subaccount-operator/values.yaml", &values)
 		read("charts/subaccount-operator/values.schema.json", &schema)
-		delete(schema.Properties, "global")  // helm's own
+		delete(schema.Properties, "global")  // helm defines this value
 		delete(schema.Properties, "enabled") // a parent chart's condition
 		Expect(slices.Sorted(maps.Keys(values))).To(Equal(slices.Sorted(maps.Keys(schema.Properties))))
 		page, err := os.ReadFile(filepath.Join(root, "docs", "install.md"))
@@ -61,7 +61,7 @@ var _ = Describe("The chart", func() {
 		}
 	})
 
-	It("gives no two releases in two namespaces a name in common", func() {
+	It("gives releases in two namespaces distinct object names", func() {
 		seen := map[string]bool{}
 		for _, namespace := range []string{"one", "two"} {
 			rendered, err := template("operator", namespace, "crds: {enabled: false}\nwatchNamespaces: [tenant]\nadoptionPolicy: {enabled: true}")
@@ -82,8 +82,8 @@ func read(path string, into any) {
 	Expect(yaml.Unmarshal(data, into)).To(Succeed())
 }
 
-// byName sorts objects by kind, namespace and name, without what the chart says
-// of itself and what the API server fills in.
+// byName returns objects by kind, namespace and name, without the chart's own metadata and
+// without fields that the API server defaults.
 func byName(all objects) map[string]any {
 	GinkgoHelper()
 	named := map[string]any{}

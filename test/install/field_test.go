@@ -10,8 +10,8 @@ import (
 	"k8s.io/utils/ptr"
 )
 
-// What policies, tools and habits of other people's clusters ask of the chart.
-var _ = Describe("The chart in other people's clusters", func() {
+// These specs cover requirements of common cluster policies and tools.
+var _ = Describe("The chart", func() {
 	render := func(values string) objects {
 		GinkgoHelper()
 		text, err := template("op", "ops", values)
@@ -25,7 +25,7 @@ var _ = Describe("The chart in other people's clusters", func() {
 		return endpoints[0].(map[string]any)
 	}
 
-	It("merges labels and annotations that occur in several values", func() {
+	It("merges labels and annotations of several values", func() {
 		all := render(`
 commonLabels: {release: common, app.kubernetes.io/name: other, app.kubernetes.io/component: other, grafana_dashboard: "0", helm.sh/chart: other}
 podLabels: {app.kubernetes.io/name: other, team: a}
@@ -46,28 +46,28 @@ defaultAccount: {create: true, credentialsSecretName: plivo, labels: {release: a
 		}
 		Expect(all.of("Service")[0].GetLabels()).To(HaveKeyWithValue("app.kubernetes.io/component", "metrics"))
 		Expect(all.of("ConfigMap")[0].GetLabels()).To(HaveKeyWithValue("grafana_dashboard", "1"))
-		Expect(all.pod().Labels).To(HaveKeyWithValue("team", "a")) // and the selector's
+		Expect(all.pod().Labels).To(HaveKeyWithValue("team", "a")) // all.pod checks the selector's labels
 		Expect(all.pod().Annotations).To(HaveKeyWithValue("kubectl.kubernetes.io/default-container", "sidecar"))
 	})
 
-	DescribeTable("honours the registry of a parent chart", func(values, image string) {
+	DescribeTable("uses the image registry of a parent chart", func(values, image string) {
 		Expect(render(values).pod().Spec.Containers[0].Image).To(Equal(image))
 	},
-		Entry("in place of the default", `global: {imageRegistry: mirror.example.com}`, "mirror.example.com/subaccount-operator/subaccount-operator:v0.0.0-dev"),
+		Entry("instead of the default", `global: {imageRegistry: mirror.example.com}`, "mirror.example.com/subaccount-operator/subaccount-operator:v0.0.0-dev"),
 		Entry("with a port and a path", `global: {imageRegistry: "mirror.example.com:5000/cache/"}`, "mirror.example.com:5000/cache/subaccount-operator/subaccount-operator:v0.0.0-dev"),
-		Entry("before a repository without one", `{global: {imageRegistry: mirror.example.com}, image: {repository: plivo/operator, tag: v1}}`, "mirror.example.com/plivo/operator:v1"),
-		Entry("before a name", `{global: {imageRegistry: mirror.example.com}, image: {repository: operator, tag: v1}}`, "mirror.example.com/operator:v1"),
-		Entry("in place of localhost", `{global: {imageRegistry: mirror.example.com}, image: {repository: localhost/operator, tag: v1}}`, "mirror.example.com/operator:v1"),
-		Entry("if it has one", `global: {imageRegistry: null, imagePullSecrets: null, storageClass: fast}`, "ghcr.io/subaccount-operator/subaccount-operator:v0.0.0-dev"),
+		Entry("for a repository without a registry", `{global: {imageRegistry: mirror.example.com}, image: {repository: plivo/operator, tag: v1}}`, "mirror.example.com/plivo/operator:v1"),
+		Entry("for a repository of one word", `{global: {imageRegistry: mirror.example.com}, image: {repository: operator, tag: v1}}`, "mirror.example.com/operator:v1"),
+		Entry("instead of localhost", `{global: {imageRegistry: mirror.example.com}, image: {repository: localhost/operator, tag: v1}}`, "mirror.example.com/operator:v1"),
+		Entry("unless it is null", `global: {imageRegistry: null, imagePullSecrets: null, storageClass: fast}`, "ghcr.io/subaccount-operator/subaccount-operator:v0.0.0-dev"),
 	)
 
-	It("honours the pull Secrets of a parent chart, each once", func() {
+	It("adds the pull Secrets of a parent chart without duplicates", func() {
 		all := render(`{global: {imagePullSecrets: [one, {name: two}]}, imagePullSecrets: [{name: two}, {name: three}]}`)
 		Expect(all.pod().Spec.ImagePullSecrets).To(ConsistOf(
 			corev1.LocalObjectReference{Name: "one"}, corev1.LocalObjectReference{Name: "two"}, corev1.LocalObjectReference{Name: "three"}))
 	})
 
-	It("leaves the user to OpenShift", func() {
+	It("sets no user ID on OpenShift", func() {
 		pod := render(`{openshift: {enabled: true}, podSecurityContext: {fsGroup: 1, runAsUser: 1, runAsNonRoot: true}}`).pod()
 		Expect(pod.Spec.SecurityContext).To(Equal(&corev1.PodSecurityContext{
 			RunAsNonRoot: ptr.To(true), SeccompProfile: &corev1.SeccompProfile{Type: corev1.SeccompProfileTypeRuntimeDefault},
@@ -75,7 +75,7 @@ defaultAccount: {create: true, credentialsSecretName: plivo, labels: {release: a
 		Expect(pod.Spec.Containers[0].SecurityContext).To(Equal(render("").pod().Spec.Containers[0].SecurityContext))
 	})
 
-	It("moves flags, probes, Service and network policy along with the ports", func() {
+	It("uses the port values in flags, probes, Service and network policy", func() {
 		all := render(`{ports: {metrics: 9443, health: 9081}, networkPolicy: {enabled: true}}`)
 		manager := all.pod().Spec.Containers[0]
 		Expect(manager.Args).To(ContainElements("--metrics-bind-address=:9443", "--health-probe-bind-address=:9081"))
@@ -90,7 +90,7 @@ defaultAccount: {create: true, credentialsSecretName: plivo, labels: {release: a
 		Expect(all.field("NetworkPolicy", "spec", "ingress")).To(ConsistOf(HaveKeyWithValue("ports", ConsistOf(HaveKeyWithValue("port", BeEquivalentTo(9443))))))
 	})
 
-	It("rolls out no replica in place of another before it is ready", func() {
+	It("keeps the old replica during an upgrade until the new one is ready", func() {
 		d := render("").deployment()
 		unavailable, err := intstr.GetScaledValueFromIntOrPercent(d.Spec.Strategy.RollingUpdate.MaxUnavailable, int(*d.Spec.Replicas), false)
 		Expect(err).NotTo(HaveOccurred())
@@ -98,7 +98,7 @@ defaultAccount: {create: true, credentialsSecretName: plivo, labels: {release: a
 		Expect(d.Spec.Template.Spec.Containers[0].ReadinessProbe.HTTPGet.Path).To(Equal("/readyz"))
 	})
 
-	DescribeTable("refuses flags that the chart depends on", func(argument, value string) {
+	DescribeTable("rejects extraArgs with flags that the chart sets", func(argument, value string) {
 		_, err := template("op", "ops", `extraArgs: ["`+argument+`"]`)
 		flag, _, _ := strings.Cut(argument, "=")
 		Expect(err).To(MatchError(ContainSubstring("extraArgs: the chart sets --" + strings.TrimLeft(flag, "-") + " itself")))
@@ -116,12 +116,12 @@ defaultAccount: {create: true, credentialsSecretName: plivo, labels: {release: a
 		Entry(nil, "--plivo-base-url=https://plivo.example.com", "plivoBaseURL"),
 	)
 
-	It("refuses credentials in another namespace than the release's", func() {
+	It("rejects another operator namespace than the release's", func() {
 		_, err := template("op", "ops", `extraArgs: [--operator-namespace=other]`)
 		Expect(err).To(MatchError(ContainSubstring("--operator-namespace is the release's namespace")))
 	})
 
-	It("gives the ServiceMonitor what its endpoint may have", func() {
+	It("passes endpoint settings to the ServiceMonitor", func() {
 		e := endpoint(render(`
 serviceMonitor:
   enabled: true
@@ -139,7 +139,7 @@ serviceMonitor:
 		Expect(endpoint(render(`serviceMonitor: {enabled: true}`))).To(And(HaveKey("bearerTokenFile"), HaveKeyWithValue("tlsConfig", HaveKey("insecureSkipVerify"))))
 	})
 
-	DescribeTable("serves metrics with a certificate that Prometheus verifies", func(values, secret string) {
+	DescribeTable("configures a metrics certificate that Prometheus verifies", func(values, secret string) {
 		all := render("serviceMonitor: {enabled: true}\n" + values)
 		pod := all.pod()
 		Expect(pod.Spec.Containers[0].Args).To(ContainElement("--metrics-cert-path=" + pod.Spec.Containers[0].VolumeMounts[0].MountPath))
@@ -154,12 +154,12 @@ serviceMonitor:
 			Expect(certificate.Object["spec"]).To(HaveKeyWithValue("dnsNames", ContainElement("op-subaccount-operator-metrics.ops.svc")))
 		}
 	},
-		Entry("in a Secret", `metricsCertificate: {secretName: tls}`, "tls"),
-		Entry("of cert-manager", `metricsCertificate: {certManager: {enabled: true, issuerRef: {kind: ClusterIssuer, name: ca}}}`, "op-subaccount-operator-metrics-certificate"),
-		Entry("of an Issuer of the release", `metricsCertificate: {secretName: tls, certManager: {enabled: true}}`, "tls"),
+		Entry("from a Secret", `metricsCertificate: {secretName: tls}`, "tls"),
+		Entry("from cert-manager", `metricsCertificate: {certManager: {enabled: true, issuerRef: {kind: ClusterIssuer, name: ca}}}`, "op-subaccount-operator-metrics-certificate"),
+		Entry("from an Issuer of the release", `metricsCertificate: {secretName: tls, certManager: {enabled: true}}`, "tls"),
 	)
 
-	It("lets DNS out to port 53 and to 5353 of pods behind it", func() {
+	It("allows DNS egress to the ports 53 and 5353", func() {
 		Expect(render(`networkPolicy: {enabled: true}`).field("NetworkPolicy", "spec", "egress")).To(ContainElement(HaveKeyWithValue("ports", ConsistOf(
 			map[string]any{"port": 53.0, "protocol": "UDP"}, map[string]any{"port": 53.0, "protocol": "TCP"},
 			map[string]any{"port": 5353.0, "protocol": "UDP"}, map[string]any{"port": 5353.0, "protocol": "TCP"}))))

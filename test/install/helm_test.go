@@ -24,14 +24,14 @@ const (
 )
 
 var _ = Describe("A release of the chart", func() {
-	It("keeps everything through upgrades, rollbacks, an uninstall and the way back", func() {
+	It("keeps all resources through upgrades, rollbacks, uninstall and reinstall", func() {
 		w := newWorld("team-a", "team-b")
 		values := func(budget string) string {
 			return w.values("defaultAccount: {create: true, credentialsSecretName: plivo, sweepInterval: 10s, requestsPer5Seconds: " + budget + "}\n")
 		}
 		upgrade := []string{"upgrade", "--install", "subaccount-operator", "--namespace", operatorNamespace, "--values", "-"}
 
-		By("installing, all in one command")
+		By("installing with one command")
 		w.helm(values("200"), append(upgrade, "--create-namespace", chart)...)
 		w.credentials(operatorNamespace, "plivo")
 		m := w.start(operatorNamespace, deploymentName)
@@ -40,7 +40,7 @@ var _ = Describe("A release of the chart", func() {
 		account, deployment := w.account("default"), w.deployment()
 		Expect(account.Spec.RequestsPer5Seconds).To(BeEquivalentTo(200))
 		before := w.kept()
-		Expect(before).To(HaveLen(2 + 1 + 3*2)) // CRDs, the Account, and three of each of the two
+		Expect(before).To(HaveLen(2 + 1 + 3*2)) // CRDs, the Account, and for each tenant a Subaccount, its Secret and its subaccount
 
 		By("upgrading to the next version, whose CRD has one more field")
 		w.helm(values("100"), append(upgrade, nextRevision())...)
@@ -51,9 +51,9 @@ var _ = Describe("A release of the chart", func() {
 		Expect(w.account("default").Spec.RequestsPer5Seconds).To(BeEquivalentTo(100))
 		Expect(w.deployment().UID).To(Equal(deployment.UID))
 		Expect(w.deployment().Spec.Template.Spec.Containers[0].Image).To(HaveSuffix(":v9.9.9"))
-		Expect(w.fieldIsKnown("fromTheNextRevision")).To(BeTrue())
+		Expect(w.hasField("fromTheNextRevision")).To(BeTrue())
 
-		By("going back as docs/upgrade.md says, which leaves the CRDs, and forth")
+		By("downgrading as docs/upgrade.md describes, which keeps the CRDs, and upgrading again")
 		again := []string{"upgrade", "subaccount-operator", "--namespace", operatorNamespace, "--reset-then-reuse-values"}
 		w.helm("", append(again, chart, "--set", "crds.enabled=false")...)
 		m.end()
@@ -61,17 +61,17 @@ var _ = Describe("A release of the chart", func() {
 		w.expectServed()
 		Expect(w.kept()).To(Equal(before))
 		Expect(w.deployment().Spec.Template.Spec).To(Equal(deployment.Spec.Template.Spec))
-		Expect(w.fieldIsKnown("fromTheNextRevision")).To(BeTrue())
+		Expect(w.hasField("fromTheNextRevision")).To(BeTrue())
 		w.helm("", append(again, nextRevision(), "--set", "crds.enabled=true")...)
 		Expect(w.kept()).To(Equal(before))
 
-		By("stopping it for as long as a restore takes, as docs/backup.md says")
+		By("stopping the manager for a restore, as docs/backup.md describes")
 		w.helm("", append(again, nextRevision(), "--set", "replicaCount=0", "--set", "admissionPolicy.extraStatusWriters={system:serviceaccount:velero:velero}")...)
 		Expect(w.deployment().Spec.Replicas).To(HaveValue(BeZero()))
 		w.helm("", "rollback", "subaccount-operator", "--namespace", operatorNamespace)
 		Expect(w.deployment().Spec.Replicas).To(HaveValue(BeEquivalentTo(1)))
 
-		By("doing without the lease, and with it again")
+		By("disabling and enabling leader election")
 		w.helm("", append(again, nextRevision(), "--set", "leaderElection.enabled=false")...)
 		Expect(w.deployment().Spec.Strategy.Type).To(Equal(appsv1.RecreateDeploymentStrategyType))
 		w.helm("", append(again, nextRevision(), "--set", "leaderElection.enabled=true")...)
@@ -85,18 +85,18 @@ var _ = Describe("A release of the chart", func() {
 		Expect(w.kept()).To(Equal(before))
 		Expect(w.deployment().UID).To(Equal(deployment.UID))
 		Expect(w.deployment().Spec.Template.Spec).To(Equal(deployment.Spec.Template.Spec))
-		Expect(w.fieldIsKnown("fromTheNextRevision")).To(BeFalse())
+		Expect(w.hasField("fromTheNextRevision")).To(BeFalse())
 		w.helm(values("150"), append(upgrade, chart)...)
 		Expect(w.account("default").Spec.RequestsPer5Seconds).To(BeEquivalentTo(150))
 
 		By("uninstalling under the running manager")
 		out := w.helm("", "uninstall", "subaccount-operator", "--namespace", operatorNamespace)
 		Expect(out).To(And(ContainSubstring("[Account] default"), ContainSubstring("[CustomResourceDefinition] subaccounts.plivo.subaccount-operator.dev")))
-		Expect(gone(w.k8s.Get(ctx, client.ObjectKeyFromObject(deployment), deployment))).To(BeTrue())
-		Eventually(m.Exited()).Should(BeClosed(), "it has no right left, not even to its lease")
+		Expect(isNotFound(w.k8s.Get(ctx, client.ObjectKeyFromObject(deployment), deployment))).To(BeTrue())
+		Eventually(m.Exited()).Should(BeClosed(), "the manager has lost its rights, including that to its lease")
 		Expect(w.kept()).To(Equal(before))
 
-		By("coming back")
+		By("reinstalling")
 		w.helm(values("150"), append(upgrade, chart)...)
 		m = w.start(operatorNamespace, deploymentName)
 		w.expectServed()
@@ -105,18 +105,18 @@ var _ = Describe("A release of the chart", func() {
 		w.expectReady()
 		Expect([]int{w.sent(plivosim.OpCreate), w.sent(plivosim.OpDelete)}).To(Equal([]int{4, 0}))
 
-		By("removing all of it: the CRDs while the manager runs, then the release")
+		By("deleting the CRDs while the manager runs, then the release")
 		main := w.subaccounts()[0].Status.AccountID
-		there := w.sim.Subaccounts(main)
+		atPlivo := w.sim.Subaccounts(main)
 		w.kubectl("", "delete", "crd", "-l", "app.kubernetes.io/name=subaccount-operator")
 		m.end()
 		w.helm("", "uninstall", "subaccount-operator", "--namespace", operatorNamespace)
-		Expect(w.sim.Subaccounts(main)).To(Equal(there))
+		Expect(w.sim.Subaccounts(main)).To(Equal(atPlivo))
 		Expect(w.sent(plivosim.OpDelete)).To(BeZero())
 		Eventually(w.leftovers).Should(BeEmpty())
 	})
 
-	It("takes over from install.yaml, whose CRDs stay kubectl's as well", func() {
+	It("takes over from install.yaml; kubectl stays a field manager of the CRDs", func() {
 		w := newWorld()
 		manifests := dist("v1.0.0")
 		w.applyDist(manifests)
@@ -126,10 +126,10 @@ var _ = Describe("A release of the chart", func() {
 		_, err := helm(w.plane.Kubeconfig, "", append(upgrade, nextRevision())...)
 		Expect(err).To(MatchError(ContainSubstring("conflict")))
 		w.helm("", append(upgrade, nextRevision(), "--force-conflicts")...)
-		Expect(w.fieldIsKnown("fromTheNextRevision")).To(BeTrue())
+		Expect(w.hasField("fromTheNextRevision")).To(BeTrue())
 	})
 
-	It("with crds.keep: false takes the CRDs along, yet nothing at Plivo, and a new one lets the rest go", func() {
+	It("with crds.keep=false deletes the CRDs on uninstall and keeps all subaccounts", func() {
 		w := newWorld("team-a")
 		values := w.values("crds: {keep: false}\ndefaultAccount: {create: true, credentialsSecretName: plivo}\n")
 		install := []string{"upgrade", "--install", "subaccount-operator", chart, "--namespace", operatorNamespace, "--create-namespace", "--values", "-"}
@@ -138,33 +138,33 @@ var _ = Describe("A release of the chart", func() {
 		m := w.start(operatorNamespace, deploymentName)
 		w.apply("a", "default", w.tenants...)
 		w.expectReady()
-		there := w.sim.Subaccounts(main)
-		Expect(there).To(HaveLen(1))
+		atPlivo := w.sim.Subaccounts(main)
+		Expect(atPlivo).To(HaveLen(1))
 		m.end()
 		w.helm("", "uninstall", "subaccount-operator", "--namespace", operatorNamespace)
-		w.expectWaiting()
+		w.expectTerminating()
 
 		w.helm(values, install...)
 		m = w.start(operatorNamespace, deploymentName)
 		w.kubectl("", "wait", "--for=delete", "--timeout=60s", "crd/subaccounts."+v1alpha1.Group)
-		_ = m.Stop(syscall.SIGTERM) // what it watches is gone
+		_ = m.Stop(syscall.SIGTERM) // its exit code does not matter, because its CRDs are gone
 		w.helm("", "uninstall", "subaccount-operator", "--namespace", operatorNamespace)
 		Eventually(w.leftovers).Should(BeEmpty())
-		Expect(w.sim.Subaccounts(main)).To(Equal(there))
+		Expect(w.sim.Subaccounts(main)).To(Equal(atPlivo))
 		Expect(w.sent(plivosim.OpDelete)).To(BeZero())
 	})
 
-	It("lives beside another one in another namespace", func() {
+	It("runs in parallel with another release in another namespace", func() {
 		w := newWorld("team-a", "team-b")
 		const managerOne, managerTwo = "system:serviceaccount:one:op-one-subaccount-operator-manager", "system:serviceaccount:two:op-two-subaccount-operator-manager"
 		Expect(w.install("one", "team-a", "")).To(Succeed())
-		By("refusing one that would refuse the first one's status writes, or whose own the first one would refuse")
+		By("rejecting a release if one of the two would deny the other's status writes")
 		err := w.install("two", "team-b", "crds: {enabled: false}")
 		Expect(err).To(MatchError(ContainSubstring("with " + managerTwo + " in its admissionPolicy.extraStatusWriters")))
 		Expect(err).To(MatchError(ContainSubstring("add " + managerOne + " to admissionPolicy.extraStatusWriters")))
 		ofTwo := "{crds: {enabled: false}, admissionPolicy: {extraStatusWriters: [" + managerOne + "]}}"
 		Expect(w.install("two", "team-b", ofTwo)).To(MatchError(Not(ContainSubstring("add " + managerOne))))
-		By("installing it once both know each other")
+		By("installing it after each release allows the other's ServiceAccount")
 		Expect(w.install("one", "team-a", "{admissionPolicy: {extraStatusWriters: ["+managerTwo+"]}}")).To(Succeed())
 		Expect(w.install("two", "team-b", ofTwo)).To(Succeed())
 		Expect(w.install("one", "team-a", "{admissionPolicy: {extraStatusWriters: ["+managerTwo+"]}}")).To(Succeed())
@@ -184,7 +184,7 @@ var _ = Describe("A release of the chart", func() {
 	})
 })
 
-// values of a release that runs here.
+// values returns the chart's values with the URL of the simulated Plivo.
 func (w *world) values(more string) string {
 	GinkgoHelper()
 	data, err := yaml.Marshal(map[string]any{"plivoBaseURL": w.simURL})
@@ -192,8 +192,8 @@ func (w *world) values(more string) string {
 	return string(data) + more
 }
 
-// install makes the release op-<namespace>, or upgrades it. It serves one tenant
-// by an Account of its namespace's name.
+// install installs or upgrades the release op-<namespace>. It serves one tenant, with an
+// Account that has the namespace's name.
 func (w *world) install(namespace, tenant, values string) error {
 	_, err := helm(w.plane.Kubeconfig, values, "upgrade", "--install", "op-"+namespace, chart, "--namespace", namespace, "--create-namespace", "--values", "-",
 		"--set", "plivoBaseURL="+w.simURL+",watchNamespaces={"+tenant+"},accountSelector=shard="+namespace+",defaultAccount.create=true",
@@ -201,7 +201,7 @@ func (w *world) install(namespace, tenant, values string) error {
 	return err
 }
 
-// nextRevision is a copy of the chart as a later one could be.
+// nextRevision returns a copy of the chart with a higher version and one more CRD field.
 func nextRevision() string {
 	GinkgoHelper()
 	dir := filepath.Join(GinkgoT().TempDir(), "subaccount-operator")
@@ -220,8 +220,8 @@ func nextRevision() string {
 	return dir
 }
 
-// fieldIsKnown tells whether the CRD of Subaccounts has a field in spec.
-func (w *world) fieldIsKnown(name string) bool {
+// hasField returns whether the CRD of Subaccounts has a field in spec.
+func (w *world) hasField(name string) bool {
 	GinkgoHelper()
 	crd := &apiextensionsv1.CustomResourceDefinition{}
 	Expect(w.k8s.Get(ctx, types.NamespacedName{Name: "subaccounts." + v1alpha1.Group}, crd)).To(Succeed())
@@ -243,7 +243,7 @@ func (w *world) deployment() *appsv1.Deployment {
 	return d
 }
 
-// leftovers are objects of cluster scope that an uninstall has left.
+// leftovers returns the cluster-wide objects that exist after an uninstallation.
 func (w *world) leftovers() string {
 	GinkgoHelper()
 	return w.kubectl("", "get", "crd,clusterrole,clusterrolebinding,validatingadmissionpolicy,validatingadmissionpolicybinding",

@@ -11,8 +11,8 @@ import (
 	"github.com/subaccount-operator/subaccount-operator/internal/plivo/plivosim"
 )
 
-var _ = Describe("crds.yaml and install.yaml of a release", func() {
-	It("keep everything through an upgrade, the way back, a deletion of install.yaml and a new start", func() {
+var _ = Describe("The manifests of a release", func() {
+	It("keep all resources through upgrade, rollback, deletion and reinstallation", func() {
 		w := newWorld("team-a", "team-b")
 		first, next := dist("v1.0.0"), dist("v1.1.0")
 		args := []string{"--plivo-base-url", w.simURL}
@@ -27,7 +27,7 @@ var _ = Describe("crds.yaml and install.yaml of a release", func() {
 		before, deployment := w.kept(), w.deployment()
 		Expect(before).To(HaveLen(2 + 1 + 3*2))
 
-		By("upgrading, and going back")
+		By("upgrading and rolling back")
 		for _, version := range []struct{ dir, image string }{{next, ":v1.1.0"}, {first, ":v1.0.0"}} {
 			w.applyDist(version.dir)
 			m.end()
@@ -40,35 +40,35 @@ var _ = Describe("crds.yaml and install.yaml of a release", func() {
 
 		By("deleting install.yaml under the running manager")
 		w.kubectl("", "delete", "-f", filepath.Join(first, "install.yaml"))
-		Expect(gone(w.k8s.Get(ctx, client.ObjectKeyFromObject(deployment), deployment))).To(BeTrue())
-		Eventually(m.Exited()).Should(BeClosed(), "it has no right left, not even to its lease")
+		Expect(isNotFound(w.k8s.Get(ctx, client.ObjectKeyFromObject(deployment), deployment))).To(BeTrue())
+		Eventually(m.Exited()).Should(BeClosed(), "the manager has lost its rights, including that to its lease")
 		Expect(w.kept()).To(Equal(before))
 
-		By("coming back")
+		By("reinstalling")
 		w.applyDist(first)
-		Expect(w.k8s.Create(ctx, credentials)).To(Succeed()) // they were in the namespace that went
+		Expect(w.k8s.Create(ctx, credentials)).To(Succeed()) // the deletion of the namespace has removed them
 		m = w.start(operatorNamespace, deploymentName, args...)
 		w.expectServed()
 		Expect(w.kept()).To(Equal(before))
 
-		By("removing all of it in the wrong order, the CRDs after the manager, and mending that")
-		there := w.sim.Subaccounts(credentials.StringData["auth_id"])
+		By("deleting the CRDs after the manager, which blocks, and recovering")
+		atPlivo := w.sim.Subaccounts(credentials.StringData["auth_id"])
 		m.end()
 		w.kubectl("", "delete", "-f", filepath.Join(first, "install.yaml"))
 		w.kubectl("", "delete", "--wait=false", "-f", filepath.Join(first, "crds.yaml"))
-		w.expectWaiting()
+		w.expectTerminating()
 		w.applyDist(first)
 		m = w.start(operatorNamespace, deploymentName, args...)
 		w.kubectl("", "wait", "--for=delete", "--timeout=60s", "-f", filepath.Join(first, "crds.yaml"))
-		_ = m.Stop(syscall.SIGTERM) // what it watches is gone
+		_ = m.Stop(syscall.SIGTERM) // its exit code does not matter, because its CRDs are gone
 		w.kubectl("", "delete", "-f", filepath.Join(first, "install.yaml"))
 		Eventually(w.leftovers).Should(BeEmpty())
-		Expect(w.sim.Subaccounts(credentials.StringData["auth_id"])).To(Equal(there))
+		Expect(w.sim.Subaccounts(credentials.StringData["auth_id"])).To(Equal(atPlivo))
 		Expect([]int{w.sent(plivosim.OpCreate), w.sent(plivosim.OpDelete)}).To(Equal([]int{2, 0}))
 	})
 })
 
-// dist is the folder that `make dist` writes.
+// dist runs `make dist` and returns its output folder.
 func dist(version string) string {
 	GinkgoHelper()
 	dir := GinkgoT().TempDir()
@@ -77,7 +77,7 @@ func dist(version string) string {
 	return dir
 }
 
-// applyDist installs as docs/install.md says.
+// applyDist installs a release with the commands of docs/install.md.
 func (w *world) applyDist(dir string) {
 	GinkgoHelper()
 	crds := filepath.Join(dir, "crds.yaml")

@@ -20,7 +20,7 @@ import (
 	"github.com/subaccount-operator/subaccount-operator/api/v1alpha1"
 )
 
-// objects are what manifests hold.
+// objects are the objects in manifests.
 type objects []*unstructured.Unstructured
 
 // parse reads a stream of manifests.
@@ -40,7 +40,7 @@ func parse(text string) objects {
 	}
 }
 
-// of are those of a kind.
+// of returns the objects of a kind.
 func (all objects) of(kind string) objects {
 	return slices.DeleteFunc(slices.Clone(all), func(o *unstructured.Unstructured) bool { return o.GetKind() != kind })
 }
@@ -76,7 +76,7 @@ func (all objects) account() *v1alpha1.Account {
 	return a
 }
 
-// pod is what the Deployment's controller would make.
+// pod returns the pod that the Deployment's controller would create.
 func (all objects) pod() *corev1.Pod {
 	GinkgoHelper()
 	d := all.deployment()
@@ -90,13 +90,13 @@ func (all objects) pod() *corev1.Pod {
 	return pod
 }
 
-// writers are those whom the admission policy lets write statuses.
+// writers returns the users that the admission policy allows to write statuses.
 func (all objects) writers() string {
 	GinkgoHelper()
 	return all.variable("writers")
 }
 
-// variable of an admission policy.
+// variable returns the expression of a variable of the admission policies, or "".
 func (all objects) variable(name string) string {
 	GinkgoHelper()
 	for _, o := range all.of("ValidatingAdmissionPolicy") {
@@ -111,7 +111,7 @@ func (all objects) variable(name string) string {
 	return ""
 }
 
-// lease is the only one that the manager may get and update.
+// lease returns the name of the only lease that the manager may get and update.
 func (all objects) lease() string {
 	GinkgoHelper()
 	var names []string
@@ -129,9 +129,9 @@ func (all objects) lease() string {
 	return names[0]
 }
 
-// mayReadSecrets are the kinds and namespaces of the roles that hold a right on
-// Secrets, each bound to the manager's ServiceAccount.
-func (all objects) mayReadSecrets() []string {
+// rolesOnSecrets returns the kinds and namespaces of the roles with a right on Secrets, and
+// checks that all of them are bound to the manager's ServiceAccount.
+func (all objects) rolesOnSecrets() []string {
 	GinkgoHelper()
 	bound := map[string]bool{}
 	for _, o := range all {

@@ -1,7 +1,7 @@
-// Package install installs the operator as its users do, by the Helm chart and
-// by the manifests of a release, on a real control plane, and looks at what
-// that, an upgrade, a rollback and an uninstall do to tenants. There is no
-// kubelet: the manager runs as a process with what the Deployment would give it.
+// Package install installs the operator on a real control plane, with the Helm chart and
+// with the manifests of a release. It checks that installation, upgrade, rollback and
+// uninstallation keep the resources of tenants. There is no kubelet: the tests run the
+// manager as a process with the Deployment's arguments and ServiceAccount.
 package install
 
 import (
@@ -28,16 +28,16 @@ import (
 var (
 	ctx = context.Background()
 
-	root, chart   string              // of the repository
-	dryPlane      *controlplane.Plane // for dry runs, with all CRDs and nothing installed
-	home          string              // of helm
+	root, chart   string              // paths of the repository and of its chart
+	dryPlane      *controlplane.Plane // for dry runs, with all CRDs and without the operator
+	home          string              // helm's home folder
 	managerBinary string
 	helmBinary    string
 )
 
 func TestInstall(t *testing.T) {
 	RegisterFailHandler(Fail)
-	ctrl.SetLogger(GinkgoLogr) // envtest's and the client's
+	ctrl.SetLogger(GinkgoLogr) // for envtest and the client
 	SetDefaultEventuallyTimeout(time.Minute)
 	SetDefaultEventuallyPollingInterval(100 * time.Millisecond)
 	RunSpecs(t, "Install")
@@ -56,7 +56,7 @@ var _ = BeforeSuite(func() {
 	dryPlane = startPlane(controlplane.Options{CRDs: []string{filepath.Join(root, "config", "crd", "bases"), "testdata"}})
 })
 
-// run runs a program of the machine and returns what it prints.
+// run runs a program and returns its output.
 func run(env []string, stdin, program string, args ...string) (string, error) {
 	cmd := exec.CommandContext(ctx, program, args...)
 	cmd.Dir, cmd.Env, cmd.Stdin = root, append(os.Environ(), env...), strings.NewReader(stdin)
@@ -68,7 +68,7 @@ func run(env []string, stdin, program string, args ...string) (string, error) {
 	return out.String(), nil
 }
 
-// helm runs helm against a cluster; values come from stdin, for `-f -`.
+// helm runs helm for a cluster. It passes values as stdin, for `--values -`.
 func helm(kubeconfig, values string, args ...string) (string, error) {
 	return run([]string{
 		"KUBECONFIG=" + kubeconfig, "KUBECACHEDIR=" + home,
@@ -76,8 +76,8 @@ func helm(kubeconfig, values string, args ...string) (string, error) {
 	}, values, helmBinary, args...)
 }
 
-// template is what a release consists of, rendered without a cluster. A key that
-// a map has twice is an error, as it is for kustomize and Flux.
+// template renders a release without a cluster. A duplicate key in a map is an error,
+// because kustomize and Flux reject it.
 func template(release, namespace, values string) (string, error) {
 	text, err := helm(os.DevNull, values, "template", release, chart, "--namespace", namespace, "--values", "-")
 	for _, object := range strings.Split(text, "\n---\n") {

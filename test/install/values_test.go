@@ -24,9 +24,9 @@ var _ = Describe("The chart's values", Ordered, ContinueOnFailure, func() {
 		Expect(err).NotTo(HaveOccurred())
 	})
 
-	// Each rendering is one that the API server would take, a pod that pod
-	// security lets in, and arguments that the manager knows.
-	DescribeTable("render to what installs", func(values string, check func(all objects, manager *corev1.Container)) {
+	// The API server must accept the manifests, pod security must admit the pod, and the
+	// manager must know its arguments.
+	DescribeTable("render manifests that can be installed", func(values string, check func(all objects, manager *corev1.Container)) {
 		text, err := template("op", "ops", values)
 		Expect(err).NotTo(HaveOccurred())
 		_, err = dryPlane.RunKubectl(ctx, text, "apply", "--server-side", "--force-conflicts", "--dry-run=server", "-f", "-")
@@ -53,12 +53,12 @@ var _ = Describe("The chart's values", Ordered, ContinueOnFailure, func() {
 				Expect(all.of(kind)).To(BeEmpty())
 			}
 			Expect(all.writers()).To(Equal(`["system:serviceaccount:ops:op-subaccount-operator-manager"]`))
-			Expect(all.mayReadSecrets()).To(ConsistOf("ClusterRole/", "Role/ops"))
+			Expect(all.rolesOnSecrets()).To(ConsistOf("ClusterRole/", "Role/ops"))
 		}),
 		Entry("without CRDs", `crds: {enabled: false}`, func(all objects, _ *corev1.Container) {
 			Expect(all.of("CustomResourceDefinition")).To(BeEmpty())
 		}),
-		Entry("with CRDs that go with the release", `crds: {keep: false}`, func(all objects, _ *corev1.Container) {
+		Entry("with CRDs that helm deletes with the release", `crds: {keep: false}`, func(all objects, _ *corev1.Container) {
 			for _, crd := range all.of("CustomResourceDefinition") {
 				Expect(crd.GetAnnotations()).NotTo(HaveKey("helm.sh/resource-policy"))
 			}
@@ -71,7 +71,7 @@ var _ = Describe("The chart's values", Ordered, ContinueOnFailure, func() {
 				CredentialsSecretRef: v1alpha1.CredentialsSecretReference{Name: "plivo"}, NamespaceSelector: &metav1.LabelSelector{},
 			}))
 		}),
-		Entry("with all of a default Account", `
+		Entry("with all fields of a default Account", `
 accountSelector: shard in (a,b)
 defaultAccount:
   create: true
@@ -100,7 +100,7 @@ defaultAccount:
 		Entry("for some namespaces", `watchNamespaces: [team-a, team-b]`, func(all objects, manager *corev1.Container) {
 			Expect(manager.Args).To(ContainElement("--namespaces=team-a,team-b"))
 			Expect(manager.Args).To(ContainElement("--leader-election-id=" + all.lease()))
-			Expect(all.mayReadSecrets()).To(ConsistOf("Role/ops", "Role/team-a", "Role/team-b"))
+			Expect(all.rolesOnSecrets()).To(ConsistOf("Role/ops", "Role/team-a", "Role/team-b"))
 		}),
 		Entry("with replicas", `{replicaCount: 3, podDisruptionBudget: {enabled: true, maxUnavailable: 50%}}`, func(all objects, manager *corev1.Container) {
 			Expect(all.deployment().Spec.Replicas).To(HaveValue(BeEquivalentTo(3)))
@@ -109,17 +109,17 @@ defaultAccount:
 			Expect(all.field("PodDisruptionBudget", "spec", "maxUnavailable")).To(Equal("50%"))
 			Expect(all.field("PodDisruptionBudget", "spec", "selector", "matchLabels")).To(HaveKeyWithValue("app.kubernetes.io/instance", "op"))
 		}),
-		Entry("with a disruption budget by what must be left", `{replicaCount: 3, podDisruptionBudget: {enabled: true, minAvailable: 2}}`, func(all objects, _ *corev1.Container) {
+		Entry("with a disruption budget by minAvailable", `{replicaCount: 3, podDisruptionBudget: {enabled: true, minAvailable: 2}}`, func(all objects, _ *corev1.Container) {
 			Expect(all.field("PodDisruptionBudget", "spec")).To(And(HaveKeyWithValue("minAvailable", BeEquivalentTo(2)), Not(HaveKey("maxUnavailable"))))
 		}),
 		Entry("without leader election", `leaderElection: {enabled: false}`, func(all objects, manager *corev1.Container) {
 			Expect(manager.Args).NotTo(ContainElement("--leader-elect"))
 			Expect(all.deployment().Spec.Strategy.Type).To(Equal(appsv1.RecreateDeploymentStrategyType))
 		}),
-		Entry("as a part of another chart, which has a condition for it", `{enabled: true, global: {any: thing}}`, func(all objects, _ *corev1.Container) {
+		Entry("as a dependency of another chart with a condition", `{enabled: true, global: {any: thing}}`, func(all objects, _ *corev1.Container) {
 			Expect(all.of("Deployment")).To(HaveLen(1))
 		}),
-		Entry("with a Plivo elsewhere, and further arguments", `
+		Entry("with another Plivo URL and extra arguments", `
 plivoBaseURL: https://plivo.example.com/eu
 extraArgs: [--plivo-timeout=5s, --zap-log-level=debug]`, func(_ objects, manager *corev1.Container) {
 			Expect(manager.Args).To(ContainElements("--plivo-base-url=https://plivo.example.com/eu", "--plivo-timeout=5s", "--zap-log-level=debug"))
@@ -152,14 +152,14 @@ networkPolicy: {enabled: true, extraEgress: [{ports: [{port: 3128}]}]}`, func(al
 			Expect(all.of("ValidatingAdmissionPolicy")).To(BeEmpty())
 			Expect(all.of("ValidatingAdmissionPolicyBinding")).To(BeEmpty())
 		}),
-		Entry("with other domains that the Secret may not have", `admissionPolicy: {refusedSecretDomains: [example.com, argoproj.io]}`, func(all objects, _ *corev1.Container) {
+		Entry("with other denied domains in Secret metadata", `admissionPolicy: {refusedSecretDomains: [example.com, argoproj.io]}`, func(all objects, _ *corev1.Container) {
 			Expect(all.variable("domains")).To(Equal(`["example.com","argoproj.io"]`))
 		}),
-		Entry("with any domain that the Secret may have", `admissionPolicy: {refusedSecretDomains: []}`, func(all objects, _ *corev1.Container) {
+		Entry("without denied domains in Secret metadata", `admissionPolicy: {refusedSecretDomains: []}`, func(all objects, _ *corev1.Container) {
 			Expect(all.of("ValidatingAdmissionPolicy")).To(HaveLen(1))
 			Expect(all.writers()).NotTo(BeEmpty())
 		}),
-		Entry("with further writers of status, and the adoption policy", `
+		Entry("with extra status writers and the adoption policy", `
 admissionPolicy: {extraStatusWriters: ["system:serviceaccount:velero:velero"]}
 adoptionPolicy: {enabled: true}`, func(all objects, _ *corev1.Container) {
 			Expect(all.writers()).To(Equal(`["system:serviceaccount:ops:op-subaccount-operator-manager","system:serviceaccount:velero:velero"]`))
@@ -168,7 +168,7 @@ adoptionPolicy: {enabled: true}`, func(all objects, _ *corev1.Container) {
 				Expect(binding.Object["spec"]).To(HaveKeyWithValue("policyName", binding.GetName()))
 			}
 		}),
-		Entry("under other names and an account of one's own", `
+		Entry("with other names and an existing ServiceAccount", `
 fullnameOverride: plivo
 nameOverride: plivo-operator
 commonLabels: {team: platform}
@@ -176,14 +176,14 @@ serviceAccount: {create: false, name: own}`, func(all objects, _ *corev1.Contain
 			Expect(all.deployment().Name).To(Equal("plivo-controller-manager"))
 			Expect(all.deployment().Labels).To(And(HaveKeyWithValue("team", "platform"), HaveKeyWithValue("app.kubernetes.io/name", "plivo-operator")))
 			for _, crd := range all.of("CustomResourceDefinition") {
-				Expect(crd.GetLabels()).To(HaveKeyWithValue("app.kubernetes.io/name", "subaccount-operator"), "by which the docs find it")
+				Expect(crd.GetLabels()).To(HaveKeyWithValue("app.kubernetes.io/name", "subaccount-operator"), "the docs select CRDs by this label")
 			}
 			Expect(all.of("ServiceAccount")).To(BeEmpty())
 			Expect(all.pod().Spec.ServiceAccountName).To(Equal("own"))
 			Expect(all.writers()).To(Equal(`["system:serviceaccount:ops:own"]`))
-			Expect(all.mayReadSecrets()).NotTo(BeEmpty())
+			Expect(all.rolesOnSecrets()).NotTo(BeEmpty())
 		}),
-		Entry("with all that a pod can be given", `
+		Entry("with all pod settings", `
 image: {repository: registry.example.com/plivo, digest: "sha256:0000000000000000000000000000000000000000000000000000000000000000", tag: ignored, pullPolicy: Always}
 imagePullSecrets: [{name: registry}]
 serviceAccount: {annotations: {example.com/role: plivo}}
@@ -219,7 +219,7 @@ commonLabels: {team: platform}`, func(all objects, manager *corev1.Container) {
 		}),
 	)
 
-	It("may be names that look like numbers, as release and namespace may", func() {
+	It("can be names that look like numbers, like release and namespace", func() {
 		_, err := dryPlane.RunKubectl(ctx, "", "create", "namespace", "456")
 		Expect(err).NotTo(HaveOccurred())
 		text, err := template("123", "456", `
@@ -239,36 +239,36 @@ adoptionPolicy: {enabled: true}`)
 		Expect(err).NotTo(HaveOccurred())
 	})
 
-	It("with several replicas want leader election", func() {
+	It("with several replicas require leader election", func() {
 		_, err := template("op", "ops", `{replicaCount: 2, leaderElection: {enabled: false}}`)
 		Expect(err).To(MatchError(ContainSubstring("more than one replica needs leaderElection.enabled")))
 	})
 
-	DescribeTable("that make no sense are refused", func(values, where string) {
+	DescribeTable("are rejected by the schema:", func(values, where string) {
 		_, err := template("op", "ops", values)
 		Expect(err).To(MatchError(ContainSubstring("values don't meet the specifications of the schema")))
 		Expect(err).To(MatchError(ContainSubstring(where)))
 	},
-		Entry("a misspelt name", `replicas: 2`, "'replicas' not allowed"),
-		Entry("a misspelt name further down", `crds: {install: true}`, "at '/crds'"),
-		Entry("a number as text", `replicaCount: "2"`, "at '/replicaCount'"),
-		Entry("less than none", `replicaCount: -1`, "at '/replicaCount'"),
-		Entry("credentials over plain http", `plivoBaseURL: http://plivo.example.com`, "at '/plivoBaseURL'"),
-		Entry("no URL", `plivoBaseURL: api.plivo.com`, "at '/plivoBaseURL'"),
+		Entry("an unknown value", `replicas: 2`, "'replicas' not allowed"),
+		Entry("an unknown nested value", `crds: {install: true}`, "at '/crds'"),
+		Entry("a number as a string", `replicaCount: "2"`, "at '/replicaCount'"),
+		Entry("a negative number", `replicaCount: -1`, "at '/replicaCount'"),
+		Entry("a plain HTTP URL", `plivoBaseURL: http://plivo.example.com`, "at '/plivoBaseURL'"),
+		Entry("a URL without a scheme", `plivoBaseURL: api.plivo.com`, "at '/plivoBaseURL'"),
 		Entry("a user in the URL", `plivoBaseURL: https://me:secret@plivo.example.com`, "at '/plivoBaseURL'"),
 		Entry("a default Account without credentials", `defaultAccount: {create: true}`, "at '/defaultAccount/credentialsSecretName'"),
-		Entry("more than Plivo allows", `defaultAccount: {requestsPer5Seconds: 301}`, "at '/defaultAccount/requestsPer5Seconds'"),
-		Entry("a time without a unit", `defaultAccount: {sweepInterval: "300"}`, "at '/defaultAccount/sweepInterval'"),
-		Entry("a grant of no subaccount's ID", `defaultAccount: {adoption: [{namespace: a, authIDs: [MAXXXXXXXXXXXXXXXXXX]}]}`, "at '/defaultAccount/adoption/0/authIDs/0'"),
-		Entry("namespaces as text", `watchNamespaces: team-a,team-b`, "at '/watchNamespaces'"),
-		Entry("no namespace's name", `watchNamespaces: ["team-*"]`, "at '/watchNamespaces/0'"),
-		Entry("a namespace twice", `watchNamespaces: [team-a, team-a]`, "at '/watchNamespaces'"),
-		Entry("half a digest", `image: {digest: "sha256:12"}`, "at '/image/digest'"),
-		Entry("no pull policy", `image: {pullPolicy: Sometimes}`, "at '/image/pullPolicy'"),
-		Entry("less than no pod", `podDisruptionBudget: {minAvailable: -1}`, "at '/podDisruptionBudget/minAvailable'"),
-		Entry("a switch as text", `networkPolicy: {enabled: "yes"}`, "at '/networkPolicy/enabled'"),
-		Entry("one writer as text", `admissionPolicy: {extraStatusWriters: velero}`, "at '/admissionPolicy/extraStatusWriters'"),
-		Entry("an argument that is no flag", `extraArgs: [debug]`, "at '/extraArgs/0'"),
+		Entry("more requests than Plivo allows", `defaultAccount: {requestsPer5Seconds: 301}`, "at '/defaultAccount/requestsPer5Seconds'"),
+		Entry("a duration without a unit", `defaultAccount: {sweepInterval: "300"}`, "at '/defaultAccount/sweepInterval'"),
+		Entry("a grant of an ID that is no subaccount's", `defaultAccount: {adoption: [{namespace: a, authIDs: [MAXXXXXXXXXXXXXXXXXX]}]}`, "at '/defaultAccount/adoption/0/authIDs/0'"),
+		Entry("namespaces as a string", `watchNamespaces: team-a,team-b`, "at '/watchNamespaces'"),
+		Entry("an invalid namespace name", `watchNamespaces: ["team-*"]`, "at '/watchNamespaces/0'"),
+		Entry("a duplicate namespace", `watchNamespaces: [team-a, team-a]`, "at '/watchNamespaces'"),
+		Entry("an incomplete digest", `image: {digest: "sha256:12"}`, "at '/image/digest'"),
+		Entry("an invalid pull policy", `image: {pullPolicy: Sometimes}`, "at '/image/pullPolicy'"),
+		Entry("a negative number of pods", `podDisruptionBudget: {minAvailable: -1}`, "at '/podDisruptionBudget/minAvailable'"),
+		Entry("a boolean as a string", `networkPolicy: {enabled: "yes"}`, "at '/networkPolicy/enabled'"),
+		Entry("a list as a string", `admissionPolicy: {extraStatusWriters: velero}`, "at '/admissionPolicy/extraStatusWriters'"),
+		Entry("an argument that is not a flag", `extraArgs: [debug]`, "at '/extraArgs/0'"),
 		Entry("environment as a map", `extraEnv: {HTTPS_PROXY: x}`, "at '/extraEnv'"),
 	)
 })

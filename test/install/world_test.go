@@ -26,11 +26,11 @@ import (
 	"github.com/subaccount-operator/subaccount-operator/test/process"
 )
 
-// quick are arguments that a test adds to those of the container: short waits,
-// and a free port for each manager, since they share this machine.
+// quick are arguments that the tests add: short waits, and free ports, because all managers
+// run on this machine.
 var quick = []string{"--plivo-timeout=2s", "--metrics-bind-address=127.0.0.1:0", "--health-probe-bind-address=127.0.0.1:0"}
 
-// world is a cluster with nothing installed, a Plivo, and namespaces of tenants.
+// world is a cluster without the operator, a simulated Plivo, and namespaces of tenants.
 type world struct {
 	plane   *controlplane.Plane
 	k8s     client.Client
@@ -59,7 +59,7 @@ func newWorld(tenants ...string) *world {
 	return w
 }
 
-// kubectl and helm act as the administrator, and must succeed.
+// kubectl runs kubectl as the administrator and fails the spec on an error.
 func (w *world) kubectl(stdin string, args ...string) string {
 	GinkgoHelper()
 	out, err := w.plane.RunKubectl(ctx, stdin, args...)
@@ -74,7 +74,7 @@ func (w *world) helm(values string, args ...string) string {
 	return out
 }
 
-// credentials makes a main account at Plivo and a Secret with its credentials.
+// credentials creates a main account at Plivo and a Secret with its credentials.
 func (w *world) credentials(namespace, name string) *corev1.Secret {
 	GinkgoHelper()
 	mainID, token := w.sim.AddAccount()
@@ -86,7 +86,7 @@ func (w *world) credentials(namespace, name string) *corev1.Secret {
 	return secret
 }
 
-// apply makes a Subaccount in each of these tenants' namespaces, under an Account.
+// apply creates a Subaccount of an Account in the namespace of each tenant.
 func (w *world) apply(name, account string, tenants ...string) {
 	GinkgoHelper()
 	for _, tenant := range tenants {
@@ -99,7 +99,7 @@ func (w *world) apply(name, account string, tenants ...string) {
 	}
 }
 
-// expectReady waits until all are Ready as they are now.
+// expectReady waits until all Subaccounts are Ready in their current generation.
 func (w *world) expectReady() {
 	GinkgoHelper()
 	for _, s := range w.subaccounts() {
@@ -113,8 +113,7 @@ func (w *world) expectReady() {
 	}
 }
 
-// expectServed has the operator show that it works: a change of every
-// Subaccount reaches Plivo.
+// expectServed changes every Subaccount and checks that the operator applies it at Plivo.
 func (w *world) expectServed() {
 	GinkgoHelper()
 	for _, s := range w.subaccounts() {
@@ -130,8 +129,9 @@ func (w *world) expectServed() {
 	}
 }
 
-// expectWaiting waits until all are being deleted, which only a manager ends.
-func (w *world) expectWaiting() {
+// expectTerminating waits until all Subaccounts have a deletion timestamp. They stay until
+// a manager removes their finalizers.
+func (w *world) expectTerminating() {
 	GinkgoHelper()
 	for _, s := range w.subaccounts() {
 		Eventually(func(g Gomega) {
@@ -149,8 +149,8 @@ func (w *world) subaccounts() []v1alpha1.Subaccount {
 	return all.Items
 }
 
-// kept is what no installation, upgrade or uninstall may change: the UIDs of
-// everything of ours, the tenants' Secrets whole, and who exists at Plivo.
+// kept returns what no installation, upgrade or uninstallation may change: the UIDs of the
+// CRDs, Accounts and Subaccounts, the tenants' Secrets, and the subaccounts at Plivo.
 func (w *world) kept() map[string]string {
 	GinkgoHelper()
 	all := map[string]string{}
@@ -199,7 +199,7 @@ func (w *world) accountIDs() []string {
 	return all
 }
 
-// sent counts calls to Plivo.
+// sent counts the calls of one operation.
 func (w *world) sent(op plivosim.Op) int {
 	n := 0
 	for _, c := range w.sim.Calls() {
@@ -216,8 +216,8 @@ type manager struct {
 	log *process.Log
 }
 
-// start runs what a kubelet would: the container of a Deployment, as its
-// ServiceAccount.
+// start runs the container of a Deployment as a process with its ServiceAccount, as a
+// kubelet would.
 func (w *world) start(namespace, deployment string, more ...string) *manager {
 	GinkgoHelper()
 	d := &appsv1.Deployment{}
@@ -245,12 +245,12 @@ func (w *world) start(namespace, deployment string, more ...string) *manager {
 	return m
 }
 
-// end stops the manager as a kubelet does, and holds it to what it may do.
+// end stops the manager as a kubelet does, and checks that the API server denied no request.
 func (m *manager) end() {
 	GinkgoHelper()
 	Expect(m.Stop(syscall.SIGTERM)).To(Succeed())
 	Expect(strings.Contains(m.log.String(), "is forbidden")).To(BeFalse(), m.log.String())
 }
 
-// gone tells whether a kind or an object is not there.
-func gone(err error) bool { return apierrors.IsNotFound(err) || meta.IsNoMatchError(err) }
+// isNotFound returns whether an error means that an object or its kind does not exist.
+func isNotFound(err error) bool { return apierrors.IsNotFound(err) || meta.IsNoMatchError(err) }

@@ -14,7 +14,7 @@ import (
 	"github.com/subaccount-operator/subaccount-operator/internal/plivo/plivosim"
 )
 
-// readyMessage returns the message of Ready.
+// readyMessage returns the message of the condition Ready.
 func readyMessage(conditions []metav1.Condition) string {
 	if c := meta.FindStatusCondition(conditions, v1alpha1.ConditionReady); c != nil {
 		return c.Message
@@ -22,7 +22,8 @@ func readyMessage(conditions []metav1.Condition) string {
 	return ""
 }
 
-// listText is the list of a main account with all rows on one page, each changed.
+// listText returns a list response that contains all subaccounts on one page, each
+// row edited by change.
 func (w *world) listText(change func(row map[string]any)) string {
 	GinkgoHelper()
 	rows := []map[string]any{}
@@ -36,18 +37,18 @@ func (w *world) listText(change func(row map[string]any)) string {
 	return string(text)
 }
 
-var _ = Describe("A careless answer of Plivo", func() {
+var _ = Describe("An unexpected Plivo response:", func() {
 	list := []plivosim.Op{plivosim.OpList}
 	accountOf := func(w *world) *v1alpha1.Account {
 		return &v1alpha1.Account{ObjectMeta: metav1.ObjectMeta{Name: w.name}}
 	}
 
-	It("422 to a create is a refusal: one call, Plivo's words, and another call only on request", func() {
+	It("422 to a create sets Rejected and is retried only on request", func() {
 		w := newWorld()
 		sim.Inject(plivosim.Fault{Ops: []plivosim.Op{plivosim.OpCreate}, Account: w.main, Status: http.StatusUnprocessableEntity,
 			Text: `{"api_id": "x", "error": "too many subaccounts"}`})
 		s := w.apply("a")
-		Eventually(reason(s)).Should(Equal("False/Rejected"))
+		Eventually(readyState(s)).Should(Equal("False/Rejected"))
 		Expect(readyMessage(s.Status.Conditions)).To(ContainSubstring("too many subaccounts"))
 		Expect(meta.IsStatusConditionTrue(s.Status.Conditions, v1alpha1.ConditionStalled)).To(BeTrue())
 		Expect(s.Status.PendingCreation).To(BeNil())
@@ -57,7 +58,7 @@ var _ = Describe("A careless answer of Plivo", func() {
 			s.Annotations = map[string]string{v1alpha1.ReconcileRequestedAtAnnotation: "now"}
 		})
 		Eventually(func() int { return w.calls(plivosim.OpCreate) }).Should(Equal(2))
-		Eventually(reason(s)).Should(Equal("False/Rejected"))
+		Eventually(readyState(s)).Should(Equal("False/Rejected"))
 		sim.ClearFaults()
 		edit(s, func(s *v1alpha1.Subaccount) { s.Spec.Name = ptr.To("Another") })
 		expectReady(s)
@@ -65,23 +66,23 @@ var _ = Describe("A careless answer of Plivo", func() {
 		Expect(w.calls(plivosim.OpCreate)).To(Equal(3))
 	})
 
-	It("202 with an error to an update hands out no Secret", func() {
+	It("202 with an error to an update creates no Secret", func() {
 		w := newWorld()
 		sim.Inject(plivosim.Fault{Ops: []plivosim.Op{plivosim.OpUpdate}, Account: w.main, Status: http.StatusAccepted,
 			Text: `{"api_id": "x", "error": "queue is full"}`})
 		s := w.apply("a")
-		Eventually(reason(s)).Should(Equal("False/Unavailable"))
+		Eventually(readyState(s)).Should(Equal("False/Unavailable"))
 		Expect(readyMessage(s.Status.Conditions)).To(ContainSubstring("queue is full"))
 		w.sweep(1)
-		Expect(gone(secretOf(s))()).To(BeTrue())
-		Expect(w.markers()).To(Equal(1))
+		Expect(isGone(secretOf(s))()).To(BeTrue())
+		Expect(w.countMarkers()).To(Equal(1))
 		sim.ClearFaults()
 		expectReady(s)
 		w.expectExact(s)
 		Expect(w.calls(plivosim.OpCreate)).To(Equal(1))
 	})
 
-	It("a row that cannot be read is named in the Account's condition, recreates nothing, and hides no drift", func() {
+	It("an unreadable list row is reported, recreates nothing and hides no drift", func() {
 		w := newWorld()
 		odd, drifted := w.apply("odd"), w.apply("drifted")
 		expectReady(odd, drifted)
@@ -93,32 +94,32 @@ var _ = Describe("A careless answer of Plivo", func() {
 			}
 		}), Status: http.StatusOK})
 		a := accountOf(w)
-		Eventually(func() string { return reason(a)() + ": " + readyMessage(a.Status.Conditions) }, "60s").
+		Eventually(func() string { return readyState(a)() + ": " + readyMessage(a.Status.Conditions) }, "60s").
 			Should(And(HavePrefix("False/Unavailable"), ContainSubstring("rows that cannot be read: 1 ("+odd.Status.AuthID+")")))
 		Eventually(w.names).Should(Equal([]string{"Name of drifted", "Name of odd"}))
 		w.sweep(2)
 		Expect(w.history(odd.Status.AuthID)).To(Equal("create update"))
 		Expect(w.calls(plivosim.OpCreate)).To(Equal(2))
 		sim.ClearFaults()
-		Eventually(reason(a), "60s").Should(Equal("True/Ready"))
+		Eventually(readyState(a), "60s").Should(Equal("True/Ready"))
 	})
 
-	It("a list that never adds up is reported with its numbers, and its drift is repaired", func() {
+	It("a list with a wrong total is reported, and its drift is fixed", func() {
 		w := newWorld()
 		s := w.apply("a")
 		expectReady(s)
 		sim.Inject(plivosim.Fault{Ops: list, Account: w.main, Total: 1})
 		sim.Edit(w.main, s.Status.AuthID, func(x *plivosim.Subaccount) { x.Name = "By hand" })
 		a := accountOf(w)
-		Eventually(func() string { return reason(a)() + ": " + readyMessage(a.Status.Conditions) }, "60s").
+		Eventually(func() string { return readyState(a)() + ": " + readyMessage(a.Status.Conditions) }, "60s").
 			Should(And(HavePrefix("False/Unavailable"), ContainSubstring("it promised 2 subaccounts, showed 1, and repeated 0 rows")))
 		Eventually(w.names).Should(Equal([]string{"Name of a"}))
 		expectReady(s)
 		sim.ClearFaults()
-		Eventually(reason(a), "60s").Should(Equal("True/Ready"))
+		Eventually(readyState(a), "60s").Should(Equal("True/Ready"))
 	})
 
-	It("masked tokens in a list cost no get", func() {
+	It("masked tokens in a list cause no get call", func() {
 		w := newWorld()
 		all := []*v1alpha1.Subaccount{w.apply("a"), w.apply("b")}
 		expectReady(all...)

@@ -17,7 +17,7 @@ import (
 )
 
 var _ = Describe("Drift", func() {
-	It("of each kind is found by a sweep and put right for exactly its own calls; an adopted subaccount that is gone is told", func() {
+	It("of each kind is fixed with the fewest calls; a missing adopted one is reported", func() {
 		w := newWorld()
 		edit(&v1alpha1.Account{ObjectMeta: metav1.ObjectMeta{Name: w.name}}, granting(w.name, "*"))
 		console := sim.Add(w.main, "Made by hand", true)
@@ -36,8 +36,8 @@ var _ = Describe("Drift", func() {
 		sim.Remove(w.main, old)
 		sim.Remove(w.main, console.AuthID)
 		Eventually(authID(deleted), "120s").ShouldNot(Or(Equal(old), BeEmpty()))
-		Eventually(reason(adopted), "60s").Should(Equal("False/RemoteNotFound"))
-		w.sweep(2) // and nothing more happens
+		Eventually(readyState(adopted), "60s").Should(Equal("False/RemoteNotFound"))
+		w.sweep(2) // must cause no further calls
 
 		expectReady(none, name, enabled, token, deleted)
 		var rewritten []string
@@ -50,38 +50,38 @@ var _ = Describe("Drift", func() {
 		Expect(rewritten).To(Equal([]string{"token", "deleted"}))
 		Expect(map[string]string{
 			"none": w.history(none.Status.AuthID), "name": w.history(name.Status.AuthID), "enabled": w.history(enabled.Status.AuthID),
-			"token": w.history(token.Status.AuthID), "deleted": w.history(old), "made anew": w.history(deleted.Status.AuthID),
+			"token": w.history(token.Status.AuthID), "deleted": w.history(old), "recreated": w.history(deleted.Status.AuthID),
 			"adopted": w.history(console.AuthID),
 		}).To(Equal(map[string]string{
 			"none": "create update", "name": "create update update", "enabled": "create update update",
-			"token": "create update get", "deleted": "create update get get", "made anew": "create update",
-			"adopted": "get get get", // the first was the adoption's
+			"token": "create update get", "deleted": "create update get get", "recreated": "create update",
+			"adopted": "get get get", // the adoption sent the first
 		}))
-		Expect(w.calls(plivosim.OpCreate)).To(Equal(6), "none that made nothing")
+		Expect(w.calls(plivosim.OpCreate)).To(Equal(6), "every create call created a subaccount")
 		Expect(deleted.Status.PreviousAuthID).To(Equal(old))
 		Expect(adopted.Status.PreviousAuthID).To(BeEmpty())
-		Expect(logLines(map[string]any{"msg": "Recreating a subaccount that is gone at Plivo", "level": "info", "namespace": w.name})).
-			To(ConsistOf(And(HaveKeyWithValue("name", "deleted"), HaveKeyWithValue(logging.PreviousAuthID, old))))
+		Eventually(logLines).WithArguments(map[string]any{"msg": "Recreating a subaccount that is gone at Plivo", "level": "info", "namespace": w.name}).
+			Should(ConsistOf(And(HaveKeyWithValue("name", "deleted"), HaveKeyWithValue(logging.PreviousAuthID, old))))
 	})
 
-	It("that takes a subaccount whose recreatePolicy is Never is reported, and made good once the policy is Automatic", func() {
+	It("of a missing subaccount is only reported while recreatePolicy is Never", func() {
 		w := newWorld()
 		s := w.apply("a", func(s *v1alpha1.Subaccount) { s.Spec.RecreatePolicy = v1alpha1.RecreatePolicyNever })
 		expectReady(s)
 		old, started := s.Status.AuthID, time.Now()
 		sim.Remove(w.main, old)
-		Eventually(reason(s), "90s").Should(Equal("False/RemoteNotFound"))
+		Eventually(readyState(s), "90s").Should(Equal("False/RemoteNotFound"))
 		Expect(time.Since(started)).To(BeNumerically(">=", 10*time.Second), "two sweeps, an interval apart")
 		w.sweep(2)
 		Expect(w.calls(plivosim.OpCreate)).To(Equal(1))
 		edit(s, func(s *v1alpha1.Subaccount) { s.Spec.RecreatePolicy = v1alpha1.RecreatePolicyAutomatic })
-		Eventually(reason(s), "60s").Should(Equal("True/Ready"))
+		Eventually(readyState(s), "60s").Should(Equal("True/Ready"))
 		w.expectExact(s)
 		Expect(s.Status.PreviousAuthID).To(Equal(old))
 		Expect(w.calls(plivosim.OpCreate)).To(Equal(2))
 	})
 
-	It("that takes the whole list at once is doubted, until the list is back", func() {
+	It("of the whole list triggers the mass-deletion guard until the list is back", func() {
 		w := newWorld()
 		var all []*v1alpha1.Subaccount
 		for i := range 12 {
@@ -90,18 +90,18 @@ var _ = Describe("Drift", func() {
 		expectReady(all...)
 		id := sim.Inject(plivosim.Fault{Ops: []plivosim.Op{plivosim.OpList}, Account: w.main, Rows: plivosim.None})
 		a := &v1alpha1.Account{ObjectMeta: metav1.ObjectMeta{Name: w.name}}
-		Eventually(reason(a)).Should(Equal("False/InventoryImplausible"))
-		Expect(k8s.Delete(ctx, all[0])).To(Succeed()) // a 204 is no absence
-		Eventually(gone(all[0])).Should(BeTrue())
+		Eventually(readyState(a)).Should(Equal("False/InventoryImplausible"))
+		Expect(k8s.Delete(ctx, all[0])).To(Succeed()) // the guard must not block a requested deletion
+		Eventually(isGone(all[0])).Should(BeTrue())
 		w.sweep(2)
 		Expect(w.calls(plivosim.OpCreate)).To(Equal(12))
 		Expect(w.calls(plivosim.OpGet)).To(BeZero())
 		sim.RemoveFault(id)
-		Eventually(reason(a)).Should(Equal("True/Ready"))
+		Eventually(readyState(a)).Should(Equal("True/Ready"))
 		expectReady(all[1:]...)
 	})
 
-	It("that takes two thirds of the list is doubted, and made good only when a person confirms it", func() {
+	It("of two thirds of the list is fixed only after a user confirms it", func() {
 		w := newWorld()
 		var all []*v1alpha1.Subaccount
 		for i := range 30 {
@@ -118,11 +118,12 @@ var _ = Describe("Drift", func() {
 		for _, s := range lost {
 			ids = append(ids, s.Status.AuthID)
 		}
-		sim.Remove(w.main, ids...) // at once: a sweep that lacks a few only may ask for them
+		// All at once: if a sweep lacks only a few subaccounts, the operator may get each of them.
+		sim.Remove(w.main, ids...)
 		a := &v1alpha1.Account{ObjectMeta: metav1.ObjectMeta{Name: w.name}}
-		Eventually(reason(a)).Should(Equal("False/InventoryImplausible"))
+		Eventually(readyState(a)).Should(Equal("False/InventoryImplausible"))
 		for _, s := range lost {
-			Eventually(reason(s)).Should(Equal("False/InventoryImplausible"))
+			Eventually(readyState(s)).Should(Equal("False/InventoryImplausible"))
 		}
 		w.sweep(2)
 		expectReady(kept...)
@@ -140,7 +141,7 @@ var _ = Describe("Drift", func() {
 		}
 		expectReady(all...)
 		w.sweep(2)
-		Expect(reason(a)()).To(Equal("True/Ready"))
+		Expect(readyState(a)()).To(Equal("True/Ready"))
 		for _, s := range all {
 			w.expectExact(s)
 			Expect(w.history(s.Status.AuthID)).To(Equal("create update"))
@@ -155,48 +156,48 @@ var _ = Describe("Drift", func() {
 		Expect(w.calls(plivosim.OpCreate)).To(Equal(50))
 	})
 
-	It("is not what a proxy tells that answers every call 404: nothing is made anew, and nothing is let go", func() {
+	It("is not inferred from a proxy's 404s: no recreation, no finalizer removed", func() {
 		w := newWorld()
-		still, asked, renamed, going := w.apply("still"), w.apply("asked"), w.apply("renamed"), w.apply("going")
-		all := []*v1alpha1.Subaccount{still, asked, renamed, going}
+		unchanged, requested, renamed, deleting := w.apply("unchanged"), w.apply("requested"), w.apply("renamed"), w.apply("deleting")
+		all := []*v1alpha1.Subaccount{unchanged, requested, renamed, deleting}
 		expectReady(all...)
 		before := sim.Subaccounts(w.main)
 		proxy := sim.Inject(plivosim.Fault{Account: w.main, Status: http.StatusNotFound})
-		edit(asked, func(s *v1alpha1.Subaccount) {
+		edit(requested, func(s *v1alpha1.Subaccount) {
 			s.Annotations = map[string]string{v1alpha1.ReconcileRequestedAtAnnotation: "now"}
 		})
 		edit(renamed, func(s *v1alpha1.Subaccount) { s.Spec.Name = ptr.To("Renamed") })
-		Expect(k8s.Delete(ctx, going)).To(Succeed())
-		for s, last := range map[*v1alpha1.Subaccount]string{asked: "get", renamed: "update", going: "delete"} {
+		Expect(k8s.Delete(ctx, deleting)).To(Succeed())
+		for s, last := range map[*v1alpha1.Subaccount]string{requested: "get", renamed: "update", deleting: "delete"} {
 			Eventually(func() string { return w.history(s.Status.AuthID) }).Should(HaveSuffix(last))
 		}
 		a := &v1alpha1.Account{ObjectMeta: metav1.ObjectMeta{Name: w.name}}
-		Eventually(reason(a)).Should(Equal("False/Unavailable"))
-		w.awaitLists(5)  // with pauses of 1, 2, 4 and 8 s: longer than the settle time in all
-		killAndRestart() // and what begins behind the proxy does no more
+		Eventually(readyState(a)).Should(Equal("False/Unavailable"))
+		w.awaitLists(5)  // the retries pause 1, 2, 4 and 8 s, in sum longer than the settle time
+		killAndRestart() // a process that starts behind the proxy must not act either
 		w.awaitLists(3)
 
-		Expect(gone(going)()).To(BeFalse())
-		Expect(going.Finalizers).To(ContainElement(v1alpha1.Finalizer))
+		Expect(isGone(deleting)()).To(BeFalse())
+		Expect(deleting.Finalizers).To(ContainElement(v1alpha1.Finalizer))
 		Expect(sim.Subaccounts(w.main)).To(Equal(before))
 		Expect(w.calls(plivosim.OpCreate)).To(Equal(len(all)))
 		for _, s := range all {
 			Expect(w.secret(s).Data).NotTo(BeEmpty())
 		}
 		sim.RemoveFault(proxy)
-		Eventually(gone(going), "60s").Should(BeTrue())
-		for _, s := range []*v1alpha1.Subaccount{still, asked, renamed} {
-			Eventually(reason(s), "60s").Should(Equal("True/Ready"), s.Name)
+		Eventually(isGone(deleting), "60s").Should(BeTrue())
+		for _, s := range []*v1alpha1.Subaccount{unchanged, requested, renamed} {
+			Eventually(readyState(s), "60s").Should(Equal("True/Ready"), s.Name)
 			w.expectExact(s)
 		}
-		Expect(asked.Status.LastHandledReconcileAt).To(Equal("now"))
-		Expect(w.names()).To(Equal([]string{"Name of asked", "Name of still", "Renamed"}))
+		Eventually(func() string { readyState(requested)(); return requested.Status.LastHandledReconcileAt }).Should(Equal("now"))
+		Expect(w.names()).To(Equal([]string{"Name of requested", "Name of unchanged", "Renamed"}))
 		Expect(w.calls(plivosim.OpCreate)).To(Equal(len(all)))
 	})
 })
 
-// history of a subaccount: the calls that were made to it, the create call that
-// made it among them, in order.
+// history returns the operations of all calls to one subaccount, in order, such as
+// "create update get".
 func (w *world) history(authID string) string {
 	var ops []string
 	for _, c := range sim.Calls() {
@@ -207,10 +208,10 @@ func (w *world) history(authID string) string {
 	return strings.Join(ops, " ")
 }
 
-// authID returns what is recorded in the status.
+// authID returns status.authID as the API server has it.
 func authID(s *v1alpha1.Subaccount) func() string {
 	return func() string {
-		reason(s)()
+		readyState(s)()
 		return s.Status.AuthID
 	}
 }

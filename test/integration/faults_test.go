@@ -15,7 +15,7 @@ import (
 )
 
 var _ = Describe("Exactly one subaccount", func() {
-	It("comes out of create calls whose answers are lost, before and after the commit, at once and late", func() {
+	It("is created when responses to create calls are lost or late", func() {
 		w := newWorld()
 		create := []plivosim.Op{plivosim.OpCreate}
 		for _, fault := range []plivosim.Fault{
@@ -36,14 +36,14 @@ var _ = Describe("Exactly one subaccount", func() {
 			all = append(all, w.apply(fmt.Sprintf("s%d", i)))
 		}
 		for _, s := range all {
-			Eventually(reason(s), "150s").Should(Equal("True/Ready"), s.Name)
+			Eventually(readyState(s), "150s").Should(Equal("True/Ready"), s.Name)
 			w.expectExact(s)
 		}
 		Eventually(w.names).Should(HaveLen(8))
-		Expect(w.markers()).To(BeZero())
+		Expect(w.countMarkers()).To(BeZero())
 	})
 
-	It("survives a kill -9 while create calls are under way", func() {
+	It("is created when the manager is killed during create calls", func() {
 		w := newWorld()
 		for _, when := range []plivosim.When{plivosim.Before, plivosim.After, plivosim.After} {
 			sim.Inject(plivosim.Fault{Ops: []plivosim.Op{plivosim.OpCreate}, Account: w.main, When: when, What: plivosim.Hang, Times: 1})
@@ -52,13 +52,13 @@ var _ = Describe("Exactly one subaccount", func() {
 		Eventually(func() int { return w.calls(plivosim.OpCreate) }).Should(BeNumerically(">=", 3))
 		killAndRestart()
 		for _, s := range all {
-			Eventually(reason(s), "150s").Should(Equal("True/Ready"), s.Name)
+			Eventually(readyState(s), "150s").Should(Equal("True/Ready"), s.Name)
 			w.expectExact(s)
 		}
 		Expect(w.names()).To(HaveLen(4))
 	})
 
-	It("is not made twice by an edit while its create call is under way", func() {
+	It("is created when the Subaccount is edited during the create call", func() {
 		w := newWorld()
 		sim.Inject(plivosim.Fault{Ops: []plivosim.Op{plivosim.OpCreate}, Account: w.main, When: plivosim.After, Delay: time.Second})
 		s := w.apply("a")
@@ -77,23 +77,23 @@ var _ = Describe("Exactly one subaccount", func() {
 		Expect(w.calls(plivosim.OpCreate)).To(Equal(1))
 	})
 
-	It("is removed when its resource is deleted while it is made", func() {
+	It("is deleted when its Subaccount is deleted during the create call", func() {
 		w := newWorld()
 		sim.Inject(plivosim.Fault{Ops: []plivosim.Op{plivosim.OpCreate}, Account: w.main, When: plivosim.After, Delay: time.Second})
 		s := w.apply("a")
 		Eventually(func() int { return len(w.names()) }).Should(Equal(1))
 		Expect(k8s.Delete(ctx, s)).To(Succeed())
-		Eventually(gone(s)).Should(BeTrue())
+		Eventually(isGone(s)).Should(BeTrue())
 		Expect(w.names()).To(BeEmpty())
 	})
 
-	It("is what an ending manager leaves recorded: SIGTERM lets the call under way finish, and exits 0", func() {
+	It("is recorded when the manager gets SIGTERM during the create call", func() {
 		w := newWorld()
 		sim.Inject(plivosim.Fault{Ops: []plivosim.Op{plivosim.OpCreate}, Account: w.main, When: plivosim.After, Delay: time.Second})
 		s := w.apply("a")
 		Eventually(func() int { return w.calls(plivosim.OpCreate) }).Should(Equal(1))
 		err := op.stop(syscall.SIGTERM)
-		reason(s)()
+		readyState(s)()
 		recorded := s.Status.AuthID
 		op = startManager()
 		Expect(err).NotTo(HaveOccurred())

@@ -27,11 +27,11 @@ func applyAs(manager, manifest string) error {
 	return err
 }
 
-// expectInSync holds that a manifest, applied once more, would change nothing:
-// what Argo CD asks, too.
+// expectInSync checks that applying a manifest again would change nothing. Argo CD uses
+// the same comparison.
 func expectInSync(manifest string, args ...string) {
 	GinkgoHelper()
-	compare := filepath.Join(GinkgoT().TempDir(), "diff") // the machine may have none
+	compare := filepath.Join(GinkgoT().TempDir(), "diff") // the machine may have no diff program
 	Expect(os.WriteFile(compare, []byte("#!/bin/sh\nexec git diff --no-index \"$@\"\n"), 0o700)).To(Succeed())
 	GinkgoT().Setenv("KUBECTL_EXTERNAL_DIFF", compare)
 	out, err := plane.RunKubectl(ctx, manifest, append([]string{"diff", "-f", "-"}, args...)...)
@@ -39,9 +39,9 @@ func expectInSync(manifest string, args ...string) {
 	Expect(err).NotTo(HaveOccurred())
 }
 
-// written are the fields that each manager owns, two levels deep; of a
-// subresource under manager/subresource.
-func written(obj client.Object) map[string][]string {
+// ownedFields returns the fields that each field manager owns, two levels deep. Its keys
+// have the form manager or manager/subresource.
+func ownedFields(obj client.Object) map[string][]string {
 	GinkgoHelper()
 	all := map[string][]string{}
 	for _, entry := range obj.GetManagedFields() {
@@ -74,7 +74,7 @@ spec:
   credentialsSecretRef:
     name: %[1]s
   namespaceSelector: {}
-  sweepInterval: 10000ms # which Go would write as 10s
+  sweepInterval: 10000ms # Go would format it as 10s
 ---
 apiVersion: plivo.subaccount-operator.dev/v1alpha1
 kind: Subaccount
@@ -95,50 +95,50 @@ spec:
       authID: PLIVO_AUTH_ID
 `
 
-// fragment is what a manager applies who cares for little.
+// fragment returns a manifest of the Subaccount "a" with only the given fields.
 func (w *world) fragment(fields string) string {
 	return fmt.Sprintf(`{"apiVersion":"plivo.subaccount-operator.dev/v1alpha1","kind":"Subaccount","metadata":{"name":"a","namespace":%q%s`, w.name, fields)
 }
 
 var _ = Describe("GitOps", func() {
-	It("waits with kubectl for either kind, from before anybody has looked at it", func() {
+	It("with kubectl wait works for both kinds directly after creation", func() {
 		w := newWorld()
 		Expect(kubectl("", "wait", "--for=condition=Ready", "--timeout=30s", "account/"+w.name)).To(ContainSubstring("condition met"))
 		w.apply("a")
 		Expect(kubectl("", "wait", "-n", w.name, "--for=condition=Ready", "--timeout=30s", "subaccount/a")).To(ContainSubstring("condition met"))
 		Expect(kubectl("", "patch", "-n", w.name, "subaccount/a", "--type=merge", "-p", `{"spec":{"name":"Renamed"}}`)).Error().NotTo(HaveOccurred())
 		Expect(kubectl("", "wait", "-n", w.name, "--for=condition=Ready", "--timeout=30s", "subaccount/a")).To(ContainSubstring("condition met"))
-		Expect(w.names()).To(Equal([]string{"Renamed"}), "it waited for the change")
+		Expect(w.names()).To(Equal([]string{"Renamed"}), "kubectl must wait until the change is applied")
 	})
 
-	It("by several managers: none takes another's fields, the operator least of all, and nothing reads as out of sync", func() {
+	It("with several field managers keeps each one's fields and stays in sync", func() {
 		w := newWorld()
 		a := &v1alpha1.Account{ObjectMeta: metav1.ObjectMeta{Name: w.name}}
-		Expect(k8s.Delete(ctx, a)).To(Succeed()) // Argo CD makes its own
-		Eventually(gone(a)).Should(BeTrue())
+		Expect(k8s.Delete(ctx, a)).To(Succeed()) // Argo CD creates its own Account
+		Eventually(isGone(a)).Should(BeTrue())
 		s := &v1alpha1.Subaccount{ObjectMeta: metav1.ObjectMeta{Namespace: w.name, Name: "a"}}
 		argo := fmt.Sprintf(manifestOfArgo, w.name, "Team A")
 		Expect(applyAs("argocd-controller", argo)).To(Succeed())
 		expectReady(s)
-		Eventually(reason(a)).Should(Equal("True/Ready"))
+		Eventually(readyState(a)).Should(Equal("True/Ready"))
 		expectInSync(argo, "--server-side", "--field-manager=argocd-controller")
 
-		By("others, who care for other fields")
+		By("applying other fields by other managers")
 		labels := w.fragment(`,"labels":{"cost-centre":"42"}}}`)
 		alice := w.fragment(`},"spec":{"cascadePolicy":"Delete"}}`)
 		Expect(applyAs("labels", labels)).To(Succeed())
 		Expect(applyAs("alice", alice)).To(Succeed())
 		Expect(kubectl("", "annotate", "-n", w.name, "subaccount/a", v1alpha1.ReconcileRequestedAtAnnotation+"=now")).Error().NotTo(HaveOccurred())
-		Eventually(func() string { reason(s)(); return s.Status.LastHandledReconcileAt }).Should(Equal("now"))
+		Eventually(func() string { readyState(s)(); return s.Status.LastHandledReconcileAt }).Should(Equal("now"))
 		expectReady(s)
-		Expect(s.Generation).To(BeEquivalentTo(2), "as made, and what Alice has changed")
+		Expect(s.Generation).To(BeEquivalentTo(2), "the creation and alice's change")
 		Expect(s.Spec.CascadePolicy).To(Equal(v1alpha1.CascadePolicyDelete))
 
-		By("the same once more, which changes nothing")
-		w.sweep(2) // the report on the first one is written
+		By("applying the same again, which changes nothing")
+		w.sweep(2) // the second sweep ends after the status of the first is written
 		versions := func() []string {
-			Expect(reason(a)()).To(Equal("True/Ready"))
-			Expect(reason(s)()).To(Equal("True/Ready"))
+			Expect(readyState(a)()).To(Equal("True/Ready"))
+			Expect(readyState(s)()).To(Equal("True/Ready"))
 			return []string{a.ResourceVersion, s.ResourceVersion}
 		}
 		before := versions()
@@ -148,7 +148,7 @@ var _ = Describe("GitOps", func() {
 		}
 		Expect(versions()).To(Equal(before))
 
-		By("a field that is another's")
+		By("applying a field that another manager owns")
 		err := applyAs("alice", w.fragment(`},"spec":{"name":"Alice's","cascadePolicy":"Delete"}}`))
 		Expect(err).To(MatchError(ContainSubstring(`conflict with "argocd-controller": .spec.name`)))
 		argo = fmt.Sprintf(manifestOfArgo, w.name, "Team A, renamed")
@@ -161,30 +161,30 @@ var _ = Describe("GitOps", func() {
 		Expect(s.Generation).To(BeEquivalentTo(3))
 		expectInSync(argo, "--server-side", "--field-manager=argocd-controller")
 
-		By("who owns what")
+		By("comparing the owned fields")
 		for obj, spec := range map[client.Object][]string{
 			a: {"metadata.annotations", "spec.credentialsSecretRef", "spec.namespaceSelector", "spec.sweepInterval"},
 			s: {"metadata.annotations", "metadata.labels", "spec.accountRef", "spec.enabled", "spec.name", "spec.secret"},
 		} {
-			owned := written(obj)
+			owned := ownedFields(obj)
 			Expect(owned).To(HaveKeyWithValue("argocd-controller", spec))
 			Expect(owned).To(HaveKeyWithValue("subaccount-operator", []string{"metadata.finalizers"}))
 			for manager, fields := range owned {
-				if rest, ours := strings.CutPrefix(manager, "subaccount-operator/"); ours {
+				if rest, isOperator := strings.CutPrefix(manager, "subaccount-operator/"); isOperator {
 					Expect(rest).To(Equal("status"))
 					Expect(fields).To(HaveEach(HavePrefix("status.")))
 				}
 			}
 		}
-		Expect(slices.Sorted(maps.Keys(written(s)))).To(Equal([]string{
+		Expect(slices.Sorted(maps.Keys(ownedFields(s)))).To(Equal([]string{
 			"alice", "argocd-controller", "kubectl-annotate", "labels", "subaccount-operator", "subaccount-operator/status"}))
 
-		By("a Secret that Argo CD cannot take for one of its own, and prune")
+		By("checking that the Secret has no tracking metadata, so that Argo CD does not prune it")
 		Expect(w.secret(s).Labels).To(Equal(map[string]string{v1alpha1.ManagedByLabel: v1alpha1.ManagedByValue}))
 		Expect(w.secret(s).Annotations).To(And(HaveLen(1), HaveKey(v1alpha1.Group+"/applied")))
 	})
 
-	It("by kubectl apply from the client's side has nothing to apply again, either", func() {
+	It("with client-side kubectl apply stays in sync", func() {
 		w := newWorld()
 		manifest := w.fragment(fmt.Sprintf(`},"spec":{"name":"Team A","accountRef":{"name":%q}}}`, w.name))
 		Expect(kubectl(manifest, "apply", "-f", "-")).Error().NotTo(HaveOccurred())
@@ -194,21 +194,21 @@ var _ = Describe("GitOps", func() {
 		Expect(kubectl(manifest, "apply", "-f", "-")).To(ContainSubstring("unchanged"))
 	})
 
-	It("with Argo CD adds the health scripts to what stands in argocd-cm", func() {
+	It("with Argo CD adds the health scripts to an existing argocd-cm", func() {
 		w := newWorld()
 		cm := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: w.name, Name: "argocd-cm"}, Data: map[string]string{"url": "https://argocd.example.com"}}
 		Expect(k8s.Create(ctx, cm)).To(Succeed())
-		manifests("config/argocd", "apply", "--server-side", "-n", w.name)
+		runKustomize("config/argocd", "apply", "--server-side", "-n", w.name)
 		Expect(k8s.Get(ctx, client.ObjectKeyFromObject(cm), cm)).To(Succeed())
 		Expect(cm.Labels).To(HaveKeyWithValue("app.kubernetes.io/part-of", "argocd"))
 		Expect(slices.Sorted(maps.Keys(cm.Data))).To(Equal([]string{healthKey("Account"), healthKey("Subaccount"), "url"}))
 	})
 
-	It("provisions tenants from config/samples/gitops: a Namespace, a Subaccount, a Deployment with the Secret that it takes", func() {
-		w := newWorld() // whose main account the sample's Account takes over
+	It("provisions tenants from config/samples/gitops", func() {
+		w := newWorld() // the sample's Account uses its main account
 		a := &v1alpha1.Account{ObjectMeta: metav1.ObjectMeta{Name: w.name}}
 		Expect(k8s.Delete(ctx, a)).To(Succeed())
-		Eventually(gone(a)).Should(BeTrue())
+		Eventually(isGone(a)).Should(BeTrue())
 		credentials := &corev1.Secret{
 			ObjectMeta: metav1.ObjectMeta{Namespace: operatorNamespace, Name: "plivo-main"},
 			StringData: map[string]string{"auth_id": w.main, "auth_token": w.token},
@@ -217,7 +217,7 @@ var _ = Describe("GitOps", func() {
 		const folder = "config/samples/gitops/"
 		layout := []string{folder + "platform", folder + "tenants/team-a", folder + "tenants/team-b"}
 		for _, part := range layout {
-			manifests(part, "apply", "--server-side")
+			runKustomize(part, "apply", "--server-side")
 		}
 		Expect(kubectl("", "wait", "--for=condition=Ready", "--timeout=30s", "account/default")).To(ContainSubstring("condition met"))
 		for _, team := range []string{"team-a", "team-b"} {
@@ -227,17 +227,18 @@ var _ = Describe("GitOps", func() {
 		Expect(w.names()).To(Equal([]string{"Team A", "Team B"}))
 		expectReferencesExist(folder)
 
-		By("what a commit that removes a tenant takes along, and what it leaves at Plivo")
+		By("deleting the manifests, which keeps the subaccounts at Plivo")
 		slices.Reverse(layout)
 		for _, part := range layout {
-			manifests(part, "delete", "--timeout=60s")
+			runKustomize(part, "delete", "--timeout=60s")
 		}
 		Expect(k8s.Delete(ctx, credentials)).To(Succeed())
 		Expect(w.names()).To(Equal([]string{"Team A", "Team B"}), "deletionPolicy: Orphan")
 	})
 })
 
-// expectProvisioned holds a tenant's Deployment against what it refers to.
+// expectProvisioned checks that a tenant's Deployment can use its Secret and passes pod
+// security.
 func expectProvisioned(namespace string) {
 	GinkgoHelper()
 	var all v1alpha1.SubaccountList
@@ -252,11 +253,11 @@ func expectProvisioned(namespace string) {
 	Expect(slices.Sorted(maps.Keys(secret.Data))).To(Equal([]string{"PLIVO_AUTH_ID", "PLIVO_AUTH_TOKEN"}))
 	Expect(string(secret.Data["PLIVO_AUTH_ID"])).To(Equal(all.Items[0].Status.AuthID))
 	pod := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "app"}, Spec: d.Spec.Template.Spec}
-	Expect(k8s.Create(ctx, pod, client.DryRunAll)).To(Succeed(), "pod security takes it")
+	Expect(k8s.Create(ctx, pod, client.DryRunAll)).To(Succeed(), "pod security admits the pod")
 }
 
-// expectReferencesExist holds the examples for Flux and Argo CD against what
-// they name: folders of the layout, and resources in the cluster.
+// expectReferencesExist checks that the folders and resources that the examples for Flux
+// and Argo CD name exist.
 func expectReferencesExist(folder string) {
 	GinkgoHelper()
 	root, err := controlplane.Root()

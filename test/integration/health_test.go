@@ -1,7 +1,6 @@
 package integration
 
 import (
-	"errors"
 	"fmt"
 	"path/filepath"
 
@@ -16,10 +15,10 @@ import (
 	"github.com/subaccount-operator/subaccount-operator/test/controlplane"
 )
 
-// healthScripts are Argo CD's, by the key of argocd-cm that holds each.
+// healthScripts are Argo CD's Lua scripts, by their key in argocd-cm.
 type healthScripts map[string]string
 
-// readHealthScripts reads what config/argocd adds to argocd-cm.
+// readHealthScripts reads the scripts that config/argocd adds to argocd-cm.
 func readHealthScripts() healthScripts {
 	GinkgoHelper()
 	root, err := controlplane.Root()
@@ -37,8 +36,8 @@ func healthKey(kind string) string {
 	return "resource.customizations.health." + v1alpha1.Group + "_" + kind
 }
 
-// run runs an object's script as Argo CD does where useOpenLibs is not set: with
-// the basic functions and those of tables, and nothing else.
+// run runs an object's script as Argo CD does if useOpenLibs is not set: with the base
+// and table libraries only.
 func (h healthScripts) run(obj *unstructured.Unstructured) (status, message string, err error) {
 	vm := lua.NewState(lua.Options{SkipOpenLibs: true})
 	defer vm.Close()
@@ -55,7 +54,7 @@ func (h healthScripts) run(obj *unstructured.Unstructured) (status, message stri
 	}
 	hs, ok := vm.Get(-1).(*lua.LTable)
 	if !ok {
-		return "", "", errors.New("the health script returns no table")
+		return "", "", fmt.Errorf("got %v from the health script, want a table", vm.Get(-1))
 	}
 	return lua.LVAsString(hs.RawGetString("status")), lua.LVAsString(hs.RawGetString("message")), nil
 }

@@ -25,28 +25,27 @@ import (
 	"github.com/subaccount-operator/subaccount-operator/internal/plivo/plivosim"
 )
 
-// Whatever the specs do: kstatus, by its own library, and Argo CD's health, by
-// the shipped scripts, say of every version of every Subaccount and Account
-// what its conditions say.
-var states = &witness{lives: map[string][]string{}}
+// states checks every version of every Subaccount and Account in all specs: kstatus's
+// library and Argo CD's health scripts must agree with the conditions.
+var states = &stateRecorder{histories: map[string][]string{}}
 
 var (
 	_ = BeforeEach(func() { states.once.Do(states.start) })
-	_ = AfterEach(func() { Expect(states.complaints()).To(BeEmpty()) })
+	_ = AfterEach(func() { Expect(states.takeErrors()).To(BeEmpty()) })
 )
 
-// witness watches both kinds from its start on.
-type witness struct {
+// stateRecorder watches both kinds.
+type stateRecorder struct {
 	once   sync.Once
 	health healthScripts
 
-	mu    sync.Mutex
-	lives map[string][]string // what a resource went through, without repetitions
-	amiss []string
+	mu        sync.Mutex
+	histories map[string][]string // the states of each resource, without repetitions
+	errors    []string
 }
 
-func (w *witness) start() {
-	w.health = readHealthScripts()
+func (r *stateRecorder) start() {
+	r.health = readHealthScripts()
 	resources, err := dynamic.NewForConfig(plane.Config)
 	Expect(err).NotTo(HaveOccurred())
 	for _, name := range []string{"subaccounts", "accounts"} {
@@ -54,151 +53,153 @@ func (w *witness) start() {
 		all, err := resource.List(ctx, metav1.ListOptions{})
 		Expect(err).NotTo(HaveOccurred())
 		for i := range all.Items {
-			w.see(watch.Event{Type: watch.Added, Object: &all.Items[i]})
+			r.record(watch.Event{Type: watch.Added, Object: &all.Items[i]})
 		}
-		// The API server ends a watch that falls behind. This one goes on from the last version.
+		// The API server ends a watch that falls behind. A RetryWatcher resumes from the last version.
 		versions, err := watchtools.NewRetryWatcherWithContext(watching, all.GetResourceVersion(), &cache.ListWatch{
 			WatchFuncWithContext: resource.Watch,
 		})
 		Expect(err).NotTo(HaveOccurred())
 		go func() {
 			for event := range versions.ResultChan() {
-				w.see(event)
+				r.record(event)
 			}
-			w.complain("the watch of %s has ended", name) // as it does after the last spec
+			r.addError("the watch of %s has ended", name) // expected only after the last spec
 		}()
 	}
 }
 
-func (w *witness) see(event watch.Event) {
-	obj, ok := event.Object.(*unstructured.Unstructured)
-	if !ok {
-		w.complain("the watch says: %v", event.Object)
-	}
-	if !ok || event.Type == watch.Deleted {
+func (r *stateRecorder) record(event watch.Event) {
+	obj, isObject := event.Object.(*unstructured.Unstructured)
+	if !isObject {
+		r.addError("watch event without an object: %v", event.Object)
 		return
 	}
-	state, err := w.judge(obj)
+	if event.Type == watch.Deleted {
+		return
+	}
+	state, err := r.stateOf(obj)
 	if err != nil {
-		w.complain("%s %s/%s, version %s: %v", obj.GetKind(), obj.GetNamespace(), obj.GetName(), obj.GetResourceVersion(), err)
+		r.addError("%s %s/%s, version %s: %v", obj.GetKind(), obj.GetNamespace(), obj.GetName(), obj.GetResourceVersion(), err)
 	}
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	key := lifeOf(obj)
-	if life := w.lives[key]; len(life) == 0 || life[len(life)-1] != state {
-		w.lives[key] = append(life, state)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	key := historyKey(obj)
+	if history := r.histories[key]; len(history) == 0 || history[len(history)-1] != state {
+		r.histories[key] = append(history, state)
 	}
 }
 
-func (w *witness) complain(format string, args ...any) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.amiss = append(w.amiss, fmt.Sprintf(format, args...))
+func (r *stateRecorder) addError(format string, args ...any) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.errors = append(r.errors, fmt.Sprintf(format, args...))
 }
 
-func lifeOf(obj client.Object) string { return string(obj.GetUID()) }
+func historyKey(obj client.Object) string { return string(obj.GetUID()) }
 
-// judge returns what kstatus and Argo CD make of an object, and an error if
-// that is not what the conditions say.
-func (w *witness) judge(obj *unstructured.Unstructured) (state string, err error) {
+// stateOf returns the object's state according to kstatus and Argo CD, such as
+// "Current/Healthy", and an error if its conditions mean another state.
+func (r *stateRecorder) stateOf(obj *unstructured.Unstructured) (state string, err error) {
 	result, err := kstatus.Compute(obj)
 	if err != nil {
 		return "", err
 	}
-	health, message, err := w.health.run(obj)
+	health, message, err := r.health.run(obj)
 	if err != nil {
 		return "", err
 	}
 	state = string(result.Status) + "/" + health
-	told, err := conditionsOf(obj)
+	reported, err := conditionsOf(obj)
 	if err != nil {
 		return state, err
 	}
-	if wantStatus, wantHealth := told.says(); string(wantStatus) != string(result.Status) || wantHealth != health {
-		return state, fmt.Errorf("kstatus and Argo CD say %s, the conditions say %s/%s: %+v", state, wantStatus, wantHealth, told)
+	if want := reported.expectedState(); state != want {
+		return state, fmt.Errorf("got %s from kstatus and Argo CD, want %s for the conditions %+v", state, want, reported)
 	}
-	if !strings.Contains(message, told.reason) {
-		return state, fmt.Errorf("Argo CD's message lacks the reason %s: %q", told.reason, message)
+	if !strings.Contains(message, reported.reason) {
+		return state, fmt.Errorf("got Argo CD's message %q, want one with the reason %s", message, reported.reason)
 	}
-	return state, told.catalogued()
+	return state, reported.matchCatalogue()
 }
 
-// told is what a resource tells of itself.
-type told struct {
-	terminating, seen, suspended bool // seen: as it is now
-	reason                       string
-	states                       v1alpha1.States
+// reportedState is what a resource's metadata, spec and conditions report.
+type reportedState struct {
+	terminating, isCurrent, suspended bool // isCurrent: the status is of the current generation
+	reason                            string
+	states                            v1alpha1.States
 }
 
-func conditionsOf(obj *unstructured.Unstructured) (told, error) {
+func conditionsOf(obj *unstructured.Unstructured) (reportedState, error) {
 	// Both kinds have these fields.
 	var a v1alpha1.Account
 	if err := runtime.DefaultUnstructuredConverter.FromUnstructured(map[string]any{"status": obj.Object["status"]}, &a); err != nil {
-		return told{}, err
+		return reportedState{}, err
 	}
-	t := told{terminating: obj.GetDeletionTimestamp() != nil, seen: a.Status.ObservedGeneration == obj.GetGeneration()}
-	t.suspended, _, _ = unstructured.NestedBool(obj.Object, "spec", "suspend")
+	s := reportedState{terminating: obj.GetDeletionTimestamp() != nil, isCurrent: a.Status.ObservedGeneration == obj.GetGeneration()}
+	s.suspended, _, _ = unstructured.NestedBool(obj.Object, "spec", "suspend")
 	for kind, status := range map[string]*metav1.ConditionStatus{
-		v1alpha1.ConditionReady: &t.states.Ready, v1alpha1.ConditionReconciling: &t.states.Reconciling, v1alpha1.ConditionStalled: &t.states.Stalled,
+		v1alpha1.ConditionReady: &s.states.Ready, v1alpha1.ConditionReconciling: &s.states.Reconciling, v1alpha1.ConditionStalled: &s.states.Stalled,
 	} {
 		if c := meta.FindStatusCondition(a.Status.Conditions, kind); c != nil {
-			*status, t.reason = c.Status, c.Reason
+			*status, s.reason = c.Status, c.Reason
 		}
 	}
-	return t, nil
+	return s, nil
 }
 
-// says is what the conditions mean to who reads them as this project documents.
-func (t told) says() (status kstatus.Status, health string) {
+// expectedState is the state that docs/gitops.md promises for these conditions.
+func (s reportedState) expectedState() string {
+	state := func(status kstatus.Status, health string) string { return string(status) + "/" + health }
 	switch {
-	case t.terminating:
-		return kstatus.TerminatingStatus, "Progressing"
-	case t.suspended && t.reason == v1alpha1.ReasonSuspended:
-		return kstatus.InProgressStatus, "Suspended" // the spec is not applied
-	case !t.seen:
-		return kstatus.InProgressStatus, "Progressing"
-	case t.states.Stalled == metav1.ConditionTrue:
-		return kstatus.FailedStatus, "Degraded"
-	case t.states.Ready == metav1.ConditionTrue:
-		return kstatus.CurrentStatus, "Healthy"
+	case s.terminating:
+		return state(kstatus.TerminatingStatus, "Progressing")
+	case s.suspended && s.reason == v1alpha1.ReasonSuspended:
+		return state(kstatus.InProgressStatus, "Suspended") // the spec is not applied
+	case !s.isCurrent:
+		return state(kstatus.InProgressStatus, "Progressing")
+	case s.states.Stalled == metav1.ConditionTrue:
+		return state(kstatus.FailedStatus, "Degraded")
+	case s.states.Ready == metav1.ConditionTrue:
+		return state(kstatus.CurrentStatus, "Healthy")
 	default:
-		return kstatus.InProgressStatus, "Progressing"
+		return state(kstatus.InProgressStatus, "Progressing")
 	}
 }
 
-// catalogued holds the states of the conditions against v1alpha1.StatesOf.
-func (t told) catalogued() error {
-	if t.reason == "" && t.states == (v1alpha1.States{}) {
-		return nil // nobody has looked at it
+// matchCatalogue returns an error if the conditions differ from v1alpha1.StatesOf.
+func (s reportedState) matchCatalogue() error {
+	if s.reason == "" && s.states == (v1alpha1.States{}) {
+		return nil // the resource was not reconciled yet
 	}
-	want, ok := v1alpha1.StatesOf(t.reason)
+	want, ok := v1alpha1.StatesOf(s.reason)
 	if want.Ready == "" {
-		want.Ready = t.states.Ready
+		want.Ready = s.states.Ready
 	}
-	if !ok || want != t.states {
-		return fmt.Errorf("%s is to be %+v and is %+v", t.reason, want, t.states)
+	if !ok || want != s.states {
+		return fmt.Errorf("%s: got the conditions %+v, want %+v", s.reason, s.states, want)
 	}
 	return nil
 }
 
-func (w *witness) complaints() []string {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	amiss := w.amiss
-	w.amiss = nil // told once
-	return amiss
+func (r *stateRecorder) takeErrors() []string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	errors := r.errors
+	r.errors = nil
+	return errors
 }
 
-// life is what a resource went through, as "kstatus/Argo CD's health".
-func (w *witness) life(obj client.Object) func() []string {
+// history returns the states of a resource, each as "kstatus/Argo CD's health".
+func (r *stateRecorder) history(obj client.Object) func() []string {
 	return func() []string {
-		w.mu.Lock()
-		defer w.mu.Unlock()
-		return slices.Clone(w.lives[lifeOf(obj)])
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		return slices.Clone(r.histories[historyKey(obj)])
 	}
 }
 
-var _ = Describe("What GitOps controllers see", func() {
+var _ = Describe("kstatus and Argo CD health", func() {
 	const (
 		progresses = "InProgress/Progressing"
 		current    = "Current/Healthy"
@@ -207,25 +208,25 @@ var _ = Describe("What GitOps controllers see", func() {
 		terminates = "Terminating/Progressing"
 	)
 
-	It("of a Subaccount is in progress, current, failed, suspended, terminating, each when it is", func() {
+	It("of a Subaccount follow its conditions from creation to deletion", func() {
 		w := newWorld()
 		s := w.apply("a")
 		expectReady(s)
 		sim.Inject(plivosim.Fault{Ops: []plivosim.Op{plivosim.OpUpdate}, Account: w.main, Status: http.StatusBadRequest, Text: `{"error":"no"}`})
 		edit(s, func(s *v1alpha1.Subaccount) { s.Spec.Name = ptr.To("Bad") })
-		Eventually(reason(s)).Should(Equal("False/Rejected"))
+		Eventually(readyState(s)).Should(Equal("False/Rejected"))
 		edit(s, func(s *v1alpha1.Subaccount) { s.Spec.Suspend = ptr.To(true) })
-		Eventually(reason(s)).Should(Equal("False/Suspended"))
+		Eventually(readyState(s)).Should(Equal("False/Suspended"))
 		sim.ClearFaults()
 		edit(s, func(s *v1alpha1.Subaccount) { s.Spec.Suspend = nil })
 		expectReady(s)
 		edit(s, func(s *v1alpha1.Subaccount) { s.Spec.Suspend = ptr.To(true) })
-		Eventually(reason(s)).Should(Equal("True/Suspended"))
+		Eventually(readyState(s)).Should(Equal("True/Suspended"))
 		Expect(k8s.Delete(ctx, s)).To(Succeed())
-		Eventually(reason(s)).Should(Equal("False/Suspended"))
+		Eventually(readyState(s)).Should(Equal("False/Suspended"))
 		edit(s, func(s *v1alpha1.Subaccount) { s.Spec.Suspend = nil })
-		Eventually(gone(s)).Should(BeTrue())
-		Eventually(states.life(s)).Should(Equal([]string{
+		Eventually(isGone(s)).Should(BeTrue())
+		Eventually(states.history(s)).Should(Equal([]string{
 			progresses, current,
 			progresses, failed,
 			progresses, suspended,
@@ -235,20 +236,20 @@ var _ = Describe("What GitOps controllers see", func() {
 		}))
 	})
 
-	It("of an Account is in progress, current, failed, terminating, each when it is", func() {
+	It("of an Account follow its conditions from creation to deletion", func() {
 		w := newWorld()
 		a := &v1alpha1.Account{ObjectMeta: metav1.ObjectMeta{Name: w.name}}
-		Eventually(reason(a)).Should(Equal("True/Ready"))
+		Eventually(readyState(a)).Should(Equal("True/Ready"))
 		edit(a, func(a *v1alpha1.Account) { a.Spec.NamespaceSelector.MatchLabels = map[string]string{"no key!": ""} })
-		Eventually(reason(a)).Should(Equal("False/InvalidSpec"))
+		Eventually(readyState(a)).Should(Equal("False/InvalidSpec"))
 		edit(a, func(a *v1alpha1.Account) { a.Spec.NamespaceSelector.MatchLabels = nil })
-		Eventually(reason(a)).Should(Equal("True/Ready"))
+		Eventually(readyState(a)).Should(Equal("True/Ready"))
 		s := w.apply("a")
 		expectReady(s)
 		Expect(k8s.Delete(ctx, a)).To(Succeed())
-		Eventually(reason(a)).Should(Equal("False/InUse"))
+		Eventually(readyState(a)).Should(Equal("False/InUse"))
 		Expect(k8s.Delete(ctx, s)).To(Succeed())
-		Eventually(gone(a)).Should(BeTrue())
-		Eventually(states.life(a)).Should(Equal([]string{progresses, current, progresses, failed, progresses, current, terminates}))
+		Eventually(isGone(a)).Should(BeTrue())
+		Eventually(states.history(a)).Should(Equal([]string{progresses, current, progresses, failed, progresses, current, terminates}))
 	})
 })

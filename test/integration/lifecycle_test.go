@@ -16,8 +16,8 @@ import (
 	"github.com/subaccount-operator/subaccount-operator/internal/plivo/plivosim"
 )
 
-var _ = Describe("The life of a Subaccount", func() {
-	It("makes one subaccount and one Secret for each resource, with one create, one update and no get", func() {
+var _ = Describe("The lifecycle of a Subaccount", func() {
+	It("creates one subaccount and one Secret with one create, one update and no get", func() {
 		w := newWorld()
 		w.namespace(w.name + "-other")
 		all := []*v1alpha1.Subaccount{w.apply("a"), w.apply("b"), w.apply("c", func(s *v1alpha1.Subaccount) {
@@ -30,32 +30,32 @@ var _ = Describe("The life of a Subaccount", func() {
 			w.expectExact(s)
 		}
 		Expect(w.names()).To(Equal([]string{"Name of a", "Name of b", "Name of c"}))
-		w.sweep(2) // and nothing more happens
+		w.sweep(2) // must cause no further calls
 		Expect(w.calls(plivosim.OpCreate)).To(Equal(3))
 		Expect(w.calls(plivosim.OpUpdate)).To(Equal(3))
 		Expect(w.calls(plivosim.OpGet)).To(BeZero())
 		Expect(w.calls(plivosim.OpDelete)).To(BeZero())
 		a := &v1alpha1.Account{ObjectMeta: metav1.ObjectMeta{Name: w.name}}
-		Expect(reason(a)()).To(Equal("True/Ready"))
+		Expect(readyState(a)()).To(Equal("True/Ready"))
 		Expect(a.Status.AuthID).To(Equal(w.main))
 		Expect(a.Status.Subaccounts).To(HaveValue(Equal(v1alpha1.SubaccountCounts{
 			Total: ptr.To[int32](3), Managed: ptr.To[int32](3), Unmanaged: ptr.To[int32](0)})))
 	})
 
-	It("stands still at rest: no write and no reconcile changes a resource version", func() {
+	It("changes no resource version at rest", func() {
 		w := newWorld()
 		s := w.apply("a")
 		expectReady(s)
 		w.sweep(1)
 		a := &v1alpha1.Account{ObjectMeta: metav1.ObjectMeta{Name: w.name}}
-		Expect(reason(a)()).To(Equal("True/Ready"))
+		Expect(readyState(a)()).To(Equal("True/Ready"))
 		before := []string{s.ResourceVersion, w.secret(s).ResourceVersion}
 		w.sweep(2)
 		Expect(k8s.Get(ctx, client.ObjectKeyFromObject(s), s)).To(Succeed())
 		Expect([]string{s.ResourceVersion, w.secret(s).ResourceVersion}).To(Equal(before))
 	})
 
-	It("costs a restart one sweep: no get, no update, no write", func() {
+	It("needs one sweep after a restart: no get, no update, no write", func() {
 		w := newWorld()
 		all := []*v1alpha1.Subaccount{w.apply("a"), w.apply("b"), w.apply("c")}
 		expectReady(all...)
@@ -66,7 +66,7 @@ var _ = Describe("The life of a Subaccount", func() {
 		}
 		updates := w.calls(plivosim.OpUpdate)
 		killAndRestart()
-		w.sweep(2) // the first of the new process has been acted upon when the second begins
+		w.sweep(2) // the operator has processed the first list when it requests the second
 		var after []string
 		for _, s := range all {
 			Expect(k8s.Get(ctx, client.ObjectKeyFromObject(s), s)).To(Succeed())
@@ -77,7 +77,7 @@ var _ = Describe("The life of a Subaccount", func() {
 		Expect(w.calls(plivosim.OpUpdate)).To(Equal(updates))
 	})
 
-	It("takes edits to Plivo, one update each", func() {
+	It("applies each spec edit with one update", func() {
 		w := newWorld()
 		s := w.apply("a")
 		expectReady(s)
@@ -91,27 +91,27 @@ var _ = Describe("The life of a Subaccount", func() {
 		Expect(w.calls(plivosim.OpGet)).To(BeZero())
 	})
 
-	It("mends its Secret: deleted, edited, stripped of its label or owner, made immutable", func() {
+	It("restores its Secret when it is deleted, edited, stripped or made immutable", func() {
 		w := newWorld()
 		s := w.apply("a", func(s *v1alpha1.Subaccount) { s.Spec.Secret.Labels = map[string]string{"team": "a"} })
 		expectReady(s)
 		secret := w.secret(s)
 		broken := map[string]func(*corev1.Secret){
-			"data":        func(x *corev1.Secret) { x.Data["auth_token"] = []byte("other") },
-			"type of key": func(x *corev1.Secret) { delete(x.Data, "auth_id") },
-			"our label":   func(x *corev1.Secret) { delete(x.Labels, v1alpha1.ManagedByLabel) },
-			"its label":   func(x *corev1.Secret) { x.Labels["team"] = "b" },
-			"immutable":   func(x *corev1.Secret) { x.Data["auth_token"], x.Immutable = []byte("other"), ptr.To(true) },
+			"data":                 func(x *corev1.Secret) { x.Data["auth_token"] = []byte("other") },
+			"missing key":          func(x *corev1.Secret) { delete(x.Data, "auth_id") },
+			"the operator's label": func(x *corev1.Secret) { delete(x.Labels, v1alpha1.ManagedByLabel) },
+			"the spec's label":     func(x *corev1.Secret) { x.Labels["team"] = "b" },
+			"immutable":            func(x *corev1.Secret) { x.Data["auth_token"], x.Immutable = []byte("other"), ptr.To(true) },
 		}
 		for what, harm := range broken {
 			edit(secret, harm)
 			Eventually(func(g Gomega) {
-				mended := secretOf(s)
-				g.Expect(k8s.Get(ctx, client.ObjectKeyFromObject(mended), mended)).To(Succeed()) // an immutable one is deleted first
-				g.Expect(mended.Data).To(HaveLen(2))
-				g.Expect(mended.Labels).To(And(HaveKeyWithValue("team", "a"), HaveKeyWithValue(v1alpha1.ManagedByLabel, v1alpha1.ManagedByValue)))
-				g.Expect(string(mended.Data["auth_token"])).NotTo(Equal("other"))
-				g.Expect(mended.Immutable).To(BeNil())
+				restored := secretOf(s)
+				g.Expect(k8s.Get(ctx, client.ObjectKeyFromObject(restored), restored)).To(Succeed()) // the operator deletes an immutable Secret before it recreates it
+				g.Expect(restored.Data).To(HaveLen(2))
+				g.Expect(restored.Labels).To(And(HaveKeyWithValue("team", "a"), HaveKeyWithValue(v1alpha1.ManagedByLabel, v1alpha1.ManagedByValue)))
+				g.Expect(string(restored.Data["auth_token"])).NotTo(Equal("other"))
+				g.Expect(restored.Immutable).To(BeNil())
 			}).Should(Succeed(), what)
 			w.expectExact(s)
 		}
@@ -122,7 +122,7 @@ var _ = Describe("The life of a Subaccount", func() {
 		w.expectExact(s)
 	})
 
-	It("renames its Secret and leaves no old one, and keeps others' labels on it", func() {
+	It("renames its Secret, deletes the old one and keeps foreign labels", func() {
 		w := newWorld()
 		s := w.apply("a", func(s *v1alpha1.Subaccount) { s.Spec.Secret.Labels = map[string]string{"team": "a", "tier": "x"} })
 		expectReady(s)
@@ -133,10 +133,10 @@ var _ = Describe("The life of a Subaccount", func() {
 		edit(s, func(s *v1alpha1.Subaccount) { s.Spec.Secret.Name = "renamed" })
 		expectReady(s)
 		w.expectExact(s)
-		Eventually(gone(&corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: w.name, Name: "a-plivo"}})).Should(BeTrue())
+		Eventually(isGone(&corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: w.name, Name: "a-plivo"}})).Should(BeTrue())
 	})
 
-	It("deletes with the cascade that the spec says, and orphans without a call", func() {
+	It("deletes with the spec's cascade policy; Orphan makes no call", func() {
 		w := newWorld()
 		reassign, cascade, orphan := w.apply("reassign"),
 			w.apply("cascade", func(s *v1alpha1.Subaccount) { s.Spec.CascadePolicy = v1alpha1.CascadePolicyDelete }),
@@ -147,7 +147,7 @@ var _ = Describe("The life of a Subaccount", func() {
 		}
 		for _, s := range []*v1alpha1.Subaccount{reassign, cascade, orphan} {
 			Expect(k8s.Delete(ctx, s)).To(Succeed())
-			Eventually(gone(s)).Should(BeTrue())
+			Eventually(isGone(s)).Should(BeTrue())
 		}
 		Expect(w.names()).To(Equal([]string{"Name of orphan"}))
 		owners := map[string]string{}
@@ -159,59 +159,59 @@ var _ = Describe("The life of a Subaccount", func() {
 		Expect(owners["orphan"]).NotTo(BeEmpty())
 		Expect(w.calls(plivosim.OpDelete)).To(Equal(2))
 		for _, name := range []string{"reassign-plivo", "cascade-plivo", "orphan-plivo"} {
-			Eventually(gone(&corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: w.name, Name: name}})).Should(BeTrue(), name)
+			Eventually(isGone(&corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: w.name, Name: name}})).Should(BeTrue(), name)
 		}
 	})
 
-	It("goes with its namespace, and its Account only after it", func() {
+	It("ends with its namespace, and its Account is removed after it", func() {
 		w := newWorld()
 		expectReady(w.apply("a"), w.apply("b"))
 		a := &v1alpha1.Account{ObjectMeta: metav1.ObjectMeta{Name: w.name}}
 		Expect(k8s.Delete(ctx, a)).To(Succeed())
-		Eventually(reason(a)).Should(Equal("False/InUse"))
+		Eventually(readyState(a)).Should(Equal("False/InUse"))
 		Expect(k8s.Delete(ctx, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: w.name}})).To(Succeed())
-		Eventually(gone(&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: w.name}}), "60s").Should(BeTrue())
+		Eventually(isGone(&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: w.name}}), "60s").Should(BeTrue())
 		Expect(w.names()).To(BeEmpty())
-		Eventually(gone(a)).Should(BeTrue())
+		Eventually(isGone(a)).Should(BeTrue())
 	})
 
-	It("goes once Plivo no longer refuses its deletion, and reports Plivo's words until then", func() {
+	It("retries a refused deletion and reports Plivo's message", func() {
 		w := newWorld()
 		s := w.apply("a")
 		expectReady(s)
 		sim.Inject(plivosim.Fault{Ops: []plivosim.Op{plivosim.OpDelete}, Account: w.main, Status: http.StatusBadRequest,
 			Text: `{"api_id":"x","error":"it has active calls"}`, Times: 2})
 		Expect(k8s.Delete(ctx, s)).To(Succeed())
-		Eventually(reason(s)).Should(Equal("False/Deleting"))
+		Eventually(readyState(s)).Should(Equal("False/Deleting"))
 		Expect(meta.IsStatusConditionTrue(s.Status.Conditions, v1alpha1.ConditionReconciling)).To(BeTrue())
 		Expect(meta.FindStatusCondition(s.Status.Conditions, v1alpha1.ConditionReady).Message).To(ContainSubstring("it has active calls"))
-		Eventually(gone(s), "30s").Should(BeTrue())
+		Eventually(isGone(s), "30s").Should(BeTrue())
 		Expect(w.names()).To(BeEmpty())
 		Expect(w.calls(plivosim.OpDelete)).To(Equal(3))
 	})
 
-	It("stands still while suspended, deletion included, but for a release by Orphan", func() {
+	It("is paused while suspended; only deletion with Orphan proceeds", func() {
 		w := newWorld()
 		s := w.apply("a")
 		expectReady(s)
 		edit(s, func(s *v1alpha1.Subaccount) { s.Spec.Suspend, s.Spec.Name = ptr.To(true), ptr.To("Renamed") })
-		Eventually(reason(s)).Should(Equal("True/Suspended"))
+		Eventually(readyState(s)).Should(Equal("True/Suspended"))
 		Expect(k8s.Delete(ctx, s)).To(Succeed())
-		Consistently(gone(s)).Should(BeFalse())
+		Consistently(isGone(s)).Should(BeFalse())
 		Expect(w.names()).To(Equal([]string{"Name of a"}))
 		edit(s, func(s *v1alpha1.Subaccount) { s.Spec.DeletionPolicy = v1alpha1.DeletionPolicyOrphan })
-		Eventually(gone(s)).Should(BeTrue())
+		Eventually(isGone(s)).Should(BeTrue())
 		Expect(w.names()).To(Equal([]string{"Name of a"}))
 	})
 
-	It("takes a fresh look for each new value of the annotation", func() {
+	It("fetches from Plivo once for each new reconcile request", func() {
 		w := newWorld()
 		s := w.apply("a")
 		expectReady(s)
 		edit(s, func(s *v1alpha1.Subaccount) {
 			s.Annotations = map[string]string{v1alpha1.ReconcileRequestedAtAnnotation: "now"}
 		})
-		Eventually(func() string { reason(s)(); return s.Status.LastHandledReconcileAt }).Should(Equal("now"))
+		Eventually(func() string { readyState(s)(); return s.Status.LastHandledReconcileAt }).Should(Equal("now"))
 		Expect(w.calls(plivosim.OpGet)).To(Equal(1))
 	})
 })

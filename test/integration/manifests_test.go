@@ -17,8 +17,8 @@ import (
 	"github.com/subaccount-operator/subaccount-operator/test/controlplane"
 )
 
-var _ = Describe("What is installed", func() {
-	It("runs under pod security restricted, with a read-only root and one token, its own", func() {
+var _ = Describe("The installation", func() {
+	It("runs under restricted pod security with a read-only root and one token", func() {
 		d := &appsv1.Deployment{}
 		Expect(k8s.Get(ctx, client.ObjectKey{Namespace: operatorNamespace, Name: "subaccount-operator-controller-manager"}, d)).To(Succeed())
 		pod := &corev1.Pod{
@@ -31,14 +31,14 @@ var _ = Describe("What is installed", func() {
 		Expect(container.VolumeMounts).To(BeEmpty())
 		account := &corev1.ServiceAccount{}
 		Expect(k8s.Get(ctx, client.ObjectKey{Namespace: operatorNamespace, Name: serviceAccountName}, account)).To(Succeed())
-		Expect(account.AutomountServiceAccountToken).To(HaveValue(BeFalse()), "for whatever else runs as it")
+		Expect(account.AutomountServiceAccountToken).To(HaveValue(BeFalse()), "other pods with this ServiceAccount get no token")
 		Expect(pod.Spec.AutomountServiceAccountToken).To(HaveValue(BeTrue()))
 
 		container.SecurityContext.AllowPrivilegeEscalation = ptr.To(true)
-		Expect(k8s.Create(ctx, pod, client.DryRunAll)).To(beForbidden(), "pod security is in force")
+		Expect(k8s.Create(ctx, pod, client.DryRunAll)).To(beForbidden(), "the API server enforces pod security")
 	})
 
-	It("from config/namespaced has no right on Secrets but in given namespaces", func() {
+	It("from config/namespaced has no cluster-wide right on Secrets", func() {
 		root, err := controlplane.Root()
 		Expect(err).NotTo(HaveOccurred())
 		out, err := plane.RunKubectl(ctx, "", "kustomize", filepath.Join(root, "config", "namespaced"))

@@ -14,9 +14,9 @@ import (
 )
 
 var _ = Describe("The metrics endpoint", func() {
-	It("serves https, to those whom the API server knows and lets, until that is withdrawn", func() {
+	It("serves HTTPS to authorized users until their binding is deleted", func() {
 		address := freeAddress()
-		m := startManager("--metrics-bind-address", address, "--account-selector", "serves=nobody")
+		m := startManager("--metrics-bind-address", address, "--account-selector", "serves=nothing")
 		DeferCleanup(func() { Expect(m.stop(syscall.SIGTERM)).To(Succeed()) })
 
 		insecure := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}}
@@ -29,7 +29,7 @@ var _ = Describe("The metrics endpoint", func() {
 				}
 				resp, err := insecure.Do(req)
 				if err != nil {
-					return 0 // not up yet
+					return 0 // the endpoint does not listen yet
 				}
 				defer func() { _ = resp.Body.Close() }()
 				return resp.StatusCode
@@ -41,7 +41,7 @@ var _ = Describe("The metrics endpoint", func() {
 		resp, err := http.DefaultClient.Do(plain)
 		Expect(err).NotTo(HaveOccurred())
 		Expect(resp.Body.Close()).To(Succeed())
-		Expect(resp.StatusCode).To(Equal(http.StatusBadRequest), "plain http")
+		Expect(resp.StatusCode).To(Equal(http.StatusBadRequest), "plain HTTP")
 
 		stranger, reader := serviceAccount("stranger"), serviceAccount("prometheus")
 		binding := &rbacv1.ClusterRoleBinding{
@@ -50,25 +50,25 @@ var _ = Describe("The metrics endpoint", func() {
 			Subjects:   []rbacv1.Subject{{Kind: "ServiceAccount", Namespace: operatorNamespace, Name: "prometheus"}},
 		}
 		Expect(k8s.Create(ctx, binding)).To(Succeed())
-		for _, who := range []string{"Bearer", "Bearer ", "Bearer no-token", "Basic " + reader, reader} {
-			Expect(status("GET", "/metrics", who)()).To(Equal(http.StatusUnauthorized), who)
+		for _, authorization := range []string{"Bearer", "Bearer ", "Bearer no-token", "Basic " + reader, reader} {
+			Expect(status("GET", "/metrics", authorization)()).To(Equal(http.StatusUnauthorized), authorization)
 		}
 		Expect(status("GET", "/metrics", "Bearer "+stranger)()).To(Equal(http.StatusForbidden))
 		Eventually(status("GET", "/metrics", "Bearer "+reader)).Should(Equal(http.StatusOK))
-		Expect(status("GET", "/metrics", "bearer "+reader)()).To(Equal(http.StatusOK), "the scheme's case does not matter")
+		Expect(status("GET", "/metrics", "bearer "+reader)()).To(Equal(http.StatusOK), "the scheme is case-insensitive")
 		Expect(status("POST", "/metrics", "Bearer "+reader)()).To(Equal(http.StatusForbidden), "another verb")
 
-		By("no way to a heap dump, for nobody")
-		nosy := serviceAccount("nosy")
+		By("serving no debug endpoints, not even to a cluster administrator")
+		admin := serviceAccount("debugger")
 		everything := &rbacv1.ClusterRoleBinding{
-			ObjectMeta: metav1.ObjectMeta{Name: "nosy"},
+			ObjectMeta: metav1.ObjectMeta{Name: "debugger"},
 			RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: "cluster-admin"},
-			Subjects:   []rbacv1.Subject{{Kind: "ServiceAccount", Namespace: operatorNamespace, Name: "nosy"}},
+			Subjects:   []rbacv1.Subject{{Kind: "ServiceAccount", Namespace: operatorNamespace, Name: "debugger"}},
 		}
 		Expect(k8s.Create(ctx, everything)).To(Succeed())
-		Eventually(status("GET", "/metrics", "Bearer "+nosy)).Should(Equal(http.StatusOK))
+		Eventually(status("GET", "/metrics", "Bearer "+admin)).Should(Equal(http.StatusOK))
 		for _, path := range []string{"/debug/pprof/", "/debug/pprof/heap", "/debug/vars", "/"} {
-			Expect(status("GET", path, "Bearer "+nosy)()).To(Equal(http.StatusNotFound), path)
+			Expect(status("GET", path, "Bearer "+admin)()).To(Equal(http.StatusNotFound), path)
 		}
 		Expect(k8s.Delete(ctx, everything)).To(Succeed())
 		Expect(k8s.Delete(ctx, binding)).To(Succeed())
@@ -76,7 +76,8 @@ var _ = Describe("The metrics endpoint", func() {
 	})
 })
 
-// serviceAccount makes one in the operator's namespace, and a token for it.
+// serviceAccount creates a ServiceAccount in the operator's namespace and returns a
+// token of it.
 func serviceAccount(name string) (token string) {
 	account := &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Namespace: operatorNamespace, Name: name}}
 	Expect(k8s.Create(ctx, account)).To(Succeed())

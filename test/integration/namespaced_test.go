@@ -14,7 +14,7 @@ import (
 )
 
 var _ = Describe("With --namespaces", func() {
-	It("serves those where it has the Role, says where it has not, and drains one that is deleted", func() {
+	It("serves where the Role exists, reports a missing one, drains deleted ones", func() {
 		w := newWorld()
 		for _, name := range []string{"without", "elsewhere"} {
 			w.namespace(w.name + "-" + name)
@@ -26,12 +26,12 @@ var _ = Describe("With --namespaces", func() {
 		Expect(k8s.Delete(ctx, everywhere)).To(Succeed())
 		defer func() {
 			install("config/default")
-			Eventually(mayWatchSecrets(w.name + "-elsewhere")).Should(BeTrue())
+			Eventually(hasWatchOnSecrets(w.name + "-elsewhere")).Should(BeTrue())
 			op = startManager()
-			w.sweep(1) // it works
+			w.sweep(1) // the next spec needs a manager that works
 		}()
-		Eventually(mayWatchSecrets(without)).Should(BeFalse())
-		giveSecrets(w.name)
+		Eventually(hasWatchOnSecrets(without)).Should(BeFalse())
+		grantSecretsRole(w.name)
 		m := startManager("--namespaces", w.name+","+without)
 		in := func(namespace string) func(*v1alpha1.Subaccount) {
 			return func(s *v1alpha1.Subaccount) { s.Namespace = namespace }
@@ -39,43 +39,44 @@ var _ = Describe("With --namespaces", func() {
 		served, waiting, elsewhere := w.apply("a"), w.apply("a", in(without)), w.apply("a", in(w.name+"-elsewhere"))
 		expectReady(served)
 		w.expectExact(served)
-		Eventually(reason(waiting)).Should(Equal("False/NamespaceNotAllowed"))
+		Eventually(readyState(waiting)).Should(Equal("False/NamespaceNotAllowed"))
 
-		giveSecrets(without)
-		Eventually(m.Exited(), "90s").Should(BeClosed(), "to be started anew, as a Deployment does")
+		grantSecretsRole(without)
+		Eventually(m.Exited(), "90s").Should(BeClosed(), "the Deployment would restart the process")
 		m = startManager("--namespaces", w.name+","+without)
 		w.sweep(1)
 		expectReady(waiting)
 		w.expectExact(waiting)
-		Expect(reason(elsewhere)()).To(Equal("not looked at"))
+		Expect(readyState(elsewhere)()).To(Equal("not reconciled"))
 		Expect(w.names()).To(HaveLen(2))
 
-		// Its Role goes at once, and is not there for the next process either.
+		// The namespace controller deletes the Role at once, so the next process has no Role there either.
 		Expect(m.stop(syscall.SIGTERM)).To(Succeed())
 		ns := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: without}}
 		Expect(k8s.Delete(ctx, ns)).To(Succeed())
-		Eventually(gone(&rbacv1.RoleBinding{ObjectMeta: metav1.ObjectMeta{Namespace: without, Name: "subaccount-operator-secrets"}})).Should(BeTrue())
+		Eventually(isGone(&rbacv1.RoleBinding{ObjectMeta: metav1.ObjectMeta{Namespace: without, Name: "subaccount-operator-secrets"}})).Should(BeTrue())
 		m = startManager("--namespaces", w.name+","+without)
-		Eventually(gone(ns), "60s").Should(BeTrue())
+		Eventually(isGone(ns), "60s").Should(BeTrue())
 		Expect(w.names()).To(Equal([]string{"Name of a"}))
 		Expect(m.stop(syscall.SIGTERM)).To(Succeed())
 	})
 })
 
-// giveSecrets gives the manager the Role of config/tenant in a namespace.
-func giveSecrets(namespace string) {
+// grantSecretsRole applies config/tenant, which grants the manager the Role on Secrets.
+func grantSecretsRole(namespace string) {
 	GinkgoHelper()
-	manifests("config/tenant", "apply", "-n", namespace)
-	Eventually(mayWatchSecrets(namespace)).Should(BeTrue())
+	runKustomize("config/tenant", "apply", "-n", namespace)
+	Eventually(hasWatchOnSecrets(namespace)).Should(BeTrue())
 }
 
-// mayWatchSecrets asks as the manager.
-func mayWatchSecrets(namespace string) func() bool {
+// hasWatchOnSecrets returns whether the API server allows the manager to watch the
+// namespace's Secrets.
+func hasWatchOnSecrets(namespace string) func() bool {
 	return func() bool {
 		review := &authorizationv1.SelfSubjectAccessReview{Spec: authorizationv1.SelfSubjectAccessReviewSpec{
 			ResourceAttributes: &authorizationv1.ResourceAttributes{Namespace: namespace, Verb: "watch", Resource: "secrets"},
 		}}
-		Expect(forger.Create(ctx, review)).To(Succeed())
+		Expect(asOperator.Create(ctx, review)).To(Succeed())
 		return review.Status.Allowed
 	}
 }

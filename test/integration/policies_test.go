@@ -23,41 +23,42 @@ import (
 	"github.com/subaccount-operator/subaccount-operator/internal/plivo/plivosim"
 )
 
-// webhook stands for the policies of other people's clusters. It is asked about
-// the operator's requests in one namespace.
+// webhook stands for the admission policies of a cluster. It reviews the operator's
+// requests in one namespace.
 type webhook struct {
-	asked   atomic.Int32
-	inForce atomic.Bool
-	config  client.Object
+	interventions atomic.Int32 // requests that it changed or denied
+	called        atomic.Bool
+	config        client.Object
+	probe         func() // sends a request that the webhook reviews
 }
 
-// judge returns a JSON patch, or why the request is refused.
-type judge func(r *admissionv1.AdmissionRequest) (patch, refusal string)
+// review returns a JSON patch, or the reason for a denial, or neither.
+type review func(r *admissionv1.AdmissionRequest) (patch, denial string)
 
-func (w *world) webhook(resource string, judge judge) *webhook {
+func (w *world) webhook(resource string, review review) *webhook {
 	GinkgoHelper()
 	h := &webhook{}
 	server := httptest.NewTLSServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
-		var review admissionv1.AdmissionReview
-		if err := json.NewDecoder(r.Body).Decode(&review); err != nil {
+		var admission admissionv1.AdmissionReview
+		if err := json.NewDecoder(r.Body).Decode(&admission); err != nil {
 			panic(err)
 		}
-		review.Response = &admissionv1.AdmissionResponse{UID: review.Request.UID, Allowed: true}
-		h.inForce.Store(true)
-		if review.Request.UserInfo.Username == serviceAccountUser {
-			patch, refusal := judge(review.Request)
+		admission.Response = &admissionv1.AdmissionResponse{UID: admission.Request.UID, Allowed: true}
+		h.called.Store(true)
+		if admission.Request.UserInfo.Username == serviceAccountUser {
+			patch, denial := review(admission.Request)
 			if patch != "" {
-				review.Response.Patch, review.Response.PatchType = []byte(patch), ptr.To(admissionv1.PatchTypeJSONPatch)
+				admission.Response.Patch, admission.Response.PatchType = []byte(patch), ptr.To(admissionv1.PatchTypeJSONPatch)
 			}
-			if refusal != "" {
-				review.Response.Allowed, review.Response.Result = false, &metav1.Status{Message: refusal}
+			if denial != "" {
+				admission.Response.Allowed, admission.Response.Result = false, &metav1.Status{Message: denial}
 			}
-			if patch+refusal != "" {
-				h.asked.Add(1)
+			if patch+denial != "" {
+				h.interventions.Add(1)
 			}
 		}
-		review.Request = nil
-		_ = json.NewEncoder(rw).Encode(review)
+		admission.Request = nil
+		_ = json.NewEncoder(rw).Encode(admission)
 	}))
 	DeferCleanup(server.Close)
 	group, version := "", "v1"
@@ -77,28 +78,37 @@ func (w *world) webhook(resource string, judge judge) *webhook {
 				Operations: []admissionregistrationv1.OperationType{"CREATE", "UPDATE"},
 				Rule:       admissionregistrationv1.Rule{APIGroups: []string{group}, APIVersions: []string{version}, Resources: []string{resource}},
 			}, {
-				Operations: []admissionregistrationv1.OperationType{"CREATE"}, // the probe below
+				Operations: []admissionregistrationv1.OperationType{"CREATE"}, // for h.probe
 				Rule:       admissionregistrationv1.Rule{APIGroups: []string{""}, APIVersions: []string{"v1"}, Resources: []string{"configmaps"}},
 			}},
 		}},
 	}
 	Expect(k8s.Create(ctx, h.config)).To(Succeed())
 	DeferCleanup(func() { _ = k8s.Delete(ctx, h.config) })
-	Eventually(func() bool { // the API server takes a moment to ask a new webhook
+	h.probe = func() {
 		probe := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: w.name, Name: "probe"}}
 		Expect(k8s.Create(ctx, probe, client.DryRunAll)).To(Succeed())
-		return h.inForce.Load()
-	}).Should(BeTrue())
+	}
+	Eventually(h.isActive).Should(BeTrue())
 	return h
+}
+
+// isActive returns whether the API server calls the webhook. It starts and stops to do
+// so a moment after the configuration has changed.
+func (h *webhook) isActive() bool {
+	h.called.Store(false)
+	h.probe()
+	return h.called.Load()
 }
 
 func (h *webhook) remove() {
 	GinkgoHelper()
 	Expect(k8s.Delete(ctx, h.config)).To(Succeed())
+	Eventually(h.isActive).Should(BeFalse())
 }
 
-var _ = Describe("A policy of the cluster", func() {
-	It("that adds a key, a label and an annotation to the Secret is tolerated, and costs no call to Plivo", func() {
+var _ = Describe("An admission webhook", func() {
+	It("that adds a key, label and annotation to the Secret is tolerated", func() {
 		w := newWorld()
 		w.webhook("secrets", func(r *admissionv1.AdmissionRequest) (string, string) {
 			if r.Operation == admissionv1.Update {
@@ -113,7 +123,7 @@ var _ = Describe("A policy of the cluster", func() {
 		w.sweep(2)
 		expectReady(s)
 		secret := w.secret(s)
-		Expect(secret.ResourceVersion).To(Equal(version), "nothing is written again")
+		Expect(secret.ResourceVersion).To(Equal(version), "the operator must not write the Secret again")
 		Expect(secret.Data).To(HaveKey("extra"))
 		Expect(w.calls(plivosim.OpGet)).To(BeZero())
 
@@ -127,19 +137,20 @@ var _ = Describe("A policy of the cluster", func() {
 		Expect(secret.Annotations).To(HaveKeyWithValue("policy", "y"))
 	})
 
-	It("that replaces the token is reported, and the operator stops to write and to call", func() {
+	It("that replaces the token is reported, and the operator stops writing", func() {
 		w := newWorld()
 		policy := w.webhook("secrets", func(*admissionv1.AdmissionRequest) (string, string) {
 			return `[{"op":"replace","path":"/data/auth_token","value":"eA=="}]`, ""
 		})
 		s := w.apply("a")
-		Eventually(reason(s)).Should(Equal("False/Updating"))
-		Expect(readyMessage(s.Status.Conditions)).To(ContainSubstring("changes the Secret a-plivo whenever the operator writes it"))
-		writes, calls := policy.asked.Load(), w.callsBesideLists()
+		// Updating is also the reason during the creation, so wait for the message too.
+		Eventually(func() string { return readyState(s)() + ": " + readyMessage(s.Status.Conditions) }).
+			Should(And(HavePrefix("False/Updating: "), ContainSubstring("changes the Secret a-plivo whenever the operator writes it")))
+		writes, calls := policy.interventions.Load(), w.callsExceptLists()
 		Expect(writes).To(BeNumerically("<=", 3))
 		w.sweep(2)
-		Expect(policy.asked.Load()).To(Equal(writes))
-		Expect(w.callsBesideLists()).To(Equal(calls))
+		Expect(policy.interventions.Load()).To(Equal(writes))
+		Expect(w.callsExceptLists()).To(Equal(calls))
 		policy.remove()
 		edit(s, func(s *v1alpha1.Subaccount) {
 			s.Annotations = map[string]string{v1alpha1.ReconcileRequestedAtAnnotation: "now"}
@@ -148,7 +159,7 @@ var _ = Describe("A policy of the cluster", func() {
 		w.expectExact(s)
 	})
 
-	It("that refuses the Secret is reported in its words, without the token", func() {
+	It("that denies the Secret is reported with its message, without the token", func() {
 		w := newWorld()
 		policy := w.webhook("secrets", func(r *admissionv1.AdmissionRequest) (string, string) {
 			secret := &corev1.Secret{}
@@ -158,7 +169,7 @@ var _ = Describe("A policy of the cluster", func() {
 			return "", fmt.Sprintf("Secrets need a cost center: %s, that is %s", r.Object.Raw, secret.Data["auth_token"])
 		})
 		s := w.apply("a")
-		Eventually(reason(s)).Should(Equal("False/KubernetesError"))
+		Eventually(readyState(s)).Should(Equal("False/KubernetesError"))
 		Expect(readyMessage(s.Status.Conditions)).To(And(ContainSubstring("write the Secret a-plivo"), ContainSubstring("Secrets need a cost center")))
 		policy.remove()
 		expectReady(s)
@@ -166,33 +177,33 @@ var _ = Describe("A policy of the cluster", func() {
 		Expect(w.calls(plivosim.OpCreate)).To(Equal(1))
 	})
 
-	It("that refuses to add or to remove the finalizer is reported in its words", func() {
+	It("that denies adding or removing the finalizer is reported with its message", func() {
 		w := newWorld()
-		refuse := func(*admissionv1.AdmissionRequest) (string, string) {
+		deny := func(*admissionv1.AdmissionRequest) (string, string) {
 			return "", "finalizers are not allowed here"
 		}
-		policy := w.webhook("subaccounts", refuse)
+		policy := w.webhook("subaccounts", deny)
 		s := w.apply("a")
-		Eventually(reason(s)).Should(Equal("False/KubernetesError"))
+		Eventually(readyState(s)).Should(Equal("False/KubernetesError"))
 		Expect(readyMessage(s.Status.Conditions)).To(And(ContainSubstring("add its finalizer"), ContainSubstring("finalizers are not allowed here")))
 		Expect(w.calls(plivosim.OpCreate)).To(BeZero())
 		policy.remove()
 		expectReady(s)
 
-		policy = w.webhook("subaccounts", refuse)
+		policy = w.webhook("subaccounts", deny)
 		Expect(k8s.Delete(ctx, s)).To(Succeed())
-		Eventually(reason(s)).Should(Equal("False/KubernetesError"))
+		Eventually(readyState(s)).Should(Equal("False/KubernetesError"))
 		Expect(readyMessage(s.Status.Conditions)).To(And(ContainSubstring("remove its finalizer"), ContainSubstring("finalizers are not allowed here")))
 		Expect(w.calls(plivosim.OpDelete)).To(Equal(1))
 		policy.remove()
-		Eventually(gone(s)).Should(BeTrue())
+		Eventually(isGone(s)).Should(BeTrue())
 		Expect(w.calls(plivosim.OpDelete)).To(Equal(1))
 	})
 
-	It("that refuses the finalizer of an Account is reported in its words", func() {
+	It("that denies an Account's finalizer is reported with its message", func() {
 		w := newWorld()
 		a := &v1alpha1.Account{ObjectMeta: metav1.ObjectMeta{Name: w.name}}
-		Eventually(reason(a)).Should(Equal("True/Ready"))
+		Eventually(readyState(a)).Should(Equal("True/Ready"))
 		policy := w.webhook("accounts", func(r *admissionv1.AdmissionRequest) (string, string) {
 			if r.Name != w.name {
 				return "", ""
@@ -200,16 +211,16 @@ var _ = Describe("A policy of the cluster", func() {
 			return "", "finalizers are not allowed here"
 		})
 		edit(a, func(a *v1alpha1.Account) { a.Finalizers = nil })
-		Eventually(reason(a)).Should(Equal("False/KubernetesError"))
+		Eventually(readyState(a)).Should(Equal("False/KubernetesError"))
 		Expect(readyMessage(a.Status.Conditions)).To(ContainSubstring("finalizers are not allowed here"))
 		s := w.apply("a")
-		expectReady(s) // the Account works all the same
+		expectReady(s) // the Account serves Subaccounts without its finalizer too
 		policy.remove()
-		Eventually(reason(a)).Should(Equal("True/Ready"))
+		Eventually(readyState(a)).Should(Equal("True/Ready"))
 		Expect(a.Finalizers).To(ContainElement(v1alpha1.Finalizer))
 	})
 
-	It("that refuses the status is logged once, not at each retry", func() {
+	It("that denies the status is logged once, not on every retry", func() {
 		w := newWorld()
 		s := w.apply("a")
 		expectReady(s)
@@ -217,21 +228,19 @@ var _ = Describe("A policy of the cluster", func() {
 			return "", "the status of " + w.name + " is frozen"
 		})
 		edit(s, func(s *v1alpha1.Subaccount) { s.Spec.Enabled = ptr.To(false) })
-		Eventually(policy.asked.Load).Should(BeNumerically(">=", 3))
-		lines := 0
-		for line := range strings.Lines(logs.String()) {
-			if strings.Contains(line, "the status of "+w.name+" is frozen") {
-				lines++
-			}
+		Eventually(policy.interventions.Load).Should(BeNumerically(">=", 3))
+		denials := func() int {
+			return strings.Count(logs.String(), "the status of "+w.name+" is frozen")
 		}
-		Expect(lines).To(Equal(1))
+		Eventually(denials).ShouldNot(BeZero()) // the log reaches this process through a pipe
+		Expect(denials()).To(Equal(1))
 		policy.remove()
 		expectReady(s)
 	})
 })
 
 var _ = Describe("A copy of a Secret", func() {
-	It("with the operator's label and owner, under another name, is left alone", func() {
+	It("with the operator's label and owner but another name is kept", func() {
 		w := newWorld()
 		s := w.apply("a")
 		expectReady(s)
@@ -245,12 +254,12 @@ var _ = Describe("A copy of a Secret", func() {
 		expectReady(s)
 		Expect(w.secret(s).Name).To(Equal("renamed"))
 		Expect(k8s.Get(ctx, client.ObjectKeyFromObject(secret), secret)).To(Succeed())
-		Eventually(gone(&corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: w.name, Name: original.Name}})).Should(BeTrue())
+		Eventually(isGone(&corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: w.name, Name: original.Name}})).Should(BeTrue())
 	})
 })
 
-var _ = Describe("A namespace that was removed by force", func() {
-	It("leaves Subaccounts that are drained", func() {
+var _ = Describe("A namespace that is removed by force", func() {
+	It("leaves Subaccounts that the operator deletes at Plivo and finalizes", func() {
 		installAdoptionPolicy()
 		w := newWorld()
 		s := w.apply("a")
@@ -266,10 +275,10 @@ var _ = Describe("A namespace that was removed by force", func() {
 			namespace.Spec.Finalizers = nil
 			return k8s.SubResource("finalize").Update(ctx, namespace)
 		}).Should(Succeed())
-		Eventually(gone(namespace)).Should(BeTrue())
+		Eventually(isGone(namespace)).Should(BeTrue())
 		Expect(k8s.Get(ctx, client.ObjectKeyFromObject(s), s)).To(Succeed())
 		sim.ClearFaults()
 		Eventually(func() int { return len(w.names()) }, "60s").Should(BeZero(), "the subaccount is deleted at Plivo")
-		Eventually(gone(s)).Should(BeTrue())
+		Eventually(isGone(s)).Should(BeTrue())
 	})
 })

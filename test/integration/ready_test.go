@@ -18,20 +18,20 @@ var _ = Describe("Readiness", func() {
 		return func() int {
 			resp, err := http.Get("http://" + address + path)
 			if err != nil {
-				return 0 // not up yet
+				return 0 // the endpoint does not listen yet
 			}
 			defer func() { _ = resp.Body.Close() }()
 			return resp.StatusCode
 		}
 	}
-	watching := func(group, resource string) rbacv1.PolicyRule {
+	readRule := func(group, resource string) rbacv1.PolicyRule {
 		return rbacv1.PolicyRule{APIGroups: []string{group}, Resources: []string{resource}, Verbs: []string{"get", "list", "watch"}}
 	}
 	everything := []rbacv1.PolicyRule{
-		watching("", "namespaces"), watching("", "secrets"), watching(v1alpha1.Group, "subaccounts"), watching(v1alpha1.Group, "accounts"),
+		readRule("", "namespaces"), readRule("", "secrets"), readRule(v1alpha1.Group, "subaccounts"), readRule(v1alpha1.Group, "accounts"),
 	}
 
-	DescribeTable("fails while a cache cannot sync, and heals", func(missing int) {
+	DescribeTable("fails until all caches have synced", func(missing int) {
 		name := "blind-" + everything[missing].Resources[0]
 		_ = serviceAccount(name)
 		role := &rbacv1.ClusterRole{ObjectMeta: metav1.ObjectMeta{Name: name}}
@@ -52,7 +52,7 @@ var _ = Describe("Readiness", func() {
 		Expect(err).NotTo(HaveOccurred())
 
 		address := freeAddress()
-		m := startManager("--kubeconfig", blind, "--health-probe-bind-address", address, "--account-selector", "serves=nobody")
+		m := startManager("--kubeconfig", blind, "--health-probe-bind-address", address, "--account-selector", "serves=nothing")
 		DeferCleanup(func() { _ = m.stop(syscall.SIGKILL) })
 		Eventually(probe(address, "/healthz")).Should(Equal(http.StatusOK))
 		Expect(probe(address, "/readyz")()).To(Equal(http.StatusInternalServerError))
@@ -63,14 +63,14 @@ var _ = Describe("Readiness", func() {
 		Expect(k8s.Update(ctx, role)).To(Succeed())
 		Eventually(probe(address, "/readyz")).WithTimeout(time.Minute).Should(Equal(http.StatusOK))
 	},
-		Entry("of namespaces", 0), Entry("of Secrets", 1), Entry("of Subaccounts", 2), Entry("of Accounts", 3),
+		Entry("without namespaces", 0), Entry("without Secrets", 1), Entry("without Subaccounts", 2), Entry("without Accounts", 3),
 	)
 
 	It("needs no lease", func() {
-		const leaseName = "subaccount-operator." + v1alpha1.Group // the one that the Role names
+		const leaseName = "subaccount-operator." + v1alpha1.Group // the lease that the Role names
 		addresses := []string{freeAddress(), freeAddress()}
 		for _, address := range addresses {
-			m := startManager("--leader-elect", "--leader-election-id", leaseName, "--health-probe-bind-address", address, "--account-selector", "serves=nobody")
+			m := startManager("--leader-elect", "--leader-election-id", leaseName, "--health-probe-bind-address", address, "--account-selector", "serves=nothing")
 			DeferCleanup(func() { Expect(m.stop(syscall.SIGTERM)).To(Succeed()) })
 		}
 		for _, address := range addresses {

@@ -19,10 +19,10 @@ import (
 	"github.com/subaccount-operator/subaccount-operator/internal/plivo/plivosim"
 )
 
-// What published studies found operators to do wrong (Sieve, Acto), and what
-// Cluster API checks of its own.
+// These specs cover the classes of bugs that the studies Sieve and Acto found in
+// operators, and the ones that Cluster API's own tests check.
 var _ = Describe("A Subaccount", func() {
-	It("ends alike whatever way it went", func() {
+	It("ends in the same state on every path of spec edits", func() {
 		w := newWorld()
 		path := []func(*v1alpha1.SubaccountSpec){
 			func(spec *v1alpha1.SubaccountSpec) {
@@ -48,40 +48,40 @@ var _ = Describe("A Subaccount", func() {
 			edit(quick, func(s *v1alpha1.Subaccount) { step(&s.Spec) })
 		}
 		for _, step := range path[1:] {
-			Eventually(reason(slow)).Should(HavePrefix("True/"))
+			Eventually(readyState(slow)).Should(HavePrefix("True/"))
 			edit(slow, func(s *v1alpha1.Subaccount) { step(&s.Spec) })
 		}
 		expectReady(direct, quick, slow)
 		w.expectExact(direct)
-		want := w.shape(direct)
+		want := w.comparableState(direct)
 		for _, s := range []*v1alpha1.Subaccount{quick, slow} {
 			w.expectExact(s)
-			Eventually(func() any { reason(s)(); return w.shape(s) }).Should(Equal(want), s.Namespace)
+			Eventually(func() any { readyState(s)(); return w.comparableState(s) }).Should(Equal(want), s.Namespace)
 		}
 		Expect(w.names()).To(Equal([]string{"C", "C", "C"}))
 	})
 
-	It("recovers from a creation that Plivo refuses, and from a name that it does, once the spec is edited", func() {
+	It("recovers from a rejected creation or name once the spec is edited", func() {
 		w := newWorld()
-		text := `{"api_id": "x", "error": "not to our liking"}`
+		text := `{"api_id": "x", "error": "invalid name"}`
 		sim.Inject(plivosim.Fault{Ops: []plivosim.Op{plivosim.OpCreate}, Account: w.main, Status: http.StatusBadRequest, Text: text, Times: 2})
-		refused, givenUp := w.apply("refused"), w.apply("given-up")
-		for _, s := range []*v1alpha1.Subaccount{refused, givenUp} {
-			Eventually(reason(s)).Should(Equal("False/Rejected"))
+		refused, abandoned := w.apply("refused"), w.apply("abandoned")
+		for _, s := range []*v1alpha1.Subaccount{refused, abandoned} {
+			Eventually(readyState(s)).Should(Equal("False/Rejected"))
 			Expect(s.Status.PendingCreation).To(BeNil())
 			Expect(s.Status.AuthID).To(BeEmpty())
 		}
 		sim.Inject(plivosim.Fault{Ops: []plivosim.Op{plivosim.OpUpdate}, Account: w.main, Status: http.StatusBadRequest, Text: text, Times: 1})
 		unnamed := w.apply("unnamed")
-		Eventually(reason(unnamed)).Should(Equal("False/Rejected"))
-		Expect(w.markers()).To(Equal(1))
-		Expect(k8s.Delete(ctx, givenUp)).To(Succeed())
-		Eventually(gone(givenUp)).Should(BeTrue())
+		Eventually(readyState(unnamed)).Should(Equal("False/Rejected"))
+		Expect(w.countMarkers()).To(Equal(1))
+		Expect(k8s.Delete(ctx, abandoned)).To(Succeed())
+		Eventually(isGone(abandoned)).Should(BeTrue())
 		Expect(w.calls(plivosim.OpCreate)).To(Equal(3))
 		Expect(w.history(unnamed.Status.AuthID)).To(Equal("create update"))
 		for _, s := range []*v1alpha1.Subaccount{refused, unnamed} {
-			Expect(reason(s)()).To(Equal("False/Rejected"))
-			Expect(gone(secretOf(s))()).To(BeTrue(), "nobody gets credentials that do not work")
+			Expect(readyState(s)()).To(Equal("False/Rejected"))
+			Expect(isGone(secretOf(s))()).To(BeTrue(), "the operator creates no Secret before the credentials work")
 			edit(s, func(s *v1alpha1.Subaccount) { s.Spec.Name = ptr.To("Better name of " + s.Name) })
 			expectReady(s)
 			w.expectExact(s)
@@ -92,14 +92,14 @@ var _ = Describe("A Subaccount", func() {
 		Expect(w.calls(plivosim.OpDelete)).To(BeZero())
 	})
 
-	It("gets back what is stripped from it, from its Account and from its Secret; a Secret that lost its owner is a stranger's", func() {
+	It("has stripped metadata restored; a Secret without owner is a conflict", func() {
 		w := newWorld()
 		s := w.apply("a")
 		expectReady(s)
 		a := &v1alpha1.Account{ObjectMeta: metav1.ObjectMeta{Name: w.name}}
 		for _, obj := range []client.Object{s, a} {
 			edit(obj, func(obj client.Object) { obj.SetFinalizers(nil) })
-			Eventually(func() []string { reason(obj)(); return obj.GetFinalizers() }).Should(ConsistOf(v1alpha1.Finalizer))
+			Eventually(func() []string { readyState(obj)(); return obj.GetFinalizers() }).Should(ConsistOf(v1alpha1.Finalizer))
 		}
 		edit(w.secret(s), func(x *corev1.Secret) {
 			x.Labels, x.OwnerReferences[0].Controller, x.OwnerReferences[0].BlockOwnerDeletion = nil, nil, nil
@@ -107,69 +107,69 @@ var _ = Describe("A Subaccount", func() {
 		Eventually(func() bool { return metav1.IsControlledBy(w.secret(s), s) }).Should(BeTrue())
 		w.expectExact(s)
 		Expect(w.secret(s).OwnerReferences).To(HaveLen(1))
-		Expect(w.history(s.Status.AuthID)).To(Equal("create update"), "none of it costs a call")
+		Expect(w.history(s.Status.AuthID)).To(Equal("create update"), "restoring metadata needs no call to Plivo")
 
 		edit(w.secret(s), func(x *corev1.Secret) { x.Labels, x.OwnerReferences = nil, nil })
-		Eventually(reason(s)).Should(Equal("False/SecretConflict"))
-		stranger := w.secret(s)
-		Expect(stranger.OwnerReferences).To(BeEmpty())
-		Expect(k8s.Delete(ctx, stranger)).To(Succeed())
-		Eventually(reason(s), "90s").Should(Equal("True/Ready"))
+		Eventually(readyState(s)).Should(Equal("False/SecretConflict"))
+		foreign := w.secret(s)
+		Expect(foreign.OwnerReferences).To(BeEmpty())
+		Expect(k8s.Delete(ctx, foreign)).To(Succeed())
+		Eventually(readyState(s), "90s").Should(Equal("True/Ready"))
 		w.expectExact(s)
 		Expect(w.history(s.Status.AuthID)).To(Equal("create update get"))
 	})
 
-	It("is another one when it was made again under its name while the operator was down, or came back without its status", func() {
+	It("recreated during downtime gets a new subaccount; without a status it waits", func() {
 		w := newWorld()
 		edit(&v1alpha1.Account{ObjectMeta: metav1.ObjectMeta{Name: w.name}}, granting(w.name, "*"))
-		hurried, patient, restored := w.apply("hurried"), w.apply("patient"), w.apply("restored")
-		expectReady(hurried, patient, restored)
-		old := map[string]string{"hurried": hurried.Status.AuthID, "patient": patient.Status.AuthID, "restored": restored.Status.AuthID}
-		whileDown(func() {
-			for _, s := range []*v1alpha1.Subaccount{hurried, patient, restored} {
+		recreated, deleted, restored := w.apply("recreated"), w.apply("deleted"), w.apply("restored")
+		expectReady(recreated, deleted, restored)
+		old := map[string]string{"recreated": recreated.Status.AuthID, "deleted": deleted.Status.AuthID, "restored": restored.Status.AuthID}
+		withOperatorDown(func() {
+			for _, s := range []*v1alpha1.Subaccount{recreated, deleted, restored} {
 				Expect(k8s.Delete(ctx, s)).To(Succeed())
-				Expect(gone(s)()).To(BeFalse())
+				Expect(isGone(s)()).To(BeFalse())
 			}
-			for _, s := range []*v1alpha1.Subaccount{hurried, restored} {
+			for _, s := range []*v1alpha1.Subaccount{recreated, restored} {
 				edit(s, func(s *v1alpha1.Subaccount) { s.Finalizers = nil })
-				Eventually(gone(s)).Should(BeTrue())
+				Eventually(isGone(s)).Should(BeTrue())
 			}
-			hurried = w.apply("hurried")
+			recreated = w.apply("recreated")
 			restored = w.apply("restored", func(s *v1alpha1.Subaccount) { s.Finalizers = []string{v1alpha1.Finalizer} })
 		})
-		Eventually(gone(patient)).Should(BeTrue())
-		patient = w.apply("patient")
-		expectReady(hurried, patient)
-		Eventually(func() string { reason(restored)(); return readyReason(restored) }).Should(Equal(v1alpha1.ReasonStatusLost))
+		Eventually(isGone(deleted)).Should(BeTrue())
+		deleted = w.apply("deleted")
+		expectReady(recreated, deleted)
+		Eventually(func() string { readyState(restored)(); return readyReason(restored) }).Should(Equal(v1alpha1.ReasonStatusLost))
 		w.sweep(1)
-		for _, s := range []*v1alpha1.Subaccount{hurried, patient} {
+		for _, s := range []*v1alpha1.Subaccount{recreated, deleted} {
 			w.expectExact(s)
 			Expect(s.Status.AuthID).NotTo(Equal(old[s.Name]))
 			Expect(w.history(s.Status.AuthID)).To(Equal("create update"))
 		}
-		Expect(reason(restored)()).To(Equal("not looked at"), "observedGeneration is all that tells of the loss")
+		Expect(readyState(restored)()).To(Equal("not reconciled"), "the operator must leave observedGeneration unset, which shows that the status was lost")
 		Expect(w.history(old["restored"])).To(Equal("create update"))
 
-		By("the way back of the one without its status")
+		By("adopting the subaccount of the one without a status, as docs/backup.md describes")
 		edit(restored, func(s *v1alpha1.Subaccount) { s.Spec.DeletionPolicy = v1alpha1.DeletionPolicyOrphan })
 		Expect(k8s.Delete(ctx, restored)).To(Succeed())
-		Eventually(gone(restored)).Should(BeTrue())
+		Eventually(isGone(restored)).Should(BeTrue())
 		restored = w.apply("restored", adopting(old["restored"]))
 		expectReady(restored)
 		w.expectExact(restored)
 		Expect(w.history(old["restored"])).To(Equal("create update get"))
-		Expect(w.history(old["hurried"])).To(Equal("create update"), "it has no resource any more and no marker: it is a person's to delete")
-		Expect(w.history(old["patient"])).To(Equal("create update delete"))
-		Expect(w.names()).To(Equal([]string{"Name of hurried", "Name of hurried", "Name of patient", "Name of restored"}))
+		Expect(w.history(old["recreated"])).To(Equal("create update"), "it has neither a resource nor a marker, so only a user may delete it")
+		Expect(w.history(old["deleted"])).To(Equal("create update delete"))
+		Expect(w.names()).To(Equal([]string{"Name of deleted", "Name of recreated", "Name of recreated", "Name of restored"}))
 		Expect(w.calls(plivosim.OpCreate)).To(Equal(5))
 	})
 
-	It("stands still at rest, well or not, and applied again: no write and no call but lists", func() {
+	It("causes no writes and only list calls at rest, in any state and if reapplied", func() {
 		w := newWorld()
 		a := &v1alpha1.Account{ObjectMeta: metav1.ObjectMeta{Name: w.name}}
 		edit(a, granting(w.name, "*"))
 		console := sim.Add(w.main, "Made by hand", true)
-		// JSON, because kubectl 1.32 takes any text for it that begins with a brace.
+		// kubectl 1.32 parses any text that begins with a brace as JSON.
 		manifest := fmt.Sprintf(`{"apiVersion": "plivo.subaccount-operator.dev/v1alpha1", "kind": "Subaccount", "metadata": {"namespace": %q, "name": "applied"},
 			"spec": {"name": "Name of applied", "accountRef": {"name": %q}, "secret": {"labels": {"team": "a"}}}}`, w.name, w.name)
 		Expect(kubectl(manifest, "apply", "-f", "-")).To(ContainSubstring("created"))
@@ -179,34 +179,35 @@ var _ = Describe("A Subaccount", func() {
 		states := map[*v1alpha1.Subaccount]string{
 			applied:             "True/Ready",
 			w.apply("rejected"): "False/Rejected",
-			w.apply("taken", adopting(console.AuthID)):                                           "False/AlreadyManaged",
-			w.apply("none", adopting("SANONENONENONENONEXX")):                                    "False/RemoteNotFound",
-			w.apply("lonely", func(s *v1alpha1.Subaccount) { s.Spec.AccountRef.Name = "none" }):  "False/AccountNotFound",
-			w.apply("suspended", func(s *v1alpha1.Subaccount) { s.Spec.Suspend = ptr.To(true) }): "Unknown/Suspended",
+			w.apply("taken", adopting(console.AuthID)):                                              "False/AlreadyManaged",
+			w.apply("missing", adopting("SANONENONENONENONEXX")):                                    "False/RemoteNotFound",
+			w.apply("no-account", func(s *v1alpha1.Subaccount) { s.Spec.AccountRef.Name = "none" }): "False/AccountNotFound",
+			w.apply("suspended", func(s *v1alpha1.Subaccount) { s.Spec.Suspend = ptr.To(true) }):    "Unknown/Suspended",
 		}
 		for s, state := range states {
-			Eventually(reason(s)).Should(Equal(state), s.Name)
+			Eventually(readyState(s)).Should(Equal(state), s.Name)
 		}
 		w.awaitLists(2)
-		before, calls := w.versions(), w.callsBesideLists()
+		before, calls := w.resourceVersions(), w.callsExceptLists()
 		Expect(before).To(HaveLen(len(states)+2+3+1), "Subaccounts, Secrets and the Account")
 		Expect(kubectl(manifest, "apply", "-f", "-")).To(ContainSubstring("unchanged"))
-		w.awaitLists(4) // the third has been acted upon when the fourth begins
-		Expect(w.versions()).To(Equal(before))
-		Expect(w.callsBesideLists()).To(Equal(calls))
+		w.awaitLists(4) // the operator has processed the third list when it requests the fourth
+		Expect(w.resourceVersions()).To(Equal(before))
+		Expect(w.callsExceptLists()).To(Equal(calls))
 		w.expectExact(applied)
 	})
 })
 
-// whileDown stops the operator as a node that goes down would, and starts it again.
-func whileDown(do func()) {
+// withOperatorDown kills the operator, calls do, and starts the operator again.
+func withOperatorDown(do func()) {
 	_ = op.stop(syscall.SIGKILL)
 	defer func() { op = startManager() }()
 	do()
 }
 
-// shape is what can be seen of a Subaccount but the IDs, and how often it was edited.
-func (w *world) shape(s *v1alpha1.Subaccount) any {
+// comparableState returns a Subaccount, its subaccount and its Secrets without IDs,
+// times and generations.
+func (w *world) comparableState(s *v1alpha1.Subaccount) any {
 	type shape struct {
 		Name       string
 		Enabled    bool
@@ -238,8 +239,9 @@ func (w *world) shape(s *v1alpha1.Subaccount) any {
 	return out
 }
 
-// versions of all that stands for this world in the cluster.
-func (w *world) versions() map[string]string {
+// resourceVersions returns the resource versions of the world's Account, Subaccounts
+// and Secrets.
+func (w *world) resourceVersions() map[string]string {
 	GinkgoHelper()
 	var subaccounts v1alpha1.SubaccountList
 	var secrets corev1.SecretList
@@ -257,7 +259,7 @@ func (w *world) versions() map[string]string {
 	return out
 }
 
-func (w *world) callsBesideLists() int {
+func (w *world) callsExceptLists() int {
 	n := 0
 	for _, c := range sim.Calls() {
 		if c.Account == w.main && c.Op != plivosim.OpList {
@@ -267,7 +269,7 @@ func (w *world) callsBesideLists() int {
 	return n
 }
 
-// kubectl runs it as the administrator with the given input.
+// kubectl runs kubectl as the administrator.
 func kubectl(input string, args ...string) (string, error) {
 	cmd := exec.Command(plane.Kubectl, append([]string{"--kubeconfig", plane.Kubeconfig}, args...)...)
 	cmd.Stdin = strings.NewReader(input)

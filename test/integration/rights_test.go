@@ -21,19 +21,19 @@ import (
 // right is one verb on one resource, everywhere or in one namespace.
 type right struct{ Namespace, Group, Resource, Verb string }
 
-// exempt are rights that no request of the manager shows.
+// exempt are rights that the manager needs although the audit log shows no such request.
 var exempt = map[right]bool{
-	// OwnerReferencesPermissionEnforcement asks for it, when a Secret is made.
+	// The admission plugin OwnerReferencesPermissionEnforcement checks it when the manager creates a Secret.
 	{"", v1alpha1.Group, "subaccounts/finalizers", "update"}: true,
-	// A look past the cache, when the record of a creation is refused.
+	// The manager reads past its cache only if the API server rejects the record of a creation.
 	{"", v1alpha1.Group, "subaccounts", "get"}: true,
 }
 
-// withoutRole are the namespaces that a spec has kept the Role on Secrets from.
+// withoutRole are the namespaces where a spec expects the API server to deny access to Secrets.
 var withoutRole = map[string]bool{}
 
-// writeRightsUsed writes the rights that this process's manager has used to a
-// file for expectRightsUsed.
+// writeRightsUsed writes a file for expectRightsUsed with the rights that this process's
+// manager has used.
 func writeRightsUsed() {
 	GinkgoHelper()
 	data, err := json.Marshal(slices.Collect(maps.Keys(rightsUsed())))
@@ -44,9 +44,8 @@ func writeRightsUsed() {
 
 const rightsSuffix = ".rights.json"
 
-// expectRightsUsed compares what the API servers let the managers of all
-// processes do with what the Roles give them: nothing was refused, and nothing
-// is given that was not needed.
+// expectRightsUsed checks that the managers of all processes together have used every
+// right that their Roles grant.
 func expectRightsUsed() {
 	GinkgoHelper()
 	used := map[right]bool{}
@@ -67,15 +66,17 @@ func expectRightsUsed() {
 	for _, granted := range rightsGranted() {
 		watch := granted
 		watch.Verb = "watch"
-		// An API server that cannot stream what there is to begin with is asked for a list.
-		if streamed := granted.Verb == "list" && used[watch]; !used[granted] && !streamed && !exempt[granted] {
+		// The manager lists only if the API server cannot stream the initial objects of a watch.
+		isStreamed := granted.Verb == "list" && used[watch]
+		if !used[granted] && !isStreamed && !exempt[granted] {
 			unused = append(unused, granted)
 		}
 	}
-	Expect(unused).To(BeEmpty(), "rights of the manager's Roles that it did not use")
+	Expect(unused).To(BeEmpty(), "rights that the manager has but did not use")
 }
 
-// rightsUsed counts a right in a namespace as one that is used everywhere, too.
+// rightsUsed returns the rights in the audit log, and fails if the API server denied one.
+// A right that was used in a namespace counts as used in the whole cluster, too.
 func rightsUsed() map[right]bool {
 	GinkgoHelper()
 	log, err := os.Open(plane.AuditLog)
@@ -115,7 +116,7 @@ func rightsGranted() []right {
 	var somewhere rbacv1.RoleBindingList
 	Expect(k8s.List(ctx, &everywhere)).To(Succeed())
 	Expect(k8s.List(ctx, &somewhere, client.InNamespace(operatorNamespace))).To(Succeed())
-	ours := func(subjects []rbacv1.Subject) bool {
+	isManager := func(subjects []rbacv1.Subject) bool {
 		return len(subjects) == 1 && subjects[0].Name == serviceAccountName && subjects[0].Namespace == operatorNamespace
 	}
 	var all []right
@@ -131,14 +132,14 @@ func rightsGranted() []right {
 		}
 	}
 	for _, b := range everywhere.Items {
-		if ours(b.Subjects) {
+		if isManager(b.Subjects) {
 			role := &rbacv1.ClusterRole{}
 			Expect(k8s.Get(ctx, client.ObjectKey{Name: b.RoleRef.Name}, role)).To(Succeed())
 			add("", role.Rules)
 		}
 	}
 	for _, b := range somewhere.Items {
-		if ours(b.Subjects) {
+		if isManager(b.Subjects) {
 			role := &rbacv1.Role{}
 			Expect(k8s.Get(ctx, client.ObjectKey{Namespace: b.Namespace, Name: b.RoleRef.Name}, role)).To(Succeed())
 			add(b.Namespace, role.Rules)

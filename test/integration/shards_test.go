@@ -16,17 +16,17 @@ import (
 )
 
 var _ = Describe("Shards", func() {
-	It("lead side by side, each with its Accounts; an Account that changes shard costs its sweep", func() {
+	It("serve their Accounts side by side; moving an Account costs one sweep", func() {
 		plain := newWorld()
 		_ = op.stop(syscall.SIGTERM)
-		mayLead("shard-one", "shard-rest")
+		grantLeases("shard-one", "shard-rest")
 		one := startManager("--leader-elect", "--leader-election-id", "shard-one", "--account-selector", "shard=one")
 		rest := startManager("--leader-elect", "--leader-election-id", "shard-rest", "--account-selector", "shard!=one")
 		defer func() {
 			Expect(one.stop(syscall.SIGTERM)).To(Succeed())
 			Expect(rest.stop(syscall.SIGTERM)).To(Succeed())
 			op = startManager()
-			plain.sweep(1) // it works
+			plain.sweep(1) // the next spec needs a manager that works
 		}()
 		labelled := newWorld(func(a *v1alpha1.Account) { a.Labels = map[string]string{"shard": "one"} })
 		mine, theirs := labelled.apply("a"), plain.apply("b")
@@ -34,7 +34,7 @@ var _ = Describe("Shards", func() {
 		expectReady(mine, theirs)
 		labelled.expectExact(mine)
 		plain.expectExact(theirs)
-		Eventually(reason(missing)).Should(Equal("False/AccountNotFound"))
+		Eventually(readyState(missing)).Should(Equal("False/AccountNotFound"))
 		Eventually(func() int {
 			var leases coordinationv1.LeaseList
 			Expect(k8s.List(ctx, &leases, client.InNamespace(operatorNamespace))).To(Succeed())
@@ -47,7 +47,7 @@ var _ = Describe("Shards", func() {
 			return held
 		}).Should(Equal(2))
 
-		// Nobody serves the Account's Subaccounts but the shard that it is in.
+		// The other shard must not reconcile the Account's Subaccounts.
 		Expect(one.stop(syscall.SIGTERM)).To(Succeed())
 		edit(mine, func(s *v1alpha1.Subaccount) { s.Spec.Name = ptr.To("Renamed") })
 		plain.sweep(1)
@@ -63,8 +63,8 @@ var _ = Describe("Shards", func() {
 	})
 })
 
-// mayLead gives the operator leases beside the one that its Role names.
-func mayLead(leases ...string) {
+// grantLeases lets the operator use leases that its Role does not name.
+func grantLeases(leases ...string) {
 	GinkgoHelper()
 	name := metav1.ObjectMeta{Namespace: operatorNamespace, Name: "shards"}
 	Expect(k8s.Create(ctx, &rbacv1.Role{ObjectMeta: name, Rules: []rbacv1.PolicyRule{{

@@ -1,12 +1,10 @@
-// Package integration drives the manager's real binary as its users do: a real
-// kube-apiserver, etcd and kube-controller-manager on one side, the simulated
-// Plivo over HTTP on the other. Each spec has a main account, an Account and a
-// namespace of its own.
+// Package integration runs the manager's binary between a real control plane and
+// the simulated Plivo. The control plane consists of kube-apiserver, etcd and
+// kube-controller-manager. Each spec has its own main account, Account and namespace.
 //
-// The specs run in parallel processes of Ginkgo. Each process has a control
-// plane, a simulator and a manager of its own: specs install policies for the
-// whole cluster, kill the manager and inject faults, and no two of them meet
-// (docs/decisions/009-test-processes.md).
+// Ginkgo runs the specs in parallel processes. Each process has its own control
+// plane, simulator and manager, because specs install policies for the whole
+// cluster, kill the manager and inject faults (docs/decisions/009-test-processes.md).
 package integration
 
 import (
@@ -30,6 +28,7 @@ import (
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/rest"
@@ -48,12 +47,10 @@ const (
 	serviceAccountUser = "system:serviceaccount:" + operatorNamespace + ":" + serviceAccountName
 )
 
-// The manager's time limit of a call to Plivo and its settle margin. The sum is
-// the settle time, which specs wait for.
+// The settle time is plivoTimeout + settleMargin. Both are short, because specs wait for it.
 const (
 	plivoTimeout = 2 * time.Second
 	settleMargin = 2 * time.Second
-	settleTime   = plivoTimeout + settleMargin
 )
 
 var (
@@ -68,40 +65,40 @@ var (
 	kubeconfig   string // of the shipped ServiceAccount, with the shipped Roles
 	rightsFolder string
 
-	// forger can what only the operator may: an administrator who impersonates it.
-	forger client.Client
+	// asOperator impersonates the operator, the only user that may write statuses.
+	asOperator client.Client
 )
 
 func TestIntegration(t *testing.T) {
 	RegisterFailHandler(Fail)
-	ctrl.SetLogger(GinkgoLogr) // envtest's and the clients', which warn of a logger that is missing
+	ctrl.SetLogger(GinkgoLogr) // envtest and the clients warn if no logger is set
 	SetDefaultEventuallyTimeout(30 * time.Second)
 	SetDefaultEventuallyPollingInterval(100 * time.Millisecond)
 	SetDefaultConsistentlyDuration(3 * time.Second)
 	RunSpecs(t, "Integration")
 }
 
-// forAll is what the first process prepares for all of them.
-type forAll struct {
+// sharedSetup is what the first process prepares for all processes.
+type sharedSetup struct {
 	Manager string // path of the manager's binary
-	Rights  string // folder in which each process writes the rights that its manager used
+	Rights  string // folder to which each process writes the rights that its manager used
 }
 
 var _ = SynchronizedBeforeSuite(func() []byte {
 	dir := GinkgoT().TempDir()
 	program, err := process.Program("manager", dir)
 	Expect(err).NotTo(HaveOccurred())
-	data, err := json.Marshal(forAll{Manager: program, Rights: dir})
+	data, err := json.Marshal(sharedSetup{Manager: program, Rights: dir})
 	Expect(err).NotTo(HaveOccurred())
 	return data
 }, func(data []byte) {
-	var shared forAll
+	var shared sharedSetup
 	Expect(json.Unmarshal(data, &shared)).To(Succeed())
 	binary, rightsFolder = shared.Manager, shared.Rights
 
 	var err error
 	plane, err = controlplane.Start(controlplane.Options{
-		CRDs:              []string{}, // config/default has them
+		CRDs:              []string{}, // config/default contains them
 		ControllerManager: true, Controllers: []string{"clusterrole-aggregation-controller", "resourcequota-controller"},
 		AuditUser: serviceAccountUser,
 	})
@@ -116,7 +113,7 @@ var _ = SynchronizedBeforeSuite(func() []byte {
 
 	config := rest.CopyConfig(plane.Config)
 	config.Impersonate.UserName = serviceAccountUser
-	forger, err = client.New(config, client.Options{Scheme: scheme})
+	asOperator, err = client.New(config, client.Options{Scheme: scheme})
 	Expect(err).NotTo(HaveOccurred())
 
 	sim = plivosim.New(plivosim.Options{RateLimit: 300, Latency: 5 * time.Millisecond})
@@ -126,38 +123,46 @@ var _ = SynchronizedBeforeSuite(func() []byte {
 
 	kubeconfig, err = plane.ServiceAccount(ctx, operatorNamespace, serviceAccountName)
 	Expect(err).NotTo(HaveOccurred())
+	// The API server enforces new admission policies after a moment; specs rely on them.
+	Eventually(func() error {
+		s := (&world{name: metav1.NamespaceDefault}).newSubaccount("probe")
+		s.Spec.Secret.Annotations = map[string]string{"config.syncer/sync": "true"}
+		return k8s.Create(ctx, s, client.DryRunAll)
+	}).Should(beForbidden())
 	op = startManager()
 })
 
-// install applies a folder of manifests, as the README says.
+// install applies a folder of manifests with the commands of the README.
 func install(folder string) {
 	GinkgoHelper()
-	manifests(folder, "apply", "--server-side")
+	runKustomize(folder, "apply", "--server-side")
 	_, err := plane.RunKubectl(ctx, "", "wait", "--for=condition=Established", "crd", "--all")
 	Expect(err).NotTo(HaveOccurred())
 }
 
 func uninstall(folder string) {
 	GinkgoHelper()
-	manifests(folder, "delete")
+	runKustomize(folder, "delete")
 }
 
-func manifests(folder string, do ...string) {
+// runKustomize runs a kubectl command on a folder of manifests.
+func runKustomize(folder string, command ...string) {
 	GinkgoHelper()
 	root, err := controlplane.Root()
 	Expect(err).NotTo(HaveOccurred())
-	_, err = plane.RunKubectl(ctx, "", append(do, "-k", filepath.Join(root, folder))...)
+	_, err = plane.RunKubectl(ctx, "", append(command, "-k", filepath.Join(root, folder))...)
 	Expect(err).NotTo(HaveOccurred())
 }
 
-// Whatever the specs have done: no token of the run stands where people read,
-// and the manager has no right that it did not use.
+// After all specs, no log, event or status may contain a token, and the manager
+// must have used every right that its Roles grant.
 var _ = SynchronizedAfterSuite(func() {
 	stopWatching()
 	if op == nil {
 		return
 	}
-	Eventually(logs.String).Should(ContainSubstring("starting"), "a process without a spec ends at once")
+	// In a process without specs the manager may not run yet. It must install its signal handler before SIGTERM.
+	Eventually(logs.String).Should(ContainSubstring("starting"))
 	Expect(op.stop(syscall.SIGTERM)).To(Succeed())
 	shown := logs.String()
 	var events corev1.EventList
@@ -169,14 +174,14 @@ var _ = SynchronizedAfterSuite(func() {
 	Expect(k8s.List(ctx, &all)).To(Succeed())
 	var accounts v1alpha1.AccountList
 	Expect(k8s.List(ctx, &accounts)).To(Succeed())
-	told, err := json.Marshal([]any{all.Items, accounts.Items})
+	resources, err := json.Marshal([]any{all.Items, accounts.Items})
 	Expect(err).NotTo(HaveOccurred())
-	shown += string(told)
-	Expect(strings.Contains(shown, "Request Body")).To(BeFalse(), "client-go logs bodies, Secrets among them, some of them in hex")
+	shown += string(resources)
+	Expect(strings.Contains(shown, "Request Body")).To(BeFalse(), "client-go logs request bodies, including those of Secrets")
 	writeRightsUsed()
 	for _, token := range append(sim.Tokens(), tokens...) {
 		for _, form := range []string{token, base64.StdEncoding.EncodeToString([]byte(token))} {
-			Expect(strings.Contains(shown, form)).To(BeFalse(), "a token is shown in a log, event or condition")
+			Expect(strings.Contains(shown, form)).To(BeFalse(), "a log, event or status contains a token")
 		}
 	}
 }, func() {
@@ -185,18 +190,18 @@ var _ = SynchronizedAfterSuite(func() {
 	}
 })
 
-// watching ends with the last spec: a watch that is tried again would outlive the API server.
+// watching ends with the last spec, because a watch that is retried would outlive the API server.
 var watching, stopWatching = context.WithCancel(context.Background())
 
 var (
-	logs   = &process.Log{} // of every manager of the run
-	tokens []string         // beside those that Plivo has given out
+	logs   = &process.Log{} // of every manager of this process
+	tokens []string         // of ServiceAccounts; the simulator knows Plivo's tokens
 )
 
 // manager is a running manager.
 type manager struct {
 	*process.Process
-	metrics string // URL of its metrics, empty if the spec chose the endpoint
+	metrics string // URL of its metrics; empty if the spec chose the endpoint
 }
 
 var managers []*manager // all that were started
@@ -206,7 +211,7 @@ func startManager(args ...string) *manager {
 	defaults := []string{
 		"--plivo-base-url", simURL, "--plivo-timeout", plivoTimeout.String(), "--plivo-settle-margin", settleMargin.String(),
 		"--operator-namespace", operatorNamespace, "--health-probe-bind-address", "0",
-		"--zap-log-level", "12", // everything: no token stands there either
+		"--zap-log-level", "12", // the highest verbosity, which must not show tokens either
 	}
 	if !slices.Contains(args, "--metrics-bind-address") {
 		address := freeAddress()
@@ -220,7 +225,7 @@ func startManager(args ...string) *manager {
 	return m
 }
 
-// freeAddress returns an address of this machine that was free a moment ago.
+// freeAddress returns a local address whose port was free a moment ago.
 func freeAddress() string {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	Expect(err).NotTo(HaveOccurred())
@@ -230,9 +235,9 @@ func freeAddress() string {
 
 var busy = regexp.MustCompile(`(?m)^(workqueue_depth|controller_runtime_active_workers)\{.*\} [1-9].*$`)
 
-// isIdle reports whether no running manager has a resource in its queues or in
-// a worker.
-func isIdle() error {
+// checkIdle returns an error while a running manager has a resource in a queue or
+// in a worker.
+func checkIdle() error {
 	for _, m := range managers {
 		select {
 		case <-m.Exited():
@@ -258,10 +263,10 @@ func isIdle() error {
 	return nil
 }
 
-// stop ends the manager by a signal and returns what it exits with.
+// stop sends a signal to the manager and returns its exit error.
 func (m *manager) stop(signal os.Signal) error { return m.Stop(signal) }
 
-// killAndRestart stands in for a node that goes down.
+// killAndRestart does what a failed node causes: SIGKILL, then a new process.
 func killAndRestart() {
 	_ = op.stop(syscall.SIGKILL)
 	op = startManager()

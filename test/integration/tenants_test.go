@@ -23,9 +23,9 @@ import (
 	"github.com/subaccount-operator/subaccount-operator/internal/plivo/plivosim"
 )
 
-// tenant is a client for somebody to whom one of Kubernetes' own ClusterRoles
-// is given in this world's namespace, and nothing else.
-func (w *world) tenant(clusterRole string) client.Client {
+// tenantClient returns a client for a user who has only one of Kubernetes' own
+// ClusterRoles, in this world's namespace.
+func (w *world) tenantClient(clusterRole string) client.Client {
 	GinkgoHelper()
 	name := w.name + "-" + clusterRole
 	Expect(k8s.Create(ctx, &rbacv1.RoleBinding{
@@ -37,7 +37,7 @@ func (w *world) tenant(clusterRole string) client.Client {
 	config.Impersonate.UserName = name
 	c, err := client.New(config, client.Options{Scheme: k8s.Scheme(), Mapper: k8s.RESTMapper()})
 	Expect(err).NotTo(HaveOccurred())
-	// Until the API server has heard of the binding and of the aggregation.
+	// The API server applies the RoleBinding and the aggregated rules after a moment.
 	Eventually(func() error { return c.List(ctx, &v1alpha1.SubaccountList{}, client.InNamespace(w.name)) }).Should(Succeed())
 	return c
 }
@@ -45,12 +45,12 @@ func (w *world) tenant(clusterRole string) client.Client {
 func beForbidden() OmegaMatcher { return WithTransform(apierrors.IsForbidden, BeTrue()) }
 
 var _ = Describe("A tenant", func() {
-	It("with edit manages Subaccounts in its namespace, and reaches no status, no Account and nothing elsewhere", func() {
+	It("with edit manages Subaccounts in its namespace and nothing else", func() {
 		w, other := newWorld(), newWorld()
 		theirs := other.apply("theirs")
 		expectReady(theirs)
 		for _, role := range []string{"edit", "admin"} {
-			t := w.tenant(role)
+			t := w.tenantClient(role)
 			s := w.apply(role)
 			expectReady(s)
 			Expect(t.Get(ctx, client.ObjectKeyFromObject(s), s)).To(Succeed())
@@ -69,7 +69,7 @@ var _ = Describe("A tenant", func() {
 			Expect(t.Get(ctx, client.ObjectKeyFromObject(other.secret(theirs)), &corev1.Secret{})).To(beForbidden())
 			Expect(t.Get(ctx, client.ObjectKey{Namespace: operatorNamespace, Name: w.name}, &corev1.Secret{})).To(beForbidden())
 		}
-		viewer := w.tenant("view")
+		viewer := w.tenantClient("view")
 		Expect(viewer.Delete(ctx, &v1alpha1.Subaccount{ObjectMeta: metav1.ObjectMeta{Namespace: w.name, Name: "edit"}})).To(beForbidden())
 		for _, role := range []string{"view", "edit", "admin"} {
 			built := &rbacv1.ClusterRole{}
@@ -82,7 +82,7 @@ var _ = Describe("A tenant", func() {
 		}
 	})
 
-	It("or an administrator of the whole cluster writes no status: only the operator does", func() {
+	It("cannot write a status, and neither can a cluster administrator", func() {
 		w := newWorld()
 		s := w.apply("a")
 		expectReady(s)
@@ -100,13 +100,13 @@ var _ = Describe("A tenant", func() {
 		w.expectExact(s)
 	})
 
-	It("gets no Secret but of the type Opaque, in its own namespace, and nobody's by a forged owner", func() {
+	It("gets only Opaque Secrets in its own namespace, despite forged owners", func() {
 		victim, w := newWorld(), newWorld()
 		theirs := victim.apply("a")
 		expectReady(theirs)
 		token := victim.secret(theirs).Data["auth_token"]
 
-		By("a Secret of another type that names its own Subaccount as the owner")
+		By("creating a Secret of another type whose owner is the tenant's Subaccount")
 		s := w.apply("a", func(s *v1alpha1.Subaccount) { s.Spec.Suspend = ptr.To(true) })
 		minted := &corev1.Secret{
 			ObjectMeta: metav1.ObjectMeta{Namespace: w.name, Name: "a-plivo", OwnerReferences: []metav1.OwnerReference{
@@ -118,13 +118,13 @@ var _ = Describe("A tenant", func() {
 		expectReady(s)
 		w.expectExact(s)
 
-		By("Secrets that name another's Subaccount as the owner, by its UID, labelled as ours")
+		By("creating Secrets with the operator's label whose owner is another tenant's Subaccount")
 		for _, name := range []string{"b-plivo", "stolen"} {
 			forged := &corev1.Secret{
 				ObjectMeta: metav1.ObjectMeta{
 					Namespace: w.name, Name: name, Labels: map[string]string{v1alpha1.ManagedByLabel: v1alpha1.ManagedByValue},
 					OwnerReferences: []metav1.OwnerReference{*metav1.NewControllerRef(theirs, v1alpha1.GroupVersion.WithKind("Subaccount"))},
-					Finalizers:      []string{"example.com/held"}, // or the garbage collector takes it at once
+					Finalizers:      []string{"example.com/held"}, // keeps the garbage collector from deleting it at once
 				},
 				StringData: map[string]string{"auth_id": theirs.Status.AuthID, "auth_token": "guessed"},
 			}
@@ -132,8 +132,8 @@ var _ = Describe("A tenant", func() {
 			DeferCleanup(func() { edit(forged, func(s *corev1.Secret) { s.Finalizers = nil }) })
 		}
 		b := w.apply("b")
-		Eventually(reason(b)).Should(Equal("False/SecretConflict"))
-		edit(theirs, func(s *v1alpha1.Subaccount) { s.Spec.Name = ptr.To("A reason to look at the Secrets") })
+		Eventually(readyState(b)).Should(Equal("False/SecretConflict"))
+		edit(theirs, func(s *v1alpha1.Subaccount) { s.Spec.Name = ptr.To("Makes the operator read the Secrets") })
 		expectReady(theirs)
 		victim.sweep(1)
 		victim.expectExact(theirs)
@@ -146,19 +146,19 @@ var _ = Describe("A tenant", func() {
 			}
 		}
 
-		By("the main account's credentials, as the Secret of a Subaccount in the operator's own namespace")
+		By("naming the main account's credentials as the Secret of a Subaccount")
 		inside := w.apply("inside", func(s *v1alpha1.Subaccount) { s.Namespace, s.Spec.Secret.Name = operatorNamespace, w.name })
-		Eventually(reason(inside)).Should(Equal("False/SecretConflict"))
+		Eventually(readyState(inside)).Should(Equal("False/SecretConflict"))
 		Expect(k8s.Delete(ctx, inside)).To(Succeed())
-		Eventually(gone(inside)).Should(BeTrue())
-		Expect(gone(&corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: operatorNamespace, Name: w.name}})()).To(BeFalse())
+		Eventually(isGone(inside)).Should(BeTrue())
+		Expect(isGone(&corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: operatorNamespace, Name: w.name}})()).To(BeFalse())
 	})
 
-	It("names no other namespace's Secret, no type, and no label that means something to others", func() {
+	It("cannot name another namespace's objects or use reserved labels", func() {
 		w := newWorld()
 		for what, change := range map[string]func(*v1alpha1.Subaccount){
 			"another namespace's Secret":  func(s *v1alpha1.Subaccount) { s.Spec.Secret.Name = operatorNamespace + "/plivo" },
-			"a way out":                   func(s *v1alpha1.Subaccount) { s.Spec.Secret.Name = "../plivo" },
+			"a path":                      func(s *v1alpha1.Subaccount) { s.Spec.Secret.Name = "../plivo" },
 			"another namespace's Account": func(s *v1alpha1.Subaccount) { s.Spec.AccountRef.Name = "other/default" },
 			"a token for a ServiceAccount": func(s *v1alpha1.Subaccount) {
 				s.Spec.Secret.Annotations = map[string]string{"kubernetes.io/service-account.name": "default"}
@@ -179,36 +179,36 @@ var _ = Describe("A tenant", func() {
 		}
 	})
 
-	It("adopts nothing that another holds, whatever the grant, and its deletion takes nothing from them", func() {
+	It("cannot adopt another tenant's subaccount, and its deletion leaves it intact", func() {
 		victim, w := newWorld(), newWorld()
 		theirs := victim.apply("theirs")
 		expectReady(theirs)
 		a := &v1alpha1.Account{ObjectMeta: metav1.ObjectMeta{Name: victim.name}}
-		takes := func(name string, policy v1alpha1.DeletionPolicy) *v1alpha1.Subaccount {
+		applyAdopting := func(name string, policy v1alpha1.DeletionPolicy) *v1alpha1.Subaccount {
 			return w.apply(name, adopting(theirs.Status.AuthID), func(s *v1alpha1.Subaccount) {
 				s.Spec.AccountRef.Name, s.Spec.DeletionPolicy = victim.name, policy
 			})
 		}
-		s := takes("no-grant", v1alpha1.DeletionPolicyOrphan)
-		Eventually(reason(s)).Should(Equal("False/AdoptionForbidden"))
+		s := applyAdopting("no-grant", v1alpha1.DeletionPolicyOrphan)
+		Eventually(readyState(s)).Should(Equal("False/AdoptionForbidden"))
 		edit(a, granting(w.name, "*"))
-		Eventually(reason(s)).Should(Equal("False/AlreadyManaged"))
+		Eventually(readyState(s)).Should(Equal("False/AlreadyManaged"))
 		for _, c := range s.Status.Conditions {
 			Expect(c.Message).NotTo(ContainSubstring(theirs.Name + "/"))
 			Expect(c.Message).NotTo(ContainSubstring(victim.name + "/"))
 		}
-		deleting := takes("deleting", v1alpha1.DeletionPolicyDelete)
-		Eventually(reason(deleting)).Should(Equal("False/AlreadyManaged"))
+		deleting := applyAdopting("deleting", v1alpha1.DeletionPolicyDelete)
+		Eventually(readyState(deleting)).Should(Equal("False/AlreadyManaged"))
 		for _, s := range []*v1alpha1.Subaccount{s, deleting} {
-			Expect(gone(secretOf(s))()).To(BeTrue())
+			Expect(isGone(secretOf(s))()).To(BeTrue())
 			Expect(k8s.Delete(ctx, s)).To(Succeed())
-			Eventually(gone(s)).Should(BeTrue())
+			Eventually(isGone(s)).Should(BeTrue())
 		}
 		victim.expectExact(theirs)
 		Expect(victim.calls(plivosim.OpDelete) + victim.calls(plivosim.OpGet)).To(BeZero())
 	})
 
-	It("adopts only in namespaces that are labelled for it, where config/adoption-policy is installed", func() {
+	It("adopts only in labelled namespaces if config/adoption-policy is installed", func() {
 		installAdoptionPolicy()
 		w := newWorld()
 		console := sim.Add(w.main, "Made by hand", true)
@@ -230,17 +230,17 @@ var _ = Describe("A tenant", func() {
 			return create(fmt.Sprint("again-", tries))
 		}).Should(beForbidden())
 		s := &v1alpha1.Subaccount{ObjectMeta: metav1.ObjectMeta{Namespace: w.name, Name: "allowed"}}
-		edit(s, func(s *v1alpha1.Subaccount) { s.Spec.Secret.Name = "changed-all-the-same" })
-		Expect(k8s.Create(ctx, w.unsaved("not-adopting"))).To(Succeed())
+		edit(s, func(s *v1alpha1.Subaccount) { s.Spec.Secret.Name = "changed-without-the-label" })
+		Expect(k8s.Create(ctx, w.newSubaccount("not-adopting"))).To(Succeed())
 	})
 
-	It("that toggles and annotates in a loop, or makes and deletes, slows nobody down", func() {
+	It("that edits, creates and deletes in loops does not delay others", func() {
 		w := newWorld(func(a *v1alpha1.Account) { a.Spec.RequestsPer5Seconds = 30 })
 		looping := w.apply("looping")
 		expectReady(looping)
 		stopping, ended := make(chan struct{}), make(chan int, 2)
 		stop := sync.OnceFunc(func() { close(stopping) })
-		DeferCleanup(stop) // of a spec that fails
+		DeferCleanup(stop) // needed if the spec fails early
 		loop := func(do func(i int)) {
 			go func() {
 				defer GinkgoRecover()
@@ -261,7 +261,7 @@ var _ = Describe("A tenant", func() {
 				`{"metadata":{"annotations":{%q:"%d"}},"spec":{"enabled":%v}}`, v1alpha1.ReconcileRequestedAtAnnotation, i, i%2 == 0)))
 		})
 		loop(func(i int) {
-			s := w.unsaved(fmt.Sprint("again-", i%20))
+			s := w.newSubaccount(fmt.Sprint("again-", i%20))
 			if k8s.Create(ctx, s) != nil {
 				_ = k8s.Delete(ctx, s)
 			}
@@ -273,20 +273,20 @@ var _ = Describe("A tenant", func() {
 			s := w.apply(fmt.Sprint("calm-", i), func(s *v1alpha1.Subaccount) { s.Namespace = w.name + "-calm" })
 			expectReady(s)
 		}
-		spent := 0 // by the others, while these came one after another
+		spent := 0 // calls in the meantime, mostly of the loops
 		for _, c := range sim.Calls()[before:] {
 			if c.Account == w.main && c.Op != plivosim.OpList {
 				spent++
 			}
 		}
 		stop()
-		Expect(<-ended+<-ended).To(BeNumerically(">", 100), "the loops did loop")
-		// Turn by turn: each of the calm ones' calls waited for a few of the others', not for all that they asked for.
+		Expect(<-ended+<-ended).To(BeNumerically(">", 100), "iterations of both loops")
+		// The namespaces take turns: each call of a calm Subaccount waits for a few calls of the loops, not for all.
 		Expect(spent).To(BeNumerically("<", 20*calm))
 		Expect(len(strings.Fields(w.history(looping.Status.AuthID)))).To(BeNumerically("<=", 2+6*4), "six in 30 s")
 	})
 
-	It("has no more Subaccounts than a ResourceQuota gives it", func() {
+	It("has at most as many Subaccounts as its ResourceQuota allows", func() {
 		w := newWorld()
 		quota := &corev1.ResourceQuota{
 			ObjectMeta: metav1.ObjectMeta{Namespace: w.name, Name: "subaccounts"},
@@ -297,15 +297,15 @@ var _ = Describe("A tenant", func() {
 		Eventually(func() corev1.ResourceList {
 			Expect(k8s.Get(ctx, client.ObjectKeyFromObject(quota), quota)).To(Succeed())
 			return quota.Status.Used
-		}, "90s").Should(HaveLen(1), "counted: the kind's discovery takes up to 30 s")
-		// The API server's admission hears of that a moment later, and refuses everything until then.
-		Eventually(func() error { return k8s.Create(ctx, w.unsaved("one")) }).Should(Succeed())
+		}, "90s").Should(HaveLen(1), "the quota controller discovers new kinds every 30 s")
+		// The API server's quota admission reads this status a moment later, and rejects all Subaccounts until then.
+		Eventually(func() error { return k8s.Create(ctx, w.newSubaccount("one")) }).Should(Succeed())
 		two := w.apply("two")
-		Expect(k8s.Create(ctx, w.unsaved("three"))).To(MatchError(ContainSubstring("exceeded quota")))
+		Expect(k8s.Create(ctx, w.newSubaccount("three"))).To(MatchError(ContainSubstring("exceeded quota")))
 		expectReady(two)
 	})
 
-	It("sees no credential, though Plivo's answers are full of them", func() {
+	It("never sees the credentials that Plivo's responses contain", func() {
 		w := newWorld()
 		s := w.apply("a")
 		expectReady(s)
@@ -316,17 +316,18 @@ var _ = Describe("A tenant", func() {
 			id := sim.Inject(plivosim.Fault{Account: w.main, Status: status, Text: text,
 				Location: "http://" + w.main + ":" + w.token + "@127.0.0.1/" + remote.AuthToken})
 			edit(s, func(s *v1alpha1.Subaccount) { s.Spec.Name = ptr.To(fmt.Sprint("Refused with ", status)) })
-			Eventually(func() string { return reason(s)() }).Should(HavePrefix("False/"))
+			Eventually(func() string { return readyState(s)() }).Should(HavePrefix("False/"))
 			sim.RemoveFault(id)
 			edit(s, func(s *v1alpha1.Subaccount) { s.Spec.Name = ptr.To(fmt.Sprint("After ", status)) })
-			Eventually(reason(s), "90s").Should(Equal("True/Ready"))
+			Eventually(readyState(s), "90s").Should(Equal("True/Ready"))
 		}
-		// What was shown is searched at the end of the suite.
+		// SynchronizedAfterSuite searches the logs, events and statuses for tokens.
 	})
 })
 
-// installAdoptionPolicy installs config/adoption-policy until the end of the spec. The API
-// server takes a moment to enforce a policy and to stop enforcing it; the next spec adopts too.
+// installAdoptionPolicy installs config/adoption-policy until the end of the spec. It waits
+// until the API server enforces the policy, and finally until it no longer does, because
+// the next spec may adopt.
 func installAdoptionPolicy() {
 	GinkgoHelper()
 	adopt := func() error {

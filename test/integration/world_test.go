@@ -20,8 +20,8 @@ import (
 	"github.com/subaccount-operator/subaccount-operator/internal/plivo/plivosim"
 )
 
-// world is what a spec has to itself: a main account at Plivo, an Account and
-// a namespace, all of one name.
+// world is what one spec owns: a main account at Plivo, and an Account, a
+// credentials Secret and a namespace of the same name.
 type world struct {
 	name, main, token string
 }
@@ -50,8 +50,8 @@ func newWorld(change ...func(*v1alpha1.Account)) *world {
 	return w
 }
 
-// eventsOf returns the reasons of what was told of a Subaccount, each once.
-func eventsOf(s *v1alpha1.Subaccount) func() []string {
+// eventReasons returns the reasons of a Subaccount's events, sorted and without duplicates.
+func eventReasons(s *v1alpha1.Subaccount) func() []string {
 	return func() []string {
 		var all corev1.EventList
 		Expect(k8s.List(ctx, &all, client.InNamespace(s.Namespace))).To(Succeed())
@@ -70,7 +70,7 @@ func (w *world) namespace(name string) {
 	Expect(k8s.Create(ctx, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name}})).To(Succeed())
 }
 
-// credentials puts the main account's credentials into the Account's Secret.
+// credentials writes a main account's credentials to the Account's Secret.
 func (w *world) credentials(id, token string) {
 	secret := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: operatorNamespace, Name: w.name}}
 	err := k8s.Get(ctx, client.ObjectKeyFromObject(secret), secret)
@@ -83,8 +83,8 @@ func (w *world) credentials(id, token string) {
 	Expect(k8s.Update(ctx, secret)).To(Succeed())
 }
 
-// unsaved is a Subaccount, enabled and named after itself.
-func (w *world) unsaved(name string) *v1alpha1.Subaccount {
+// newSubaccount returns an enabled Subaccount that is not created yet.
+func (w *world) newSubaccount(name string) *v1alpha1.Subaccount {
 	return &v1alpha1.Subaccount{
 		ObjectMeta: metav1.ObjectMeta{Namespace: w.name, Name: name},
 		Spec: v1alpha1.SubaccountSpec{
@@ -94,9 +94,9 @@ func (w *world) unsaved(name string) *v1alpha1.Subaccount {
 	}
 }
 
-// apply creates one.
+// apply creates a Subaccount in the world's namespace.
 func (w *world) apply(name string, change ...func(*v1alpha1.Subaccount)) *v1alpha1.Subaccount {
-	s := w.unsaved(name)
+	s := w.newSubaccount(name)
 	for _, c := range change {
 		c(s)
 	}
@@ -117,7 +117,7 @@ func granting(namespace string, authIDs ...string) func(*v1alpha1.Account) {
 	}
 }
 
-// edit changes an object as kubectl edit would, again on a conflict.
+// edit changes an object and retries on a conflict.
 func edit[T client.Object](obj T, change func(T)) {
 	GinkgoHelper()
 	Eventually(func() error {
@@ -129,8 +129,9 @@ func edit[T client.Object](obj T, change func(T)) {
 	}).Should(Succeed())
 }
 
-// reason returns the status and reason of Ready, as "True/Ready".
-func reason(obj client.Object) func() string {
+// readyState returns the status and reason of Ready, such as "True/Ready", once the
+// condition is of the current generation.
+func readyState(obj client.Object) func() string {
 	return func() string {
 		if err := k8s.Get(ctx, client.ObjectKeyFromObject(obj), obj); err != nil {
 			return err.Error()
@@ -145,11 +146,12 @@ func reason(obj client.Object) func() string {
 		}
 		c := meta.FindStatusCondition(conditions, v1alpha1.ConditionReady)
 		if c != nil && c.Reason == v1alpha1.ReasonSuspended {
-			// Nothing was applied, and only these conditions are of this generation.
+			// While suspended, the operator does not apply the spec and keeps
+			// status.observedGeneration. The condition has the current generation.
 			observed = meta.FindStatusCondition(conditions, v1alpha1.ConditionReconciling).ObservedGeneration
 		}
 		if c == nil || observed != obj.GetGeneration() {
-			return "not looked at"
+			return "not reconciled"
 		}
 		return string(c.Status) + "/" + c.Reason
 	}
@@ -158,11 +160,11 @@ func reason(obj client.Object) func() string {
 func expectReady(all ...*v1alpha1.Subaccount) {
 	GinkgoHelper()
 	for _, s := range all {
-		Eventually(reason(s)).Should(Equal("True/Ready"), s.Name)
+		Eventually(readyState(s)).Should(Equal("True/Ready"), s.Name)
 	}
 }
 
-// expectExact holds a Subaccount, its subaccount and its Secret against each other.
+// expectExact compares a Subaccount, its subaccount at Plivo and its Secret.
 func (w *world) expectExact(s *v1alpha1.Subaccount) plivosim.Subaccount {
 	GinkgoHelper()
 	Expect(k8s.Get(ctx, client.ObjectKeyFromObject(s), s)).To(Succeed())
@@ -195,11 +197,11 @@ func (w *world) secret(s *v1alpha1.Subaccount) *corev1.Secret {
 	return secret
 }
 
-func gone(obj client.Object) func() bool {
+func isGone(obj client.Object) func() bool {
 	return func() bool { return apierrors.IsNotFound(k8s.Get(ctx, client.ObjectKeyFromObject(obj), obj)) }
 }
 
-// calls counts this world's requests of one kind, beside lists.
+// calls counts the main account's requests of one operation.
 func (w *world) calls(op plivosim.Op) int {
 	n := 0
 	for _, c := range sim.Calls() {
@@ -210,8 +212,8 @@ func (w *world) calls(op plivosim.Op) int {
 	return n
 }
 
-// inFlight is how many calls the main account had at most at the same time.
-func (w *world) inFlight() int {
+// maxInFlight is the highest number of simultaneous calls of the main account.
+func (w *world) maxInFlight() int {
 	most := 0
 	for _, c := range sim.Calls() {
 		if c.Account == w.main {
@@ -221,7 +223,7 @@ func (w *world) inFlight() int {
 	return most
 }
 
-// names at Plivo, in order.
+// names returns the names of the main account's subaccounts, sorted.
 func (w *world) names() []string {
 	var names []string
 	for _, s := range sim.Subaccounts(w.main) {
@@ -231,12 +233,13 @@ func (w *world) names() []string {
 	return names
 }
 
-func (w *world) markers() int {
+// countMarkers counts the subaccounts that have a marker as their name.
+func (w *world) countMarkers() int {
 	return len(slices.DeleteFunc(w.names(), func(n string) bool { return !strings.HasPrefix(n, "k8s-") }))
 }
 
-// sweep requests n sweeps, one after the other, and waits after each until the
-// manager has done everything that it found.
+// sweep requests n sweeps, one after the other. After each it waits until the
+// manager has finished the reconciliations that the sweep caused.
 func (w *world) sweep(n int) {
 	GinkgoHelper()
 	a := &v1alpha1.Account{ObjectMeta: metav1.ObjectMeta{Name: w.name}}
@@ -249,14 +252,13 @@ func (w *world) sweep(n int) {
 			Expect(k8s.Get(ctx, client.ObjectKeyFromObject(a), a)).To(Succeed())
 			return a.Status.LastHandledReconcileAt
 		}, "60s").Should(Equal(at))
-		Eventually(isIdle).Should(Succeed())
+		Eventually(checkIdle).Should(Succeed())
 	}
 }
 
-var requests int // for sweeps
+var requests int // of sweeps, so that each has its own annotation value
 
-// awaitLists waits until Plivo's list was read n more times with nobody
-// requesting it.
+// awaitLists waits until the operator has sent n more list calls on its own schedule.
 func (w *world) awaitLists(n int) {
 	GinkgoHelper()
 	before := w.calls(plivosim.OpList)

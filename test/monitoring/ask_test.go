@@ -15,10 +15,10 @@ import (
 	. "github.com/onsi/gomega"
 )
 
-// series are labels.
+// series is the set of labels that identifies a series.
 type series map[string]string
 
-// sample is a value, or values over time, of a series.
+// sample contains one value, or the values over time, of a series.
 type sample struct {
 	Metric series
 	Value  point
@@ -37,16 +37,16 @@ func (p *point) UnmarshalJSON(data []byte) (err error) {
 	return err
 }
 
-// answer is what Prometheus' HTTP API answers.
-type answer[T any] struct {
+// response is a response of Prometheus' HTTP API.
+type response[T any] struct {
 	Status, Error   string
 	Warnings, Infos []string
 	Data            T
 }
 
-// get asks for what must be answered without a warning.
+// get sends a request to Prometheus. It returns an error if the response has a warning.
 func get[T any](path string, query url.Values) (T, error) {
-	var a answer[T]
+	var a response[T]
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, prometheus+path+"?"+query.Encode(), http.NoBody)
 	if err != nil {
 		return a.Data, err
@@ -67,36 +67,36 @@ func get[T any](path string, query url.Values) (T, error) {
 
 type result struct{ Result []sample }
 
-// ask returns what a query gives at this moment.
-func ask(query string) ([]sample, error) {
+// runQuery returns the current result of a query.
+func runQuery(query string) ([]sample, error) {
 	r, err := get[result]("query", url.Values{"query": {query}})
 	return r.Result, err
 }
 
-// hasData says whether there is a number among the samples.
+// hasData returns whether the samples contain a number.
 func hasData(samples []sample) bool {
 	return slices.ContainsFunc(samples, func(s sample) bool {
 		return !math.IsNaN(s.Value.value) || slices.ContainsFunc(s.Values, func(p point) bool { return !math.IsNaN(p.value) })
 	})
 }
 
-// become waits until a query gives one series of a value.
-func become(query string, want float64) {
+// expectValue waits until a query returns one series with the value.
+func expectValue(query string, want float64) {
 	GinkgoHelper()
 	Eventually(func(g Gomega) {
-		samples, err := ask(query)
+		samples, err := runQuery(query)
 		g.Expect(err).NotTo(HaveOccurred())
 		g.Expect(samples).To(HaveLen(1), query)
 		g.Expect(samples[0].Value.value).To(Equal(want), query)
 	}).Should(Succeed())
 }
 
-func subaccountsBecome(labels series, n float64) {
+func expectSubaccounts(labels series, n float64) {
 	GinkgoHelper()
-	become("sum(subaccount_operator_subaccounts"+labels.String()+")", n)
+	expectValue("sum(subaccount_operator_subaccounts"+labels.String()+")", n)
 }
 
-// String is a selector of the series.
+// String returns the selector of the series.
 func (s series) String() string {
 	var matchers []string
 	for _, name := range slices.Sorted(maps.Keys(s)) {

@@ -9,7 +9,7 @@ import (
 	. "github.com/onsi/gomega"
 )
 
-// dashboard is what is read here of Grafana's model.
+// dashboard contains the fields of Grafana's dashboard model that the tests read.
 type dashboard struct {
 	Title      string
 	Templating struct {
@@ -55,10 +55,9 @@ func readDashboard() dashboard {
 	return d
 }
 
-// filled puts values in place of a query's variables, as Grafana does where
-// All is chosen.
-func filled(query string) string {
+// withVariables replaces a query's variables as Grafana does if the user selects All.
+func withVariables(query string) string {
 	query = strings.NewReplacer("$namespace", ".*", "$job", ".*", "$account", ".*", "$__rate_interval", "30s").Replace(query)
-	Expect(query).NotTo(ContainSubstring("$"), "a variable that the dashboard does not have")
+	Expect(query).NotTo(ContainSubstring("$"), "the query must use only the dashboard's variables")
 	return query
 }

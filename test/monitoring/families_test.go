@@ -8,14 +8,14 @@ import (
 	"strings"
 )
 
-// family is a metric as it is served.
+// family is one metric with its metadata.
 type family struct {
 	name, kind, help string
 	labels           map[string]bool
 }
 
-// served are our own metrics: as text, and by name.
-type served struct {
+// ownMetrics are the operator's own metrics, as text and by name.
+type ownMetrics struct {
 	text   string
 	byName map[string]*family
 }
@@ -26,9 +26,9 @@ var (
 	labelName = regexp.MustCompile(`(\w+)="`)
 )
 
-// families reads the text format.
-func families(text string) served {
-	s := served{byName: map[string]*family{}}
+// parseMetrics parses the text format.
+func parseMetrics(text string) ownMetrics {
+	s := ownMetrics{byName: map[string]*family{}}
 	for line := range strings.Lines(text) {
 		if !strings.Contains(line, "subaccount_operator_") {
 			continue
@@ -61,8 +61,8 @@ func families(text string) served {
 	return s
 }
 
-// rows are those of the table in docs/monitoring.md.
-func (s served) rows() (rows []string) {
+// rows returns the rows of the table in docs/monitoring.md.
+func (s ownMetrics) rows() (rows []string) {
 	for _, name := range slices.Sorted(maps.Keys(s.byName)) {
 		f := s.byName[name]
 		labels := ""

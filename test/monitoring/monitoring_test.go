@@ -13,26 +13,26 @@ import (
 	. "github.com/onsi/gomega"
 )
 
-var _ = Describe("Who watches the operator", Ordered, func() {
-	It("is told what there is, by state and reason", func() {
-		Eventually(told("subaccount_operator_accounts", "account", "state", "reason")).Should(ConsistOf(
+var _ = Describe("Monitoring", Ordered, func() {
+	It("shows resources by state and reason", func() {
+		Eventually(seriesOf("subaccount_operator_accounts", "account", "state", "reason")).Should(ConsistOf(
 			"default Ready Ready 1", "narrow Ready Ready 1",
 			"doubted Reconciling InventoryImplausible 1", "limited Reconciling RateLimited 1",
 			"refused Reconciling CredentialsRejected 1", "keyless Reconciling CredentialsNotFound 1",
 		))
-		Eventually(told(`subaccount_operator_subaccounts{account!="narrow"}`, "account", "state", "reason")).Should(ConsistOf(
+		Eventually(seriesOf(`subaccount_operator_subaccounts{account!="narrow"}`, "account", "state", "reason")).Should(ConsistOf(
 			"default Ready Ready 7", "default Suspended Suspended 1", "default Terminating Suspended 1",
 			"default Stalled Rejected 1", "default Stalled StatusLost 1",
 			"doubted Reconciling InventoryImplausible 10",
 			"limited Reconciling CreationUnconfirmed 1",
-			" Reconciling AccountNotFound 2", // whatever a tenant calls it
+			" Reconciling AccountNotFound 2", // without the Account's name, which a tenant can choose freely
 		))
-		Eventually(told(`subaccount_operator_remote_subaccounts{account="default"}`, "account", "managed")).Should(ConsistOf("default true 9", "default false 1"))
-		Eventually(told(`subaccount_operator_creations_unconfirmed{account!="narrow"}`, "account")).Should(ConsistOf(
+		Eventually(seriesOf(`subaccount_operator_remote_subaccounts{account="default"}`, "account", "managed")).Should(ConsistOf("default true 9", "default false 1"))
+		Eventually(seriesOf(`subaccount_operator_creations_unconfirmed{account!="narrow"}`, "account")).Should(ConsistOf(
 			"default 0", "doubted 0", "keyless 0", "limited 1", "refused 0"))
 	})
 
-	It("gets an answer to every query of the dashboard, and values for its variables", func() {
+	It("has data for every query and variable of the dashboard", func() {
 		d := readDashboard()
 		for _, v := range d.Templating.List {
 			if v.Type == "datasource" {
@@ -40,21 +40,21 @@ var _ = Describe("Who watches the operator", Ordered, func() {
 			}
 			m := regexp.MustCompile(`^label_values\((.+), (\w+)\)$`).FindStringSubmatch(v.Definition)
 			Expect(m).NotTo(BeNil(), v.Definition)
-			values, err := get[[]string]("label/"+m[2]+"/values", url.Values{"match[]": {filled(m[1])}})
+			values, err := get[[]string]("label/"+m[2]+"/values", url.Values{"match[]": {withVariables(m[1])}})
 			Expect(err).NotTo(HaveOccurred())
 			Expect(values).NotTo(BeEmpty(), v.Name)
 		}
 		for _, p := range d.Panels {
 			Expect(p.Type == "row" || len(p.Targets) > 0).To(BeTrue(), p.Title)
 			for _, t := range p.Targets {
-				samples, err := ask(filled(t.Expr))
+				samples, err := runQuery(withVariables(t.Expr))
 				Expect(err).NotTo(HaveOccurred(), p.Title)
 				Expect(hasData(samples)).To(BeTrue(), "%s: %s", p.Title, t.Expr)
 			}
 		}
 	})
 
-	It("has rules that Prometheus can evaluate, and that read nothing that is not there", func() {
+	It("has data for every metric in the alert rules, which Prometheus evaluates", func() {
 		type health struct{ Name, Health, LastError string }
 		loaded, err := get[struct{ Groups []struct{ Rules []health } }]("rules", nil)
 		Expect(err).NotTo(HaveOccurred())
@@ -66,20 +66,20 @@ var _ = Describe("Who watches the operator", Ordered, func() {
 		}
 		selector := regexp.MustCompile(`subaccount_operator_\w+(?:\{[^}]*\})?`)
 		for _, r := range rules {
-			_, err := ask(r.Expr)
+			_, err := runQuery(r.Expr)
 			Expect(err).NotTo(HaveOccurred(), r.Alert)
 			selectors := selector.FindAllString(r.Expr, -1)
 			Expect(selectors).NotTo(BeEmpty(), r.Alert)
 			for _, s := range selectors {
-				samples, err := ask(s)
+				samples, err := runQuery(s)
 				Expect(err).NotTo(HaveOccurred(), r.Alert)
 				Expect(hasData(samples)).To(BeTrue(), "%s: %s", r.Alert, s)
 			}
 		}
 	})
 
-	It("finds in docs/monitoring.md every metric of ours as it is served, under names that promtool accepts", func() {
-		served := families(scrape())
+	It("documents every own metric in docs/monitoring.md and passes promtool", func() {
+		served := parseMetrics(scrape())
 		promtool := tool("promtool")
 		out, err := run(served.text, promtool, "check", "metrics")
 		Expect(err).NotTo(HaveOccurred(), out)
@@ -96,7 +96,7 @@ var _ = Describe("Who watches the operator", Ordered, func() {
 		Expect(documented).To(Equal(served.rows()), "the table should read:\n%s", strings.Join(served.rows(), "\n"))
 	})
 
-	It("finds commands in the runbooks that work", func() {
+	It("has runbooks whose commands succeed", func() {
 		pages, err := filepath.Glob(filepath.Join(root, "docs", "runbooks", "*.md"))
 		Expect(err).NotTo(HaveOccurred())
 		changes := regexp.MustCompile(`^kubectl (-n \S+ )?(annotate|create|delete|label|patch) `)
@@ -106,7 +106,7 @@ var _ = Describe("Who watches the operator", Ordered, func() {
 			Expect(err).NotTo(HaveOccurred())
 			for line := range strings.Lines(string(text)) {
 				command, ok := strings.CutPrefix(strings.TrimSpace(line), "$ ")
-				if !ok || strings.Contains(command, " logs ") { // there is no kubelet
+				if !ok || strings.Contains(command, " logs ") { // logs need a kubelet
 					continue
 				}
 				if changes.MatchString(command) {
@@ -122,7 +122,7 @@ var _ = Describe("Who watches the operator", Ordered, func() {
 		Expect(ran).To(BeNumerically(">", 0))
 	})
 
-	It("is told no tenant's name and no token", func() {
+	It("exposes no tenant's name and no token", func() {
 		text := scrape()
 		Expect(text).To(ContainSubstring("subaccount_operator_subaccounts"))
 		for _, secret := range []string{tenant, "nowhere", "default-0", "a name", "Somebody", token, "another-token"} {
@@ -130,14 +130,14 @@ var _ = Describe("Who watches the operator", Ordered, func() {
 		}
 	})
 
-	It("can have the dashboard drawn", func() {
+	It("draws the dashboard if DASHBOARD_PICTURE is set", func() {
 		if path := os.Getenv("DASHBOARD_PICTURE"); path != "" {
-			mend()
-			Expect(os.WriteFile(path, draw(readDashboard(), born, time.Now()), 0o644)).To(Succeed())
+			endFaults()
+			Expect(os.WriteFile(path, draw(readDashboard(), startedAt, time.Now()), 0o644)).To(Succeed())
 		}
 	})
 
-	It("is told nothing of an Account that is gone", func() {
+	It("removes the series of a deleted Account", func() {
 		Expect(scrape()).To(ContainSubstring(`account="refused"`))
 		kubectl("", "delete", "account", "refused")
 		Eventually(scrape).ShouldNot(ContainSubstring(`account="refused"`))
@@ -145,11 +145,11 @@ var _ = Describe("Who watches the operator", Ordered, func() {
 	})
 })
 
-// told asks for the series of a metric: the values of some labels, and the
-// value.
-func told(selector string, labels ...string) func() ([]string, error) {
+// seriesOf returns the series of a metric, each as the values of the given labels and the
+// series' value.
+func seriesOf(selector string, labels ...string) func() ([]string, error) {
 	return func() (all []string, err error) {
-		samples, err := ask(selector)
+		samples, err := runQuery(selector)
 		for _, s := range samples {
 			line := ""
 			for _, label := range labels {

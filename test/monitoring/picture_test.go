@@ -15,14 +15,14 @@ import (
 	. "github.com/onsi/gomega"
 )
 
-// The picture has Grafana's grid: 24 columns.
+// The picture uses Grafana's grid of 24 columns.
 const (
 	column, line  = 50, 24 // pixels
 	gap           = 5
 	chartLeft     = 62
 	charTop       = 34
 	chartBottom   = 42
-	character     = 6.0 // pixels that one of the legend's takes, about
+	character     = 6.0 // approximate width of a character of the legend, in pixels
 	pictureHeader = `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 %d %d" font-family="system-ui, sans-serif" font-size="11" role="img">
 <style>
   svg { color: #1f2328 } text { fill: #1f2328 } .dim { fill: #59636e } .frame { fill: #ffffff; stroke: #d1d9e0 } .back { fill: #f6f8fa } .faint { stroke: #e6eaef }
@@ -42,13 +42,13 @@ const (
 
 var palette = []string{"blue", "orange", "green", "purple", "red", "teal", "yellow", "pink", "grey"}
 
-// picture is a dashboard, drawn from the answers of a span of time.
+// picture is the drawing of a dashboard over a time range.
 type picture struct {
 	bytes.Buffer
 	from, to time.Time
 }
 
-// draw asks Prometheus every query of the dashboard and draws the answers.
+// draw runs every query of the dashboard and draws the results as SVG.
 func draw(d dashboard, from, to time.Time) []byte {
 	p := &picture{from: from, to: to}
 	height := 0
@@ -67,7 +67,7 @@ func (p *picture) text(x, y float64, attributes, text string) {
 	fmt.Fprintf(p, `<text x="%.1f" y="%.1f" %s>%s</text>`+"\n", x, y, attributes, html.EscapeString(text))
 }
 
-// box is where a panel's content stands.
+// box is the area of a panel.
 type box struct{ left, top, width, height float64 }
 
 func (p *picture) panel(panel *panel) {
@@ -87,20 +87,20 @@ func (p *picture) panel(panel *panel) {
 	case "timeseries":
 		p.timeseries(panel, b)
 	default:
-		panic("nobody draws a " + panel.Type)
+		panic("unknown panel type " + panel.Type)
 	}
 }
 
-// at asks for what a target gives at the end.
-func (p *picture) at(t target) []sample {
-	r, err := get[result]("query", url.Values{"query": {filled(t.Expr)}, "time": {fmt.Sprint(p.to.Unix())}})
+// lastSamples returns a target's result at the end of the time range.
+func (p *picture) lastSamples(t target) []sample {
+	r, err := get[result]("query", url.Values{"query": {withVariables(t.Expr)}, "time": {fmt.Sprint(p.to.Unix())}})
 	Expect(err).NotTo(HaveOccurred())
 	return r.Result
 }
 
-// stat shows a value, in the colour of the last threshold that it reaches.
+// stat draws a value in the color of the last threshold that it reaches.
 func (p *picture) stat(panel *panel, b box) {
-	value := p.at(panel.Targets[0])[0].Value.value
+	value := p.lastSamples(panel.Targets[0])[0].Value.value
 	color := ""
 	for _, step := range panel.FieldConfig.Defaults.Thresholds.Steps {
 		if step.Value == nil || value >= *step.Value {
@@ -110,9 +110,9 @@ func (p *picture) stat(panel *panel, b box) {
 	p.text(b.left+b.width/2, b.top+b.height/2+22, fmt.Sprintf(`class="value %s" text-anchor="middle"`, color), formatted(value, panel.FieldConfig.Defaults.Unit))
 }
 
-// table has the labels for columns.
+// table draws a table with one column for each label.
 func (p *picture) table(panel *panel, b box) {
-	rows := p.at(panel.Targets[0])
+	rows := p.lastSamples(panel.Targets[0])
 	names := slices.Sorted(maps.Keys(rows[0].Metric))
 	width := (b.width - 16) / float64(len(names))
 	var lines []string
@@ -141,14 +141,14 @@ type curve struct {
 	points      []point
 }
 
-// curves are what the targets give, in the order of their names.
+// curves returns the results of the targets, sorted by name.
 func (p *picture) curves(panel *panel) (all []curve) {
 	fixed := map[string]string{}
 	for _, o := range panel.FieldConfig.Overrides {
 		fixed[o.Matcher.Options] = o.Properties[0].Value.FixedColor
 	}
 	for _, t := range panel.Targets {
-		r, err := get[result]("query_range", url.Values{"query": {filled(t.Expr)}, "step": {"2"},
+		r, err := get[result]("query_range", url.Values{"query": {withVariables(t.Expr)}, "step": {"2"},
 			"start": {fmt.Sprint(p.from.Unix())}, "end": {fmt.Sprint(p.to.Unix())}})
 		Expect(err).NotTo(HaveOccurred())
 		for _, s := range r.Result {
@@ -168,11 +168,11 @@ func (p *picture) curves(panel *panel) (all []curve) {
 	return all
 }
 
-// timeseries draws curves, or areas on top of each other.
+// timeseries draws curves or stacked areas.
 func (p *picture) timeseries(panel *panel, b box) {
 	curves := p.curves(panel)
 	stacked := panel.FieldConfig.Defaults.Custom.Stacking.Mode == "normal"
-	base := map[float64]float64{} // by time: what the next area stands on
+	base := map[float64]float64{} // lower edge of the next area, by time
 	highest := 0.0
 	for _, c := range curves {
 		for i := range c.points {
@@ -197,13 +197,13 @@ func (p *picture) timeseries(panel *panel, b box) {
 		p.text(x(float64(p.from.Add(after).Unix())), b.top+b.height-chartBottom+14, `class="dim" text-anchor="middle" font-size="10"`,
 			fmt.Sprintf("%d:%02d", int(after.Minutes()), int(after.Seconds())%60))
 	}
-	for _, c := range slices.Backward(curves) { // the highest area first
+	for _, c := range slices.Backward(curves) { // the top area first, because later ones cover it
 		if len(c.points) == 0 {
 			continue
 		}
 		line := ""
 		for i, v := range c.points {
-			if i == 0 || i == len(c.points)-1 || v.value != c.points[i-1].value || v.value != c.points[i+1].value { // not amid a level stretch
+			if i == 0 || i == len(c.points)-1 || v.value != c.points[i-1].value || v.value != c.points[i+1].value { // omits points within a flat line
 				line += fmt.Sprintf("%.1f,%.1f ", x(v.at), y(v.value))
 			}
 		}
@@ -216,14 +216,14 @@ func (p *picture) timeseries(panel *panel, b box) {
 	p.legend(curves, b)
 }
 
-// legend names the curves, as far as there is room.
+// legend draws as many names of curves as fit.
 func (p *picture) legend(curves []curve, b box) {
 	left, y := b.left+10, b.top+b.height-10
 	for i, c := range curves {
 		width := 22 + character*float64(len(c.name))
 		room := b.left + b.width
 		if i < len(curves)-1 {
-			room -= 24 // for how many there are more
+			room -= 24 // for the number of omitted names
 		}
 		if left+width > room {
 			p.text(left, y, `class="dim"`, fmt.Sprintf("+%d", len(curves)-i))
@@ -235,7 +235,7 @@ func (p *picture) legend(curves []curve, b box) {
 	}
 }
 
-// niceTop is where an axis with four parts ends: at a round value, or at 100 %.
+// niceTop returns a round maximum, or 100 %, for an axis with four intervals.
 func niceTop(highest float64, unit string) float64 {
 	if highest <= 0 {
 		return 1
@@ -258,7 +258,7 @@ func niceTop(highest float64, unit string) float64 {
 
 const mebi = 1 << 20
 
-// formatted is a value in a unit of Grafana's.
+// formatted returns a value in one of Grafana's units.
 func formatted(v float64, unit string) string {
 	number := fmt.Sprintf("%.3g", v)
 	switch unit {

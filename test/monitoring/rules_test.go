@@ -24,8 +24,7 @@ type rule struct {
 	Labels, Annotations map[string]string
 }
 
-// ruleGroups are the groups of the PrometheusRule, as Prometheus itself reads
-// them.
+// ruleGroups returns the groups of the PrometheusRule in the format of Prometheus.
 func ruleGroups(root string) ([]byte, error) {
 	data, err := os.ReadFile(filepath.Join(root, "config", "prometheus", "rules.yaml"))
 	if err != nil {
@@ -50,16 +49,16 @@ func readRules() []rule {
 	return all
 }
 
-// outside of the suite, which needs a control plane.
-func outside(t *testing.T) {
+// setUpWithoutSuite sets up a test that needs no control plane.
+func setUpWithoutSuite(t *testing.T) {
 	RegisterTestingT(t)
 	var err error
 	root, err = controlplane.Root()
 	Expect(err).NotTo(HaveOccurred())
 }
 
-func TestEachAlertFiresAndStaysQuietWhenItShould(t *testing.T) {
-	outside(t)
+func TestAlerts_AllRules_FireAndStayInactive(t *testing.T) {
+	setUpWithoutSuite(t)
 	dir := t.TempDir()
 	groups, err := ruleGroups(root)
 	Expect(err).NotTo(HaveOccurred())
@@ -67,7 +66,7 @@ func TestEachAlertFiresAndStaysQuietWhenItShould(t *testing.T) {
 	cases, err := os.ReadFile(filepath.Join("testdata", "alerts.yaml"))
 	Expect(err).NotTo(HaveOccurred())
 	Expect(os.WriteFile(filepath.Join(dir, "alerts.yaml"), cases, 0o600)).To(Succeed())
-	// The same, scraped by a Prometheus whose series have the label cluster.
+	// The same tests with series that have the label cluster, as in a Prometheus for many clusters.
 	ofCluster := strings.ReplaceAll(string(cases), `namespace="ns"`, `cluster="east",namespace="ns"`)
 	Expect(os.WriteFile(filepath.Join(dir, "cluster.yaml"), []byte(ofCluster), 0o600)).To(Succeed())
 	promtool := tool("promtool")
@@ -82,37 +81,36 @@ func TestEachAlertFiresAndStaysQuietWhenItShould(t *testing.T) {
 
 	var file struct {
 		Tests []struct {
-			Asked []struct {
+			Queries []struct {
 				Expr    string
 				Samples []any `json:"exp_samples"`
 			} `json:"promql_expr_test"`
 		}
 	}
 	Expect(yaml.Unmarshal(cases, &file)).To(Succeed())
-	fires, quiet := map[string]bool{}, map[string]bool{}
+	fires, inactive := map[string]bool{}, map[string]bool{}
 	for _, test := range file.Tests {
-		for _, asked := range test.Asked {
-			if name := regexp.MustCompile(`alertname="(\w+)",alertstate="firing"`).FindStringSubmatch(asked.Expr); name == nil {
+		for _, query := range test.Queries {
+			if name := regexp.MustCompile(`alertname="(\w+)",alertstate="firing"`).FindStringSubmatch(query.Expr); name == nil {
 				continue
-			} else if len(asked.Samples) > 0 {
+			} else if len(query.Samples) > 0 {
 				fires[name[1]] = true
 			} else {
-				quiet[name[1]] = true
+				inactive[name[1]] = true
 			}
 		}
 	}
 	for _, r := range readRules() {
-		Expect(fires).To(HaveKey(r.Alert), "no test in which it fires")
-		Expect(quiet).To(HaveKey(r.Alert), "no test in which it does not")
+		Expect(fires).To(HaveKey(r.Alert), "testdata/alerts.yaml must contain a test in which the alert fires")
+		Expect(inactive).To(HaveKey(r.Alert), "testdata/alerts.yaml must contain a test in which the alert does not fire")
 		Expect(r.Labels["severity"]).To(BeElementOf("critical", "warning"), r.Alert)
 		Expect(r.For).NotTo(BeEmpty(), r.Alert)
 		Expect(slices.Sorted(maps.Keys(r.Annotations))).To(Equal([]string{"description", "runbook_url", "summary"}), r.Alert)
 	}
 }
 
-// Somebody who is woken by an alert, or reads a reason, finds what to do.
-func TestEachAlertAndEachReasonHasItsRunbook(t *testing.T) {
-	outside(t)
+func TestRunbooks_AllAlertsAndReasons_ArePresent(t *testing.T) {
+	setUpWithoutSuite(t)
 	pages := map[string]bool{}
 	files, err := filepath.Glob(filepath.Join(root, "docs", "runbooks", "*.md"))
 	Expect(err).NotTo(HaveOccurred())
@@ -138,15 +136,15 @@ func TestEachAlertAndEachReasonHasItsRunbook(t *testing.T) {
 	for _, r := range readRules() {
 		wanted[r.Alert] = true
 		Expect(r.Annotations["runbook_url"]).To(Equal(runbooksURL + r.Alert + ".md"))
-		Expect(pages).To(HaveKey(r.Alert), "no page")
+		Expect(pages).To(HaveKey(r.Alert), "each alert needs a runbook")
 	}
 	for _, reason := range v1alpha1.Reasons() {
 		wanted[reason] = true
 		if !pages[reason] {
-			Expect(string(index)).To(ContainSubstring("\n| `"+reason+"` | "), "no page, and no line in the index")
+			Expect(string(index)).To(ContainSubstring("\n| `"+reason+"` | "), "each reason needs a runbook or a row in the index")
 		}
 	}
 	for name := range pages {
-		Expect(wanted).To(HaveKey(name), "a page of nothing")
+		Expect(wanted).To(HaveKey(name), "each runbook must belong to an alert or a reason")
 	}
 }

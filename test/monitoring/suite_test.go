@@ -1,7 +1,7 @@
-// Package monitoring holds what platform teams watch the operator by against
-// what the operator tells: a real Prometheus scrapes the manager, as the
-// ServiceMonitor would have it, through a life on the simulated Plivo, and is
-// asked every query of the dashboard and of the alert rules.
+// Package monitoring checks the dashboard, the alert rules and the documentation of the
+// metrics against a running operator. A real Prometheus scrapes the manager as the
+// ServiceMonitor configures it, while Subaccounts on the simulated Plivo reach most states.
+// The tests then run every query of the dashboard and of the alert rules.
 package monitoring
 
 import (
@@ -29,7 +29,7 @@ import (
 
 const (
 	operatorNamespace = "subaccount-operator-system"
-	job               = "subaccount-operator-metrics" // as the ServiceMonitor has it: the Service's name
+	job               = "subaccount-operator-metrics" // the ServiceMonitor uses the Service's name
 )
 
 var (
@@ -37,10 +37,10 @@ var (
 	root       string
 	plane      *controlplane.Plane
 	sim        *process.Plivo
-	manager    string // its metrics endpoint
-	reader     string // the token that may read it
-	prometheus string // its API
-	born       time.Time
+	manager    string // address of its metrics endpoint
+	reader     string // a token that may read the metrics
+	prometheus string // URL of its API
+	startedAt  time.Time
 )
 
 func TestMonitoring(t *testing.T) {
@@ -57,7 +57,7 @@ var _ = BeforeSuite(func() {
 	program := tool("prometheus")
 	dir := GinkgoT().TempDir()
 
-	plane, err = controlplane.Start(controlplane.Options{CRDs: []string{}}) // config/default has them
+	plane, err = controlplane.Start(controlplane.Options{CRDs: []string{}}) // config/default contains them
 	Expect(err).NotTo(HaveOccurred())
 	DeferCleanup(func() { Expect(plane.Stop()).To(Succeed()) })
 	kubectl("", "apply", "--server-side", "-k", filepath.Join(root, "config", "default"))
@@ -65,8 +65,8 @@ var _ = BeforeSuite(func() {
 	startPlivo(dir)
 	startManager(dir)
 	startPrometheus(program, dir)
-	born = time.Now()
-	live()
+	startedAt = time.Now()
+	createStates()
 })
 
 func tool(name string) string {
@@ -76,7 +76,7 @@ func tool(name string) string {
 	return path
 }
 
-// run runs a program and returns all that it prints.
+// run runs a program and returns its output.
 func run(stdin, program string, args ...string) (string, error) {
 	cmd := exec.Command(program, args...)
 	cmd.Stdin = strings.NewReader(stdin)
@@ -112,8 +112,8 @@ func startPlivo(dir string) {
 	DeferCleanup(func() { Expect(sim.Stop(syscall.SIGTERM)).To(Succeed()) })
 }
 
-// startManager starts it as config/manager does: as its ServiceAccount, with
-// leader election, and metrics by https.
+// startManager starts the manager as config/manager does: as its ServiceAccount, with
+// leader election, and with metrics over HTTPS.
 func startManager(dir string) {
 	GinkgoHelper()
 	program, err := process.Program("manager", dir)
@@ -133,8 +133,8 @@ func startManager(dir string) {
 	reader = kubectl("", "create", "token", "-n", operatorNamespace, "prometheus")
 }
 
-// startPrometheus has it scrape with the labels that the ServiceMonitor gives,
-// and evaluate the rules.
+// startPrometheus starts Prometheus with the alert rules and with the labels that the
+// ServiceMonitor sets.
 func startPrometheus(program, dir string) {
 	GinkgoHelper()
 	write := func(name, content string) string {
@@ -165,14 +165,14 @@ scrape_configs:
 	DeferCleanup(func() { Expect(p.Stop(syscall.SIGTERM)).To(Succeed()) })
 }
 
-// scrape is what the manager serves to the one who may read it.
+// scrape returns the manager's metrics.
 func scrape() string {
 	GinkgoHelper()
-	by := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}}
+	httpClient := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}}
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "https://"+manager+"/metrics", http.NoBody)
 	Expect(err).NotTo(HaveOccurred())
 	req.Header.Set("Authorization", "Bearer "+reader)
-	resp, err := by.Do(req)
+	resp, err := httpClient.Do(req)
 	Expect(err).NotTo(HaveOccurred())
 	defer func() { _ = resp.Body.Close() }()
 	body := &bytes.Buffer{}

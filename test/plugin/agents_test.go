@@ -5,13 +5,13 @@ import (
 	"sync"
 )
 
-// userAgents remembers who has called Plivo.
+// userAgents records the User-Agent header of the last call to Plivo.
 type userAgents struct {
 	mu   sync.Mutex
 	last string
 }
 
-func (a *userAgents) note(next http.Handler) http.Handler {
+func (a *userAgents) record(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		a.mu.Lock()
 		a.last = r.UserAgent()

@@ -25,46 +25,46 @@ func (w *world) suspended() (names []string) {
 
 func plain(*v1alpha1.Subaccount) {}
 
-func TestSuspendAndResume(t *testing.T) {
+func TestSuspendResume_NamesAndSelectors_ChangeSpec(t *testing.T) {
 	g, w := NewWithT(t), newWorld(t, "suspend")
 	for _, name := range []string{"a", "b", "c"} {
 		w.apply(name, func(s *v1alpha1.Subaccount) {
 			s.Labels = map[string]string{"first": map[bool]string{true: "yes", false: "no"}[name == "a"]}
 		})
 	}
-	g.Expect(w.does("suspend", "a", "b", "-n", w.name)).To(Equal(kind + "a suspended\n" + kind + "b suspended\n"))
+	g.Expect(w.mustRun("suspend", "a", "b", "-n", w.name)).To(Equal(kind + "a suspended\n" + kind + "b suspended\n"))
 	g.Expect(w.suspended()).To(Equal([]string{"a", "b"}))
-	g.Expect(w.does("resume", kind+"a", "plivosub/b", "-n", w.name, "-o", "name")).To(Equal(kind + "a\n" + kind + "b\n"))
+	g.Expect(w.mustRun("resume", kind+"a", "plivosub/b", "-n", w.name, "-o", "name")).To(Equal(kind + "a\n" + kind + "b\n"))
 	g.Expect(w.suspended()).To(BeEmpty())
 
 	for _, s := range w.subaccounts() {
-		g.Expect(s.Spec.Suspend).To(BeNil(), "nobody's, for who applies it")
+		g.Expect(s.Spec.Suspend).To(BeNil(), "resume must remove the field, so that no field manager owns it")
 	}
-	w.does("suspend", "--all", "-n", w.name)
+	w.mustRun("suspend", "--all", "-n", w.name)
 	g.Expect(w.suspended()).To(Equal([]string{"a", "b", "c"}))
-	w.does("resume", "-l", "first=yes", "-A")
+	w.mustRun("resume", "-l", "first=yes", "-A")
 	g.Expect(w.suspended()).To(Equal([]string{"b", "c"}))
-	g.Expect(w.does("suspend", "c", "-n", w.name, "-o", "jsonpath={.kind} {.spec.suspend}")).To(Equal("Subaccount true"))
+	g.Expect(w.mustRun("suspend", "c", "-n", w.name, "-o", "jsonpath={.kind} {.spec.suspend}")).To(Equal("Subaccount true"))
 }
 
-func TestReconcileAsksForALook(t *testing.T) {
+func TestReconcile_Subaccount_AnnotatesIt(t *testing.T) {
 	g, w := NewWithT(t), newWorld(t, "reconcile")
 	s := w.apply("a", plain)
 	at := func() string {
 		g.Expect(k8s.Get(t.Context(), client.ObjectKeyFromObject(s), s)).To(Succeed())
 		return s.Annotations[v1alpha1.ReconcileRequestedAtAnnotation]
 	}
-	g.Expect(w.does("reconcile", "a", "-n", w.name)).To(Equal(kind + "a reconcile requested\n"))
+	g.Expect(w.mustRun("reconcile", "a", "-n", w.name)).To(Equal(kind + "a reconcile requested\n"))
 	first := at()
 	g.Expect(first).NotTo(BeEmpty())
-	w.does("reconcile", "--all", "-n", w.name)
+	w.mustRun("reconcile", "--all", "-n", w.name)
 	g.Expect(at()).NotTo(Equal(first))
 
-	// No manager runs here.
+	// The wait fails, because no manager runs in this test.
 	got := w.plivo("reconcile", "a", "-n", w.name, "--wait", "--timeout=1s")
 	g.Expect(got.Code).To(Equal(1))
 	g.Expect(got.Err).To(Equal("error: timed out waiting for the condition on subaccounts/a\n"))
-	w.does("suspend", "a", "-n", w.name)
+	w.mustRun("suspend", "a", "-n", w.name)
 	got = w.plivo("reconcile", "a", "-n", w.name, "--wait")
 	g.Expect(got.Code).To(BeZero())
 	g.Expect(got.Err).To(Equal("Warning: subaccount a is suspended: nothing is looked at until it is resumed\n"))
@@ -79,31 +79,31 @@ func TestReconcile_Account_AnnotatesIt(t *testing.T) {
 		return a.Annotations[v1alpha1.ReconcileRequestedAtAnnotation]
 	}
 	const accountKind = "account.plivo.subaccount-operator.dev/"
-	g.Expect(w.does("reconcile", "account/"+w.name, "a", "-n", w.name)).To(Equal(
+	g.Expect(w.mustRun("reconcile", "account/"+w.name, "a", "-n", w.name)).To(Equal(
 		accountKind + w.name + " reconcile requested\n" + kind + "a reconcile requested\n"))
 	first := at(w.name)
 	g.Expect(first).NotTo(BeEmpty())
-	w.does("reconcile", "plivoacct/"+w.name)
+	w.mustRun("reconcile", "plivoacct/"+w.name)
 	g.Expect(at(w.name)).NotTo(Equal(first))
 
-	// No manager runs here.
+	// The wait fails, because no manager runs in this test.
 	got := w.plivo("reconcile", accountKind+w.name, "--wait", "--timeout=1s")
 	g.Expect(got.Code).To(Equal(1))
 	g.Expect(got.Err).To(Equal("error: timed out waiting for the condition on accounts/" + w.name + "\n"))
-	g.Expect(w.plivo("reconcile", "account/nope")).To(fails(1, `Error from server (NotFound): accounts.plivo.subaccount-operator.dev "nope" not found`))
+	g.Expect(w.plivo("reconcile", "account/nope")).To(haveFailed(1, `Error from server (NotFound): accounts.plivo.subaccount-operator.dev "nope" not found`))
 }
 
-func TestErrorsAreKubectls(t *testing.T) {
+func TestErrors_InvalidCommands_MatchKubectl(t *testing.T) {
 	g, w := NewWithT(t), newWorld(t, "errors")
 	w.apply("a", plain)
 	const notFound = `Error from server (NotFound): subaccounts.plivo.subaccount-operator.dev "`
-	g.Expect(w.plivo("suspend", "nope", "-n", w.name)).To(fails(1, notFound+`nope" not found`))
-	g.Expect(w.run("kubectl", "annotate", "plivosub", "nope", "x=y", "-n", w.name)).To(fails(1, notFound+`nope" not found`), "as kubectl says it")
+	g.Expect(w.plivo("suspend", "nope", "-n", w.name)).To(haveFailed(1, notFound+`nope" not found`))
+	g.Expect(w.run("kubectl", "annotate", "plivosub", "nope", "x=y", "-n", w.name)).To(haveFailed(1, notFound+`nope" not found`), "the same error as of kubectl")
 	got := w.plivo("suspend", "one", "a", "two", "-n", w.name)
 	g.Expect(got).To(Equal(result{Out: kind + "a suspended\n", Err: notFound + "one\" not found\n" + notFound + "two\" not found\n", Code: 1}))
-	g.Expect(w.plivo("resume", "--all", "-n", "nowhere")).To(fails(0, "No resources found in nowhere namespace."))
+	g.Expect(w.plivo("resume", "--all", "-n", "nowhere")).To(haveFailed(0, "No resources found in nowhere namespace."))
 
-	for words, args := range map[string]string{
+	for message, args := range map[string]string{
 		"error: which Subaccounts? Name them, or use --selector or --all\nSee 'kubectl plivo suspend -h'":                  "suspend",
 		"error: name cannot be provided when a selector is specified":                                                      "suspend a --all",
 		"error: setting 'all' parameter but found a non empty selector":                                                    "suspend -l a=b --all",
@@ -120,7 +120,7 @@ func TestErrorsAreKubectls(t *testing.T) {
 		`is forbidden: User "nobody" cannot get resource "accounts"`:                                                       "list --as nobody",
 		`Error from server (Forbidden): subaccounts.plivo.subaccount-operator.dev "a" is forbidden: User "nobody" cannot `: "suspend a --as nobody",
 	} {
-		g.Expect(w.plivo(strings.Fields(args)...)).To(fails(1, words), args)
+		g.Expect(w.plivo(strings.Fields(args)...)).To(haveFailed(1, message), args)
 	}
-	g.Expect(w.does("version")).To(Equal("kubectl-plivo " + process.Version + "\n"))
+	g.Expect(w.mustRun("version")).To(Equal("kubectl-plivo " + process.Version + "\n"))
 }

@@ -21,20 +21,20 @@ func read(g Gomega, name string) string {
 	return string(content)
 }
 
-// block returns the one code block of docs/kubectl-plivo.md that holds a text.
-func block(g Gomega, holding string) string {
+// block returns the one code block of docs/kubectl-plivo.md that contains a text.
+func block(g Gomega, content string) string {
 	parts := strings.Split(read(g, "docs/kubectl-plivo.md"), "```")
 	var found []string
 	for i := 1; i < len(parts); i += 2 {
-		if _, code, _ := strings.Cut(parts[i], "\n"); strings.Contains(code, holding) {
+		if _, code, _ := strings.Cut(parts[i], "\n"); strings.Contains(code, content) {
 			found = append(found, code)
 		}
 	}
-	g.Expect(found).To(HaveLen(1), holding)
+	g.Expect(found).To(HaveLen(1), content)
 	return found[0]
 }
 
-// complete returns what kubectl completes a line to.
+// complete returns kubectl's completions of a command line.
 func (w *world) complete(line ...string) []string {
 	w.t.Helper()
 	got := w.run("kubectl", append([]string{"__complete", "plivo"}, line...)...)
@@ -48,7 +48,7 @@ func (w *world) complete(line ...string) []string {
 	return values
 }
 
-func TestCompletion(t *testing.T) {
+func TestCompletion_DocumentedSetup_CompletesNames(t *testing.T) {
 	g, w := NewWithT(t), newWorld(t, "complete")
 	for _, name := range []string{"team-a", "team-b", "other"} {
 		w.apply(name, plain)
@@ -71,8 +71,8 @@ func TestCompletion(t *testing.T) {
 	g.Expect(got.Out).To(ContainSubstring("bash completion V2 for kubectl-plivo"))
 }
 
-// The document's Role names the Secret plivo-main.
-func TestTheDocumentedRightsAreEnough(t *testing.T) {
+// The world's name is that of the Secret in the documented Role.
+func TestDocumentedRights_AllCommands_Suffice(t *testing.T) {
 	g, w := NewWithT(t), newWorld(t, "plivo-main")
 	w.add("a")
 	w.apply("a", plain)
@@ -87,7 +87,7 @@ func TestTheDocumentedRightsAreEnough(t *testing.T) {
 		g.Expect(got.Code).To(BeZero(), got.Err)
 	}
 	as := []string{"--as", "anna", "-n", w.name}
-	// The API server's authorizer takes a moment to hear of the binding.
+	// The API server applies a new binding after a moment.
 	g.Eventually(func() int { return w.plivo(append([]string{"suspend", "a"}, as...)...).Code }, "30s").Should(BeZero())
 	for _, command := range []string{"list", "export", "resume --all", "reconcile a"} {
 		g.Eventually(func() result { return w.plivo(append(strings.Fields(command), as...)...) }, "30s").Should(HaveField("Code", 0), command)

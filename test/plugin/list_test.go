@@ -19,9 +19,9 @@ import (
 	"github.com/subaccount-operator/subaccount-operator/test/process"
 )
 
-func TestListTellsWhoManagesEach(t *testing.T) {
+func TestList_MixedSubaccounts_ShowsManagers(t *testing.T) {
 	g, w := NewWithT(t), newWorld(t, "list")
-	all := w.add("Managed", "Asked for\x1b[31m", "Nobody's", foreignMarker)
+	all := w.add("Managed", "Adoption pending\x1b[31m", "Unmanaged", foreignMarker)
 	claims := []*v1alpha1.Subaccount{}
 	for _, name := range []string{"one", "two"} {
 		claims = append(claims, w.apply(name, func(s *v1alpha1.Subaccount) {
@@ -34,7 +34,7 @@ func TestListTellsWhoManagesEach(t *testing.T) {
 	slices.SortFunc(claims, func(a, b *v1alpha1.Subaccount) int {
 		return cmp.Or(a.CreationTimestamp.Compare(b.CreationTimestamp.Time), cmp.Compare(a.UID, b.UID))
 	})
-	w.apply("asks", func(s *v1alpha1.Subaccount) {
+	w.apply("adopting", func(s *v1alpha1.Subaccount) {
 		s.Spec.AuthID, s.Spec.DeletionPolicy = &all[1].AuthID, v1alpha1.DeletionPolicyOrphan
 	})
 	creating := w.apply("creating", func(s *v1alpha1.Subaccount) {
@@ -44,38 +44,39 @@ func TestListTellsWhoManagesEach(t *testing.T) {
 	g.Expect(sim.Edit(w.main, all[2].AuthID, func(s *plivosim.Subaccount) { s.Created, s.Modified = "2020-01-02", "2021-03-04" })).To(BeTrue())
 	sim.ResetCalls()
 
-	rows := columns(w.does("list"))
+	rows := columns(w.mustRun("list"))
 	g.Expect(rows).To(HaveLen(6))
 	g.Expect(rows[0]).To(Equal([]string{"AUTH ID", "NAME", "ENABLED", "CREATED", "MODIFIED", "MANAGED BY"}))
-	g.Expect(rows[1]).To(Equal([]string{all[1].AuthID, `Asked for\x1b[31m`, "false", all[1].Created, "<none>", "<none>"}))
+	g.Expect(rows[1]).To(Equal([]string{all[1].AuthID, `Adoption pending\x1b[31m`, "false", all[1].Created, "<none>", "<none>"}))
 	g.Expect(rows[2]).To(Equal([]string{all[0].AuthID, "Managed", "true", all[0].Created, "<none>", "list/" + claims[0].Name}))
-	g.Expect(rows[3]).To(Equal([]string{all[2].AuthID, "Nobody's", "true", "2020-01-02", "2021-03-04", "<none>"}))
+	g.Expect(rows[3]).To(Equal([]string{all[2].AuthID, "Unmanaged", "true", "2020-01-02", "2021-03-04", "<none>"}))
 	g.Expect(rows[4][5]).To(Equal("<none>"))
 	g.Expect(rows[5]).To(ContainElements(marked.AuthID, "list/creating"))
-	g.Expect(w.lists()).To(Equal([]int{0}))
+	g.Expect(w.listOffsets()).To(Equal([]int{0}))
 	g.Expect(agents.latest()).To(Equal("kubectl-plivo/" + process.Version))
 
-	wide := columns(w.does("list", "-o", "wide"))
+	wide := columns(w.mustRun("list", "-o", "wide"))
 	g.Expect(wide[0][6:]).To(Equal([]string{"READY", "REASON"}))
 	g.Expect(wide[2][6:]).To(Equal([]string{"False", "Rejected"}))
-	g.Expect(w.does("list", "--unmanaged", "--no-headers")).NotTo(ContainSubstring("AUTH ID"))
-	g.Expect(strings.Fields(w.does("list", "--unmanaged", "-o", "name"))).To(Equal([]string{all[1].AuthID, all[2].AuthID, all[3].AuthID}))
+	g.Expect(w.mustRun("list", "--unmanaged", "--no-headers")).NotTo(ContainSubstring("AUTH ID"))
+	g.Expect(strings.Fields(w.mustRun("list", "--unmanaged", "-o", "name"))).To(Equal([]string{all[1].AuthID, all[2].AuthID, all[3].AuthID}))
 
 	var asJSON, asYAML plugin.RemoteList
-	g.Expect(json.Unmarshal([]byte(w.does("list", "-o", "json")), &asJSON)).To(Succeed())
-	g.Expect(yaml.Unmarshal([]byte(w.does("list", "-o", "yaml")), &asYAML)).To(Succeed())
+	g.Expect(json.Unmarshal([]byte(w.mustRun("list", "-o", "json")), &asJSON)).To(Succeed())
+	g.Expect(yaml.Unmarshal([]byte(w.mustRun("list", "-o", "yaml")), &asYAML)).To(Succeed())
 	g.Expect(asJSON).To(Equal(asYAML))
 	g.Expect(asJSON.Items).To(HaveLen(5))
 	g.Expect(asJSON.Items[1]).To(Equal(plugin.Remote{
 		AuthID: all[0].AuthID, Name: "Managed", Enabled: true, Created: all[0].Created,
 		ManagedBy: &plugin.Manager{Namespace: "list", Name: claims[0].Name, Ready: "False", Reason: "Rejected"},
 	}))
-	g.Expect(asJSON.Items[0].Name).To(Equal("Asked for\x1b[31m"))
+	g.Expect(asJSON.Items[0].Name).To(Equal("Adoption pending\x1b[31m"))
 	g.Expect(asJSON.Items[3].Unfinished).To(BeTrue())
 	g.Expect(w.writes()).To(BeZero())
 }
 
-// columns are at least three blanks apart, and cells hold one at a time.
+// columns splits a table. At least three spaces separate columns, and cells contain only
+// single spaces.
 func columns(table string) (rows [][]string) {
 	for _, line := range strings.Split(strings.TrimSpace(table), "\n") {
 		var cells []string
@@ -89,16 +90,16 @@ func columns(table string) (rows [][]string) {
 	return rows
 }
 
-func TestAMainAccountWithoutSubaccounts(t *testing.T) {
+func TestList_NoSubaccounts_SaysSo(t *testing.T) {
 	g, w := NewWithT(t), newWorld(t, "empty")
 	got := w.plivo("list")
-	g.Expect(got).To(fails(0, "No subaccounts found."))
-	g.Expect(w.plivo("export", "-n", w.name)).To(fails(0, "No unmanaged subaccounts to export."))
-	g.Expect(w.does("list", "-o", "json")).To(MatchJSON(
+	g.Expect(got).To(haveFailed(0, "No subaccounts found."))
+	g.Expect(w.plivo("export", "-n", w.name)).To(haveFailed(0, "No unmanaged subaccounts to export."))
+	g.Expect(w.mustRun("list", "-o", "json")).To(MatchJSON(
 		`{"apiVersion": "plivo.subaccount-operator.dev/v1alpha1", "kind": "RemoteSubaccountList", "items": []}`))
 }
 
-func TestNoOutputHoldsAToken(t *testing.T) {
+func TestOutput_AllVerbosities_ContainsNoToken(t *testing.T) {
 	g, w := NewWithT(t), newWorld(t, "tokens")
 	tokens := []string{w.token}
 	for _, s := range w.add("a", "b") {
@@ -122,12 +123,12 @@ func TestNoOutputHoldsAToken(t *testing.T) {
 	g.Expect(shown).To(And(ContainSubstring("/api/v1/namespaces/subaccount-operator-system/secrets/tokens"), ContainSubstring("HTTP 400")))
 	for _, token := range tokens {
 		for _, form := range []string{token, base64.StdEncoding.EncodeToString([]byte(token)), base64.StdEncoding.EncodeToString([]byte(w.main + ":" + token))} {
-			g.Expect(strings.Contains(shown, form)).To(BeFalse(), "a token is shown")
+			g.Expect(strings.Contains(shown, form)).To(BeFalse(), "the output contains a token")
 		}
 	}
 }
 
-func TestAListThatChangesIsReadAgain(t *testing.T) {
+func TestList_ChangesWhileRead_IsReadAgain(t *testing.T) {
 	g, w := NewWithT(t), newWorld(t, "changing")
 	w.add(numbered(41)...)
 	sim.Inject(plivosim.Fault{Account: w.main, Shift: 1, Times: 2}) // rows of the pages two and three
@@ -135,20 +136,20 @@ func TestAListThatChangesIsReadAgain(t *testing.T) {
 	got := w.plivo("list", "--no-headers")
 	g.Expect(got.Err).To(Equal("The list of subaccounts changed while it was read.\n"))
 	g.Expect(columns(got.Out)).To(HaveLen(41))
-	g.Expect(w.lists()).To(Equal([]int{0, 20, 40, 0, 20, 40}))
+	g.Expect(w.listOffsets()).To(Equal([]int{0, 20, 40, 0, 20, 40}))
 }
 
-func TestAListThatGoesOnChangingIsNotGuessedFrom(t *testing.T) {
+func TestList_KeepsChanging_Fails(t *testing.T) {
 	g, w := NewWithT(t), newWorld(t, "unsteady")
 	w.add(numbered(41)...)
 	sim.Inject(plivosim.Fault{Account: w.main, Shift: 1})
 	sim.ResetCalls()
-	g.Expect(w.plivo("list")).To(fails(1, "error: the list of subaccounts changed each time it was read"))
-	g.Expect(w.plivo("export", "-n", w.name)).To(fails(1, "error: the list of subaccounts changed each time it was read"))
-	g.Expect(w.lists()).To(HaveLen(2 * 3 * 3))
+	g.Expect(w.plivo("list")).To(haveFailed(1, "error: the list of subaccounts changed each time it was read"))
+	g.Expect(w.plivo("export", "-n", w.name)).To(haveFailed(1, "error: the list of subaccounts changed each time it was read"))
+	g.Expect(w.listOffsets()).To(HaveLen(2 * 3 * 3))
 }
 
-func TestTheRateLimitIsWaitedFor(t *testing.T) {
+func TestList_RateLimited_Waits(t *testing.T) {
 	g, w := NewWithT(t), newWorld(t, "limited")
 	w.add(numbered(21)...)
 	sim.Inject(plivosim.Fault{Account: w.main, Status: 429, RetryAfter: 1, Skip: 1, Times: 1})
@@ -156,13 +157,13 @@ func TestTheRateLimitIsWaitedFor(t *testing.T) {
 	got := w.plivo("list", "-o", "name")
 	g.Expect(got.Err).To(Equal("Plivo's rate limit is reached; going on in 1s.\n"))
 	g.Expect(strings.Fields(got.Out)).To(HaveLen(21))
-	g.Expect(w.lists()).To(Equal([]int{0, 20, 20}))
+	g.Expect(w.listOffsets()).To(Equal([]int{0, 20, 20}))
 
 	sim.Inject(plivosim.Fault{Account: w.main, Status: 429, RetryAfter: 3600})
-	g.Expect(w.plivo("list")).To(fails(1, "error: the main account's rate limit at Plivo is reached: try again in 1h0m0s"))
+	g.Expect(w.plivo("list")).To(haveFailed(1, "error: the main account's rate limit at Plivo is reached: try again in 1h0m0s"))
 }
 
-func TestAPageThatFailsIsReadAgain(t *testing.T) {
+func TestList_PageFails_IsRetried(t *testing.T) {
 	g, w := NewWithT(t), newWorld(t, "failing")
 	w.add(numbered(21)...)
 	sim.Inject(plivosim.Fault{Account: w.main, Status: 503, Skip: 1, Times: 2})
@@ -170,13 +171,13 @@ func TestAPageThatFailsIsReadAgain(t *testing.T) {
 	got := w.plivo("list", "-o", "name")
 	g.Expect(got.Err).To(And(MatchRegexp(`^plivo: list: HTTP 503.*; trying again in 1s.\n`), HaveSuffix("; trying again in 2s.\n")))
 	g.Expect(strings.Fields(got.Out)).To(HaveLen(21))
-	g.Expect(w.lists()).To(Equal([]int{0, 20, 20, 20}))
+	g.Expect(w.listOffsets()).To(Equal([]int{0, 20, 20, 20}))
 
 	sim.Inject(plivosim.Fault{Account: w.main, Status: 503, Times: 4})
-	g.Expect(w.plivo("list")).To(fails(1, "error: plivo: list: HTTP 503"))
+	g.Expect(w.plivo("list")).To(haveFailed(1, "error: plivo: list: HTTP 503"))
 }
 
-func TestALongListTellsItsProgress(t *testing.T) {
+func TestList_ManySubaccounts_ShowsProgress(t *testing.T) {
 	g, w := NewWithT(t), newWorld(t, "long")
 	w.add(numbered(250)...)
 	got := w.plivo("export", "-n", w.name)
@@ -184,7 +185,7 @@ func TestALongListTellsItsProgress(t *testing.T) {
 	g.Expect(strings.Count(got.Out, "\n---\n")).To(Equal(250))
 }
 
-func TestCredentialsOfTheEnvironment(t *testing.T) {
+func TestList_CredentialsInEnvironment_AreUsed(t *testing.T) {
 	g, w := NewWithT(t), newWorld(t, "environment")
 	w.add("a")
 	given := []string{"PLIVO_AUTH_ID=" + w.main, "PLIVO_AUTH_TOKEN=" + w.token}
@@ -192,7 +193,7 @@ func TestCredentialsOfTheEnvironment(t *testing.T) {
 		other := &world{t: t, name: "no-such-account", env: append(env, w.env...)}
 		return other.plivo(args...)
 	}
-	g.Expect(as(given[:1], "list")).To(fails(1, `Error from server (NotFound): accounts.plivo.subaccount-operator.dev "no-such-account" not found`))
+	g.Expect(as(given[:1], "list")).To(haveFailed(1, `Error from server (NotFound): accounts.plivo.subaccount-operator.dev "no-such-account" not found`))
 	got := as(given, "list", "-o", "name")
 	g.Expect(got.Out).NotTo(BeEmpty())
 	g.Expect(got.Err).To(Equal("Warning: there is no Account no-such-account yet; the main account of PLIVO_AUTH_ID is read\n"))
@@ -203,12 +204,12 @@ func TestCredentialsOfTheEnvironment(t *testing.T) {
 	a.Status.AuthID = "MAANOTHERANOTHER0000"
 	g.Expect(k8s.Status().Update(t.Context(), a)).To(Succeed())
 	w.env = append(w.env, given...)
-	g.Expect(w.plivo("list")).To(fails(1, "error: PLIVO_AUTH_ID is the main account "+w.main+", and the Account environment is MAANOTHERANOTHER0000"))
+	g.Expect(w.plivo("list")).To(haveFailed(1, "error: PLIVO_AUTH_ID is the main account "+w.main+", and the Account environment is MAANOTHERANOTHER0000"))
 }
 
-func TestPlivosRefusals(t *testing.T) {
+func TestList_RejectedCredentialsOrURL_Fails(t *testing.T) {
 	g, w := NewWithT(t), newWorld(t, "refused")
 	sim.SetToken(w.main, "another")
-	g.Expect(w.plivo("list")).To(fails(1, "error: the credentials of the Secret subaccount-operator-system/refused are refused: plivo: list: HTTP 401"))
-	g.Expect(w.plivo("list", "--plivo-base-url", "http://example.com")).To(fails(1, "error: --plivo-base-url: plain http is for loopback addresses only"))
+	g.Expect(w.plivo("list")).To(haveFailed(1, "error: the credentials of the Secret subaccount-operator-system/refused are refused: plivo: list: HTTP 401"))
+	g.Expect(w.plivo("list", "--plivo-base-url", "http://example.com")).To(haveFailed(1, "error: --plivo-base-url: plain http is for loopback addresses only"))
 }

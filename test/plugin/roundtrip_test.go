@@ -20,7 +20,7 @@ import (
 	"github.com/subaccount-operator/subaccount-operator/test/process"
 )
 
-// odd are names as a console lets people give them.
+// odd are unusual names that Plivo's console accepts.
 var odd = []string{
 	"", " leading", "trailing ", "a\ttab", "two\nlines", "# a: comment\n---\nkind: Account", "\x1b[31mred", "bell\a", "c1 \u009b31m", "no\u00a0break", "line\u2028separator",
 	"same", "same", "Team A", "team-a", "TEAM_A", "Zürich", "日本語", "🚀", "\u202etxt.exe", "\ufeffbom", "zero\u200bwidth",
@@ -31,11 +31,11 @@ var odd = []string{
 
 const foreignMarker = "k8s-0123abcd-01234567-89ab-cdef-0123-456789abcdef"
 
-func TestFortyAreAdoptedByOneGrantOneExportAndOneApply(t *testing.T) {
+func TestExport_FortyOddNames_AllAreAdopted(t *testing.T) {
 	g, w := NewWithT(t), newWorld(t, "roundtrip")
 	g.Expect(len(odd)).To(BeNumerically(">=", 40))
 	before := w.add(append(slices.Clone(odd), foreignMarker)...)
-	w.add(strings.ToLower(before[0].AuthID)) // named after the one whose name says nothing
+	w.add(strings.ToLower(before[0].AuthID)) // the same name that export gives to the subaccount without a name
 	earlier := v1alpha1.AdoptionGrant{Namespace: w.name, AuthIDs: []string{"SAGRANTEDBYSOMEBODY0"}}
 	w.edit(func(a *v1alpha1.Account) { a.Spec.Adoption = []v1alpha1.AdoptionGrant{earlier} })
 	state := sim.Subaccounts(w.main)
@@ -46,7 +46,7 @@ func TestFortyAreAdoptedByOneGrantOneExportAndOneApply(t *testing.T) {
 	g.Expect(err).NotTo(HaveOccurred())
 	t.Cleanup(func() { _ = manager.Stop(syscall.SIGTERM) })
 
-	exported := w.does("export", "-n", w.name)
+	exported := w.mustRun("export", "-n", w.name)
 	g.Expect(exported).NotTo(ContainSubstring(w.token))
 	g.Expect(exported).To(ContainSubstring("# " + before[len(odd)].AuthID + " is left out: an unfinished creation"))
 	file := filepath.Join(t.TempDir(), "export.yaml")
@@ -59,13 +59,13 @@ func TestFortyAreAdoptedByOneGrantOneExportAndOneApply(t *testing.T) {
 	}
 	documented := strings.ReplaceAll(block(g, "#grant"), "team-a", w.name)
 	g.Expect(strings.Split(strings.TrimSpace(documented), "\n")).To(Equal(commands))
-	does := func(command string) {
+	runCommand := func(command string) {
 		got := w.run("sh", "-ec", strings.ReplaceAll(command, "export.yaml", file))
 		g.Expect(got.Code).To(BeZero(), command+": "+got.Err)
 	}
 	g.Expect(commands).To(HaveLen(4), "grant, apply, wait, withdraw")
 	for _, command := range commands[:3] {
-		does(command)
+		runCommand(command)
 	}
 
 	all := w.subaccounts()
@@ -75,9 +75,9 @@ func TestFortyAreAdoptedByOneGrantOneExportAndOneApply(t *testing.T) {
 	}
 	g.Expect(sim.Subaccounts(w.main)).To(Equal(state))
 
-	does(commands[3])
+	runCommand(commands[3])
 	g.Expect(w.account().Spec.Adoption).To(Equal([]v1alpha1.AdoptionGrant{earlier}))
-	w.does("reconcile", "--all", "-n", w.name, "--wait")
+	w.mustRun("reconcile", "--all", "-n", w.name, "--wait")
 	for _, s := range w.subaccounts() {
 		g.Expect(meta.IsStatusConditionTrue(s.Status.Conditions, v1alpha1.ConditionReady)).To(BeTrue(), s.Name)
 	}
@@ -87,10 +87,10 @@ func TestFortyAreAdoptedByOneGrantOneExportAndOneApply(t *testing.T) {
 	again := w.plivo("export", "-n", w.name)
 	g.Expect(again.Out).To(BeEmpty())
 	g.Expect(again.Err).To(ContainSubstring("No unmanaged subaccounts to export."))
-	g.Expect(w.does("list", "--unmanaged", "-o", "name")).To(Equal(before[len(odd)].AuthID + "\n"))
+	g.Expect(w.mustRun("list", "--unmanaged", "-o", "name")).To(Equal(before[len(odd)].AuthID + "\n"))
 }
 
-// expectAdopted holds a Subaccount against what it has adopted.
+// expectAdopted compares a Subaccount with its adopted subaccount.
 func expectAdopted(g Gomega, w *world, s *v1alpha1.Subaccount) {
 	remote, ok := sim.Subaccount(w.main, s.Status.AuthID)
 	g.Expect(ok).To(BeTrue(), s.Name)
@@ -107,9 +107,8 @@ func expectAdopted(g Gomega, w *world, s *v1alpha1.Subaccount) {
 	g.Expect(meta.IsStatusConditionTrue(s.Status.Conditions, v1alpha1.ConditionReady)).To(BeTrue(), s.Name)
 }
 
-// The API server is asked about each name: what export takes for refused must
-// be refused there, and the other way round.
-func TestNamesAreRefusedAsTheAPIServerRefusesThem(t *testing.T) {
+// plugin.Refusal must reject exactly the names that the API server rejects.
+func TestRefusal_OddNames_MatchesAPIServer(t *testing.T) {
 	g, w := NewWithT(t), newWorld(t, "names")
 	for _, name := range append(odd, "\u3000ideographic", "tail\u2003", "\ve", "e\x85", "\x7f", strings.Repeat("🚀", 129)) {
 		s := &v1alpha1.Subaccount{Spec: v1alpha1.SubaccountSpec{Name: ptr.To(name)}}

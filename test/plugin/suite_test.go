@@ -1,6 +1,5 @@
-// Package plugin runs kubectl plivo as its users do: kubectl finds the built
-// plugin on the PATH; a real API server on one side, the simulated Plivo on the
-// other.
+// Package plugin runs kubectl with the plugin on its PATH, between a real API server and
+// the simulated Plivo.
 package plugin
 
 import (
@@ -12,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -57,13 +57,13 @@ func prepare() (err error) {
 	if k8s, err = client.New(plane.Config, client.Options{Scheme: scheme}); err != nil {
 		return err
 	}
-	if err := makeNamespace(operatorNamespace); err != nil {
+	if err := createNamespace(operatorNamespace); err != nil {
 		return err
 	}
 	sim = plivosim.New(plivosim.Options{RateLimit: 300})
-	simURL = httptest.NewServer(agents.note(sim)).URL
+	simURL = httptest.NewServer(agents.record(sim)).URL
 
-	// The plane removes its folder in the end, and so these.
+	// The plane removes its folder at the end, and this one with it.
 	path = filepath.Join(filepath.Dir(plane.Kubeconfig), "path")
 	if err := os.Mkdir(path, 0o700); err != nil {
 		return err
@@ -77,12 +77,12 @@ func prepare() (err error) {
 	return os.Symlink(plane.Kubectl, filepath.Join(path, "kubectl"))
 }
 
-func makeNamespace(name string) error {
+func createNamespace(name string) error {
 	return k8s.Create(context.Background(), &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name}})
 }
 
-// world is what a test has to itself: a main account at Plivo, an Account and a
-// namespace, all of one name.
+// world is what one test owns: a main account at Plivo, and an Account and a namespace of
+// the same name.
 type world struct {
 	t                 *testing.T
 	name, main, token string
@@ -97,7 +97,7 @@ func newWorld(t *testing.T, name string) *world {
 	}}
 	w.main, w.token = sim.AddAccount()
 	t.Cleanup(sim.ClearFaults)
-	g.Expect(makeNamespace(name)).To(Succeed())
+	g.Expect(createNamespace(name)).To(Succeed())
 	g.Expect(k8s.Create(t.Context(), &corev1.Secret{
 		ObjectMeta: metav1.ObjectMeta{Namespace: operatorNamespace, Name: name},
 		StringData: map[string]string{"auth_id": w.main, "auth_token": w.token},
@@ -112,7 +112,7 @@ func newWorld(t *testing.T, name string) *world {
 	return w
 }
 
-// result is what a command printed and exited with.
+// result contains the output and the exit code of a command.
 type result struct {
 	Out, Err string
 	Code     int
@@ -120,7 +120,7 @@ type result struct {
 
 func (w *world) run(program string, args ...string) result {
 	w.t.Helper()
-	cmd := exec.CommandContext(w.t.Context(), "env", append([]string{program}, args...)...) // found on w.env's PATH
+	cmd := exec.CommandContext(w.t.Context(), "env", append([]string{program}, args...)...) // env searches the program on w.env's PATH
 	cmd.Env, cmd.Dir = w.env, w.t.TempDir()
 	var out, errs bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &errs
@@ -131,27 +131,27 @@ func (w *world) run(program string, args ...string) result {
 	return result{out.String(), errs.String(), cmd.ProcessState.ExitCode()}
 }
 
-// plivo runs kubectl plivo; commands that read Plivo are told where it is.
+// plivo runs kubectl plivo. Commands that call Plivo get the flags for the simulator.
 func (w *world) plivo(args ...string) result {
 	w.t.Helper()
 	command := []string{"plivo", args[0]}
-	if args[0] == "list" || args[0] == "export" {
+	if slices.Contains([]string{"list", "export", "check"}, args[0]) {
 		command = append(command, "--account", w.name, "--plivo-base-url", simURL)
 	}
 	return w.run("kubectl", append(command, args[1:]...)...)
 }
 
-// does runs kubectl plivo and returns what it prints, if it succeeds.
-func (w *world) does(args ...string) string {
+// mustRun runs kubectl plivo and returns its output. The test fails if the command does.
+func (w *world) mustRun(args ...string) string {
 	w.t.Helper()
 	got := w.plivo(args...)
 	if got.Code != 0 {
-		w.t.Fatalf("kubectl plivo %s exits with %d: %s", strings.Join(args, " "), got.Code, got.Err)
+		w.t.Fatalf("kubectl plivo %s: got exit code %d, want 0: %s", strings.Join(args, " "), got.Code, got.Err)
 	}
 	return got.Out
 }
 
-// add makes subaccounts at Plivo.
+// add creates subaccounts at Plivo.
 func (w *world) add(names ...string) []plivosim.Subaccount {
 	var all []plivosim.Subaccount
 	for i, name := range names {
@@ -160,7 +160,7 @@ func (w *world) add(names ...string) []plivosim.Subaccount {
 	return all
 }
 
-// apply makes a Subaccount of the given status.
+// apply creates a Subaccount with the status that change sets.
 func (w *world) apply(name string, change func(*v1alpha1.Subaccount)) *v1alpha1.Subaccount {
 	w.t.Helper()
 	g := NewWithT(w.t)
@@ -176,7 +176,7 @@ func (w *world) apply(name string, change func(*v1alpha1.Subaccount)) *v1alpha1.
 	return s
 }
 
-// writes are the requests that were not just looks.
+// writes counts the requests that change subaccounts.
 func (w *world) writes() (n int) {
 	for _, c := range sim.Calls() {
 		if c.Account == w.main && c.Op != plivosim.OpList && c.Op != plivosim.OpGet {
@@ -186,7 +186,8 @@ func (w *world) writes() (n int) {
 	return n
 }
 
-func (w *world) lists() (offsets []int) {
+// listOffsets returns the offsets of the list requests.
+func (w *world) listOffsets() (offsets []int) {
 	for _, c := range sim.Calls() {
 		if c.Account == w.main && c.Op == plivosim.OpList {
 			offsets = append(offsets, c.Offset)
@@ -195,8 +196,8 @@ func (w *world) lists() (offsets []int) {
 	return offsets
 }
 
-// fails is of a command that says why, and nothing else.
-func fails(code int, words string) OmegaMatcher {
+// haveFailed matches a command with this exit code and error output, and no other output.
+func haveFailed(code int, words string) OmegaMatcher {
 	return And(HaveField("Out", ""), HaveField("Code", code), HaveField("Err", ContainSubstring(words)))
 }
 

@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// Plivo is the simulated Plivo as a process.
+// Plivo is a process of plivo-sim, the simulated Plivo.
 type Plivo struct {
 	*Process
 	URL string
@@ -15,8 +15,8 @@ type Plivo struct {
 
 var listening = regexp.MustCompile(`listening on (\S+)\n`)
 
-// StartPlivo starts plivo-sim, on a port that is free, and returns once it
-// listens; args are further ones.
+// StartPlivo starts plivo-sim on a free port with additional arguments, and returns when
+// it listens.
 func StartPlivo(program string, args ...string) (*Plivo, error) {
 	log := &Log{}
 	p, err := Start(log, nil, program, append([]string{"--listen", "127.0.0.1:0"}, args...)...)

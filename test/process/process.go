@@ -1,5 +1,5 @@
-// Package process runs the project's programs as what they are to their users:
-// processes, that tests start, freeze, end and kill.
+// Package process runs the project's programs as processes that tests can start, freeze,
+// stop and kill.
 package process
 
 import (
@@ -14,10 +14,10 @@ import (
 	"github.com/subaccount-operator/subaccount-operator/test/controlplane"
 )
 
-// Version is the version that Program's programs have.
+// Version is the version of the programs that Program returns.
 const Version = "v9.8.7"
 
-// sources are the project's programs.
+// sources are the main packages of the project's programs.
 var sources = map[string]string{"manager": "./cmd", "plivo-sim": "./cmd/plivo-sim", "kubectl-plivo": "./cmd/kubectl-plivo"}
 
 // Program puts one of the project's programs into a folder and returns its path.
@@ -31,8 +31,7 @@ func Program(name, dir string) (string, error) {
 	return path, Build(name, path, "-ldflags=-X github.com/subaccount-operator/subaccount-operator/internal/version.version="+Version)
 }
 
-// Build builds one of the project's programs as the given path; flags are go
-// build's.
+// Build builds one of the project's programs at the given path, with flags for go build.
 func Build(name, path string, flags ...string) error {
 	root, err := controlplane.Root()
 	if err != nil {
@@ -50,13 +49,12 @@ func Build(name, path string, flags ...string) error {
 type Process struct {
 	cmd  *exec.Cmd
 	done chan struct{}
-	err  error // what it exited with, once done is closed
+	err  error // exit error, valid after done is closed
 }
 
-// Start runs a program; env is added to this process's environment, and out
-// gets all that it prints. It does not outlive this process, however that ends:
-// a test that times out stops nothing. (Where there is no setpriv, as outside
-// Linux, it may.)
+// Start runs a program. It adds env to this process's environment and writes the program's
+// output to out. With setpriv, the program ends with this process, even if a test times
+// out and stops nothing. Without setpriv, as outside Linux, it may not.
 func Start(out io.Writer, env []string, program string, args ...string) (*Process, error) {
 	if setpriv, err := exec.LookPath("setpriv"); err == nil {
 		program, args = setpriv, append([]string{"--pdeathsig", "KILL", "--", program}, args...)
@@ -74,29 +72,29 @@ func Start(out io.Writer, env []string, program string, args ...string) (*Proces
 	return p, nil
 }
 
-// PID is the process's ID.
+// PID returns the process ID.
 func (p *Process) PID() int { return p.cmd.Process.Pid }
 
-// Signal sends a signal; one that has ended gets none.
+// Signal sends a signal. It does nothing if the process has ended.
 func (p *Process) Signal(signal os.Signal) { _ = p.cmd.Process.Signal(signal) }
 
-// Wait returns what the process exits with, once it has. It can be called more
-// than once.
+// Wait waits for the end of the process and returns its exit error. Callers can call it
+// more than once.
 func (p *Process) Wait() error {
 	<-p.done
 	return p.err
 }
 
-// Exited is closed when the process has ended.
+// Exited returns a channel that is closed when the process has ended.
 func (p *Process) Exited() <-chan struct{} { return p.done }
 
-// Stop ends the process by a signal and returns what it exits with.
+// Stop sends a signal, waits for the end of the process and returns its exit error.
 func (p *Process) Stop(signal os.Signal) error {
 	p.Signal(signal)
 	return p.Wait()
 }
 
-// Log keeps what processes print; several may write to it at once.
+// Log stores the output of processes. Several processes may write to it at once.
 type Log struct {
 	mu sync.Mutex
 	b  bytes.Buffer
@@ -109,7 +107,7 @@ func (l *Log) Write(p []byte) (int, error) {
 	return l.b.Write(p)
 }
 
-// String is what was printed so far.
+// String returns the output so far.
 func (l *Log) String() string {
 	l.mu.Lock()
 	defer l.mu.Unlock()

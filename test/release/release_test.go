@@ -1,5 +1,4 @@
-// Package release makes a release, by `make release`, and looks at each of its
-// files as who downloads them would.
+// Package release runs `make release` and checks each of the released files.
 package release
 
 import (
@@ -33,7 +32,7 @@ var (
 	chart   = "subaccount-operator-" + version[1:] + ".tgz"
 )
 
-func TestARelease(t *testing.T) {
+func TestRelease_ThisPlatform_FilesAreComplete(t *testing.T) {
 	root, err := controlplane.Root()
 	if err != nil {
 		t.Fatal(err)
@@ -53,12 +52,15 @@ func TestARelease(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(dist, "of-the-last-release"), nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	// For this platform only, since each other one takes minutes to build. The
-	// version is given without its v, which must make no difference.
-	bin := filepath.Join(out, "bin")
-	run(t, root, "make", "--no-print-directory", "release", "VERSION="+version[1:], "DIST="+dist, "BIN="+bin,
+	// Builds for this platform only, because each other platform takes minutes. The version
+	// without "v" must have the same effect as one with it.
+	bin, changelog := filepath.Join(out, "bin"), filepath.Join(out, "CHANGELOG.md")
+	if err := os.WriteFile(changelog, []byte("# Changelog\n\n## ["+version[1:]+"]\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	run(t, root, "make", "--no-print-directory", "release", "VERSION="+version[1:], "DIST="+dist, "BIN="+bin, "CHANGELOG="+changelog,
 		"PLUGIN_PLATFORMS="+runtime.GOOS+"/"+runtime.GOARCH)
-	// The other kind of archive, of what is no program.
+	// Windows has another kind of archive. Its content need not be a program here.
 	windows := filepath.Join(bin, "release", "windows_amd64")
 	if err := os.Mkdir(windows, 0o755); err != nil {
 		t.Fatal(err)
@@ -72,11 +74,11 @@ func TestARelease(t *testing.T) {
 	t.Run("plugin", func(t *testing.T) { checkPlugin(t, root, dist) })
 	t.Run("krew", func(t *testing.T) { checkKrew(t, dist, sums) })
 	t.Run("manifests", func(t *testing.T) {
-		installs(t, read(t, dist, "install.yaml"))
+		checkInstallation(t, read(t, dist, "install.yaml"))
 		if crds := read(t, dist, "crds.yaml"); strings.Count(crds, "\nkind: CustomResourceDefinition\n") != 2 {
-			t.Error("crds.yaml does not hold two CRDs")
+			t.Error("got another number of CRDs in crds.yaml, want 2")
 		}
-		installs(t, run(t, out, helm, "template", "a", filepath.Join(dist, chart), "--set", "crds.enabled=false"))
+		checkInstallation(t, run(t, out, helm, "template", "a", filepath.Join(dist, chart), "--set", "crds.enabled=false"))
 	})
 	t.Run("sbom", func(t *testing.T) {
 		checkSBOM(t, read(t, dist, "sbom.json"), "sigs.k8s.io/controller-runtime")
@@ -84,25 +86,25 @@ func TestARelease(t *testing.T) {
 	})
 }
 
-// checkSums checks that a release's files are there, no others, each with its
-// sum, and returns the sums.
+// checkSums checks that the folder contains exactly the files of a release with their
+// checksums, and returns the checksums.
 func checkSums(t *testing.T, dist string) map[string]string {
 	t.Helper()
 	sums := map[string]string{}
 	for _, line := range strings.Split(strings.TrimSpace(read(t, dist, "checksums.txt")), "\n") {
 		sum, name, _ := strings.Cut(line, "  ")
 		if got := fmt.Sprintf("%x", sha256.Sum256([]byte(read(t, dist, name)))); got != sum {
-			t.Errorf("%s: its checksum is %s, said to be %s", name, got, sum)
+			t.Errorf("%s: got checksum %s in checksums.txt, want %s", name, sum, got)
 		}
 		sums[name] = sum
 	}
 	wanted := []string{"crds.yaml", "install.yaml", tarball, zipped, "plivo.yaml", "sbom-kubectl-plivo.json", "sbom.json", chart}
 	if got := slices.Sorted(maps.Keys(sums)); !slices.Equal(got, wanted) {
-		t.Errorf("there are sums of %v, want %v", got, wanted)
+		t.Errorf("got checksums of %v, want %v", got, wanted)
 	}
 	entries, err := os.ReadDir(dist)
 	if err != nil || len(entries) != len(wanted)+1 {
-		t.Errorf("in the folder are %v, %v", entries, err)
+		t.Errorf("got the files %v, %v; want checksums.txt and %v", entries, err, wanted)
 	}
 	return sums
 }
@@ -112,13 +114,13 @@ func checkPlugin(t *testing.T, root, dist string) {
 	folder := t.TempDir()
 	run(t, folder, "tar", "-xzf", filepath.Join(dist, tarball))
 	if read(t, folder, "LICENSE") != read(t, root, "LICENSE") {
-		t.Errorf("%s does not hold the license", tarball)
+		t.Errorf("%s: got another LICENSE, want that of the repository", tarball)
 	}
 	if got := run(t, folder, "./kubectl-plivo", "version"); got != "kubectl-plivo "+version+"\n" {
-		t.Errorf("its version is %s", got)
+		t.Errorf("got the version %q, want %s", got, version)
 	}
 	if got := unzip(t, filepath.Join(dist, zipped)); !slices.Equal(got, []string{"kubectl-plivo.exe", "LICENSE"}) {
-		t.Errorf("%s holds %v", zipped, got)
+		t.Errorf("%s: got the files %v, want kubectl-plivo.exe and LICENSE", zipped, got)
 	}
 }
 
@@ -137,7 +139,7 @@ func checkKrew(t *testing.T, dist string, sums map[string]string) {
 		t.Fatal(err)
 	}
 	if manifest.Spec.Version != version || len(manifest.Spec.Platforms) != 2 {
-		t.Fatalf("%+v", manifest.Spec)
+		t.Fatalf("got %+v, want version %s and 2 platforms", manifest.Spec, version)
 	}
 	for _, p := range manifest.Spec.Platforms {
 		name, bin := tarball, "kubectl-plivo"
@@ -145,7 +147,7 @@ func checkKrew(t *testing.T, dist string, sums map[string]string) {
 			name, bin = zipped, "kubectl-plivo.exe"
 		}
 		if !strings.HasSuffix(p.URI, "/releases/download/"+version+"/"+name) || p.Sha256 != sums[name] || p.Bin != bin {
-			t.Errorf("%+v", p)
+			t.Errorf("got %+v, want the archive %s with checksum %s and program %s", p, name, sums[name], bin)
 		}
 	}
 }
@@ -162,31 +164,31 @@ func checkSBOM(t *testing.T, text, module string) {
 	}
 	named := func(c struct{ Name string }) bool { return c.Name == module }
 	if bom.BOMFormat != "CycloneDX" || bom.Metadata.Component.Version != version || !slices.ContainsFunc(bom.Components, named) {
-		t.Errorf("%s is not in %+v", module, bom)
+		t.Errorf("got %+v, want a CycloneDX document of %s with %s", bom, version, module)
 	}
 }
 
-// installs holds manifests against what install.yaml is for.
-func installs(t *testing.T, manifests string) {
+// checkInstallation checks that manifests contain no CRD and use the released image.
+func checkInstallation(t *testing.T, manifests string) {
 	t.Helper()
 	if strings.Contains(manifests, "\nkind: CustomResourceDefinition\n") {
-		t.Error("there is a CRD in it")
+		t.Error("got a CRD in the installation manifests, want none")
 	}
 	if got := image.FindStringSubmatch(manifests); len(got) != 2 || got[1] != "ghcr.io/subaccount-operator/subaccount-operator:"+version {
-		t.Errorf("its image is %q", got)
+		t.Errorf("got the image %q, want ghcr.io/subaccount-operator/subaccount-operator:%s", got, version)
 	}
 }
 
-// run runs a program and returns what it prints.
+// run runs a program and returns its output.
 func run(t *testing.T, dir, program string, args ...string) string {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), program, args...)
 	cmd.Dir, cmd.Env = dir, append(os.Environ(), "MAKEFLAGS=")
-	var told strings.Builder
-	cmd.Stderr = &told
+	var stderr strings.Builder
+	cmd.Stderr = &stderr
 	out, err := cmd.Output()
 	if err != nil {
-		t.Fatalf("%s: %v\n%s%s", program, err, out, told.String())
+		t.Fatalf("%s: %v\n%s%s", program, err, out, stderr.String())
 	}
 	return string(out)
 }
@@ -200,7 +202,8 @@ func read(t *testing.T, folder, name string) string {
 	return string(content)
 }
 
-// unzip reads an archive to its end, which checks it, and returns its files.
+// unzip reads all files of an archive, which verifies their checksums, and returns their
+// names.
 func unzip(t *testing.T, path string) (names []string) {
 	t.Helper()
 	r, err := zip.OpenReader(path)
@@ -219,4 +222,18 @@ func unzip(t *testing.T, path string) (names []string) {
 		names = append(names, f.Name)
 	}
 	return names
+}
+
+func TestRelease_VersionWithoutChangelogSection_IsRefused(t *testing.T) {
+	root, err := controlplane.Root()
+	if err != nil {
+		t.Fatal(err)
+	}
+	dist := t.TempDir()
+	cmd := exec.Command("make", "--no-print-directory", "release", "VERSION="+version, "DIST="+dist)
+	cmd.Dir = root
+	out, err := cmd.CombinedOutput()
+	if want := "CHANGELOG.md has no section ## [" + version[1:] + "]"; err == nil || !strings.Contains(string(out), want) {
+		t.Errorf("got %s, %v; want %s", out, err, want)
+	}
 }

@@ -1,12 +1,12 @@
-// Drives the simulator with Plivo's official SDK, and says on stdout, in one
-// line of JSON, what the SDK made of it. Arguments: base URL, auth_id, token, and
-// the auth_ids of two subaccounts that are there to be deleted.
+// Calls the simulator with Plivo's official SDK and prints the SDK's results as one line of
+// JSON. Arguments: base URL, auth_id, token, and the auth_ids of two subaccounts that the
+// script deletes.
 const plivo = require('plivo');
 
 const [base, id, token, cascaded, reassigned] = process.argv.slice(2);
 const connect = (secret) => new plivo.Client(id, secret, { url: `${base}/v1/Account/${id}` });
 
-// failure is what a call was rejected with; a call that succeeds is an error.
+// failure returns the error of a call, and throws if the call succeeds.
 async function failure(call) {
   try {
     await call;

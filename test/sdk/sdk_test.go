@@ -1,5 +1,5 @@
-// Package sdk_test holds the simulator against Plivo's official Node SDK: what
-// that client, written by Plivo, can use is Plivo's API.
+// Package sdk_test calls the simulator with Plivo's official Node SDK, because a simulator
+// that works with Plivo's own client follows Plivo's API.
 package sdk_test
 
 import (
@@ -56,7 +56,7 @@ type result struct {
 	NotFound, Unauthorized            failure
 }
 
-func TestOfficialNodeSDK(t *testing.T) {
+func TestSimulator_OfficialNodeSDK_BehavesLikePlivo(t *testing.T) {
 	requireSDK(t)
 	sim := plivosim.New(plivosim.Options{Accounts: map[string]string{mainID: token}, RateLimit: 300})
 	server := httptest.NewServer(sim)
@@ -68,7 +68,7 @@ func TestOfficialNodeSDK(t *testing.T) {
 		sim.AddNeighbour(mainID, plivosim.Neighbour{Kind: plivosim.Application, Name: sub.Name, Subaccount: sub.AuthID})
 	}
 
-	got := drive(t, server.URL, mainID, token, cascaded.AuthID, reassigned.AuthID)
+	got := runDriver(t, server.URL, mainID, token, cascaded.AuthID, reassigned.AuthID)
 
 	checkObject(t, got)
 	checkPages(t, got)
@@ -76,8 +76,8 @@ func TestOfficialNodeSDK(t *testing.T) {
 	checkSimulator(t, sim, got)
 }
 
-// requireSDK skips if Node is not installed, or if `make ready` could not reach
-// a registry to install the SDK from.
+// requireSDK skips the test if Node is not installed, or if `make ready` could not install
+// the SDK.
 func requireSDK(t *testing.T) {
 	t.Helper()
 	for _, tool := range []string{"node", "npm"} {
@@ -93,9 +93,9 @@ func requireSDK(t *testing.T) {
 	}
 }
 
-func drive(t *testing.T, args ...string) result {
+func runDriver(t *testing.T, args ...string) result {
 	t.Helper()
-	// Opened here, and not by node, so that go test's cache notices a change.
+	// Opened by this process, so that the cache of go test detects a change.
 	source, err := os.Open("drive.js")
 	if err != nil {
 		t.Fatal(err)
@@ -120,71 +120,71 @@ func checkObject(t *testing.T, got result) {
 	t.Helper()
 	created, first := got.Created, got.Got
 	if created.Message != "created" || created.APIID == "" || len(created.AuthID) != 20 || created.AuthToken == "" {
-		t.Errorf("create returned %+v", created)
+		t.Errorf("create: got %+v, want message, apiId, authId and authToken", created)
 	}
 	if first.AuthID != created.AuthID || first.AuthToken != created.AuthToken || first.Name != "first" ||
 		!first.Enabled || first.Modified != "" || first.Account != "/v1/Account/"+mainID+"/" ||
 		first.ResourceURI != "/v1/Account/"+mainID+"/Subaccount/"+created.AuthID+"/" {
-		t.Errorf("get returned %+v", first)
+		t.Errorf("get: got %+v, want the created subaccount %+v", first, created)
 	}
 	if got.Updated.Message != "changed" || got.Updated.APIID == "" {
-		t.Errorf("update returned %+v", got.Updated)
+		t.Errorf("update: got %+v, want the message \"changed\" and an apiId", got.Updated)
 	}
 	if now := got.GotUpdated; now.Name != "renamed" || now.Enabled || now.Modified == "" || now.AuthToken != created.AuthToken {
-		t.Errorf("get after the update returned %+v", now)
+		t.Errorf("get after the update: got %+v, want name \"renamed\", disabled, modified, the same token", now)
 	}
 }
 
 func checkPages(t *testing.T, got result) {
 	t.Helper()
 	if got.DefaultPage != 20 {
-		t.Errorf("a list without arguments had %d rows, want 20", got.DefaultPage)
+		t.Errorf("list without arguments: got %d rows, want 20", got.DefaultPage)
 	}
 	if len(got.Pages) != 2 {
-		t.Fatalf("got %d pages", len(got.Pages))
+		t.Fatalf("got %d pages, want 2", len(got.Pages))
 	}
 	one, two := got.Pages[0], got.Pages[1]
 	if len(one.IDs) != 20 || len(two.IDs) != 5 {
-		t.Errorf("pages of %d and %d rows, want 20 and 5", len(one.IDs), len(two.IDs))
+		t.Errorf("got pages of %d and %d rows, want 20 and 5", len(one.IDs), len(two.IDs))
 	}
 	all := slices.Concat(one.IDs, two.IDs)
 	slices.Sort(all)
 	if n := len(slices.Compact(all)); n != 25 {
-		t.Errorf("the two pages hold %d subaccounts, want 25", n)
+		t.Errorf("got %d subaccounts on two pages, want 25", n)
 	}
 	if enabled := slices.DeleteFunc(slices.Concat(one.Enabled, two.Enabled), func(e bool) bool { return !e }); len(enabled) != 1 {
-		t.Errorf("%d rows are enabled, want 1", len(enabled))
+		t.Errorf("got %d enabled rows, want 1", len(enabled))
 	}
 	if one.Meta.TotalCount != 25 || one.Meta.Next == nil || one.Meta.Previous != nil {
-		t.Errorf("the first page's meta: %+v", one.Meta)
+		t.Errorf("first page: got meta %+v, want total_count 25, a next page and no previous page", one.Meta)
 	}
 	if two.Meta.Offset != 20 || two.Meta.Next != nil || two.Meta.Previous == nil {
-		t.Errorf("the second page's meta: %+v", two.Meta)
+		t.Errorf("second page: got meta %+v, want offset 20, a previous page and no next page", two.Meta)
 	}
 }
 
 func checkFailures(t *testing.T, got result) {
 	t.Helper()
 	if f := got.NotFound; f.Status != 404 || f.Message != "not found" || f.APIID == "" {
-		t.Errorf("get after delete was rejected with %+v", f)
+		t.Errorf("get after delete: got %+v, want 404 \"not found\"", f)
 	}
 	if f := got.Unauthorized; f.Status != 401 || f.Message == "" || f.APIID == "" {
-		t.Errorf("a wrong token was rejected with %+v", f)
+		t.Errorf("get with a wrong token: got %+v, want 401", f)
 	}
 }
 
 func checkSimulator(t *testing.T, sim *plivosim.Server, got result) {
 	t.Helper()
 	if !slices.Equal(got.Deleted, []bool{true, true, true}) {
-		t.Errorf("delete returned %v", got.Deleted)
+		t.Errorf("delete: got %v, want true three times", got.Deleted)
 	}
 	if n := len(sim.Subaccounts(mainID)); n != 22 {
-		t.Errorf("%d subaccounts are left, want 22", n)
+		t.Errorf("got %d subaccounts after the deletions, want 22", n)
 	}
 	// The SDK sends cascade in the body, as a string.
 	left := sim.Neighbours(mainID)
 	if len(left) != 1 || left[0].Name != "reassigned" || left[0].Subaccount != "" {
-		t.Errorf("after the deletions these neighbours are left: %+v", left)
+		t.Errorf("got the neighbours %+v after the deletions, want only the reassigned one", left)
 	}
 	statuses := map[int]int{}
 	for _, call := range sim.Calls() {
@@ -192,6 +192,6 @@ func checkSimulator(t *testing.T, sim *plivosim.Server, got result) {
 	}
 	want := map[int]int{200: 5, 201: 23, 202: 1, 204: 3, 401: 1, 404: 1}
 	if !maps.Equal(statuses, want) {
-		t.Errorf("the simulator answered with these statuses: %v, want %v", statuses, want)
+		t.Errorf("got responses by status %v, want %v", statuses, want)
 	}
 }

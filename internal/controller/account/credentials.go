@@ -15,40 +15,44 @@ import (
 	"github.com/subaccount-operator/subaccount-operator/internal/plivo"
 )
 
-// credentials reads the credentials Secret.
-func (r *Reconciler) credentials(ctx context.Context, a *v1alpha1.Account) (c plivo.Credentials, reason, message string, err error) {
+// readCredentials reads the credentials Secret. If its content is not usable, it
+// returns the reason. It returns an error if the Secret cannot be read; the main
+// account then keeps its credentials.
+func (r *Reconciler) readCredentials(ctx context.Context, a *v1alpha1.Account) (c plivo.Credentials, reason, message string, err error) {
 	name := a.Spec.CredentialsSecretRef.Name
 	secret := &corev1.Secret{}
-	err = r.Credentials.Get(ctx, types.NamespacedName{Namespace: r.OperatorNamespace, Name: name}, secret)
+	err = r.SecretCache.Get(ctx, types.NamespacedName{Namespace: r.OperatorNamespace, Name: name}, secret)
 	if apierrors.IsNotFound(err) {
-		return c, v1alpha1.ReasonCredentialsNotFound, "There is no Secret " + name + " in the operator's namespace " +
-			r.OperatorNamespace + ": create it with auth_id and auth_token of the main account.", nil
+		return c, v1alpha1.ReasonCredentialsNotFound, "The Secret " + name + " does not exist in the operator's namespace " +
+			r.OperatorNamespace + ". Create it with the keys auth_id and auth_token of the main account.", nil
 	}
 	if err != nil {
-		return c, "", "", err // passing: what was configured before stays in use
+		return c, "", "", err
 	}
 	if c, err = plivo.CredentialsOf(secret.Data); err != nil {
-		//nolint:nilerr // told as a reason: trying again would not help
+		//nolint:nilerr // returned as a reason, because a retry does not help
 		return c, v1alpha1.ReasonCredentialsNotFound, "The Secret " + name + " in the operator's namespace " + r.OperatorNamespace +
-			" holds no usable auth_id and auth_token: " + err.Error() + ".", nil
+			" has no valid auth_id and auth_token: " + err.Error() + ".", nil
 	}
 	return c, "", "", nil
 }
 
-// checkAccountChanged refuses credentials of another main account than any of the
-// Subaccounts is recorded or pending under: each would look deleted.
+// checkAccountChanged returns AccountChanged if a Subaccount is recorded or
+// pending under another main account. In the list of the new main account, that
+// subaccount would seem to be deleted.
 func checkAccountChanged(authID string, users []v1alpha1.Subaccount) (reason, message string) {
 	for i := range users {
 		if recorded := plan.RecordedAccount(&users[i]); recorded != "" && recorded != authID {
-			return v1alpha1.ReasonAccountChanged, "The credentials are those of the main account " + authID + ", and there are Subaccounts under " +
-				recorded + ": give the credentials of " + recorded + ", or make another Account."
+			return v1alpha1.ReasonAccountChanged, "The credentials belong to the main account " + authID + ", but Subaccounts are recorded under " +
+				recorded + ". Restore the credentials of " + recorded + ", or create another Account for " + authID + "."
 		}
 	}
 	return "", ""
 }
 
-// checkDuplicate refuses the credentials of a main account that an older Account
-// has. The cache alone decides, so that the order of reconciles does not matter.
+// checkDuplicate returns DuplicateAccount if an older Account has credentials of
+// the same main account. It reads only caches, so that the result does not depend
+// on the order of reconciles.
 func (r *Reconciler) checkDuplicate(ctx context.Context, a *v1alpha1.Account, authID string) (reason, message string, err error) {
 	var all v1alpha1.AccountList
 	if err := r.Client.List(ctx, &all, client.UnsafeDisableDeepCopy); err != nil {
@@ -59,7 +63,7 @@ func (r *Reconciler) checkDuplicate(ctx context.Context, a *v1alpha1.Account, au
 		if !isOlder(older, a) || !r.Selector.Matches(labels.Set(older.Labels)) {
 			continue
 		}
-		has, err := r.mainAccount(ctx, older)
+		olderID, err := r.mainAccountID(ctx, older)
 		if err != nil {
 			return "", "", err
 		}
@@ -67,24 +71,26 @@ func (r *Reconciler) checkDuplicate(ctx context.Context, a *v1alpha1.Account, au
 		if err != nil {
 			return "", "", err
 		}
-		if changed, _ := checkAccountChanged(authID, users); has == authID && changed == "" {
+		if changed, _ := checkAccountChanged(authID, users); olderID == authID && changed == "" {
 			return v1alpha1.ReasonDuplicateAccount, "The older Account " + older.Name + " has credentials of the same main account " + authID +
-				": delete one of the two Accounts, or give one of them credentials of another main account.", nil
+				". Delete one of the two Accounts, or give one of them credentials of another main account.", nil
 		}
 	}
 	return "", "", nil
 }
 
 func isOlder(a, than *v1alpha1.Account) bool {
-	return a.CreationTimestamp.Before(&than.CreationTimestamp) ||
-		a.CreationTimestamp.Equal(&than.CreationTimestamp) && a.UID < than.UID
+	if a.CreationTimestamp.Equal(&than.CreationTimestamp) {
+		return a.UID < than.UID
+	}
+	return a.CreationTimestamp.Before(&than.CreationTimestamp)
 }
 
-// mainAccount returns the ID of an Account's main account. An Account whose
-// Secret is missing for a while keeps the main account in its status.
-func (r *Reconciler) mainAccount(ctx context.Context, a *v1alpha1.Account) (string, error) {
-	c, unusable, _, err := r.credentials(ctx, a)
-	if err != nil || unusable == "" {
+// mainAccountID returns the ID of an Account's main account. While its Secret is
+// missing or not valid, that is the ID in the status.
+func (r *Reconciler) mainAccountID(ctx context.Context, a *v1alpha1.Account) (string, error) {
+	c, reason, _, err := r.readCredentials(ctx, a)
+	if err != nil || reason == "" {
 		return c.AuthID, err
 	}
 	return a.Status.AuthID, nil

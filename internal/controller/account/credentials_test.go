@@ -34,7 +34,7 @@ func (r *accountRig) label(name string, to map[string]string) {
 	}
 }
 
-func TestDuplicateAccount_YoungerIsStalled_TakesOverWhenTheOlderGoes(t *testing.T) {
+func TestDuplicateAccount_OlderLeaves_YoungerTakesOver(t *testing.T) {
 	goes := map[string]func(*accountRig){
 		"deleted": func(r *accountRig) {
 			if err := r.k8s.Delete(context.Background(), r.get("older")); err != nil {
@@ -43,11 +43,11 @@ func TestDuplicateAccount_YoungerIsStalled_TakesOverWhenTheOlderGoes(t *testing.
 			_, _ = r.reconcile("older") // removes the finalizer
 		},
 		"other credentials": func(r *accountRig) { r.moveTo("older", testOtherMain) },
-		"another instance's": func(r *accountRig) {
+		"served by another instance": func(r *accountRig) {
 			r.accounts.Selector, _ = labels.Parse("!elsewhere")
 			r.label("older", map[string]string{"elsewhere": "true"})
 		},
-		"waits for its former main account": func(r *accountRig) {
+		"has Subaccounts of another main account": func(r *accountRig) {
 			s := r.subaccount("s", "older")
 			r.create(s)
 			s.Status.AuthID, s.Status.AccountID = r.sim.Add(testOtherMain, "n", false).AuthID, testOtherMain
@@ -67,10 +67,10 @@ func TestDuplicateAccount_YoungerIsStalled_TakesOverWhenTheOlderGoes(t *testing.
 					r.wantReason("older", v1alpha1.ReasonReady)
 					r.wantReason("younger", "DuplicateAccount")
 					if n := r.get("younger").Status.Subaccounts; n != nil {
-						t.Errorf("it counts subaccounts: %+v", n)
+						t.Errorf("got the counts %+v, want none", n)
 					}
 					r.sim.ResetCalls()
-					r.start() // and the other order
+					r.start() // then the other order
 				}
 				r.settle("younger", "older")
 				leave(r)
@@ -78,14 +78,14 @@ func TestDuplicateAccount_YoungerIsStalled_TakesOverWhenTheOlderGoes(t *testing.
 				r.settle("younger")
 				r.wantReason("younger", v1alpha1.ReasonReady)
 				if a := r.get("younger"); a.Status.AuthID != testMain || *a.Status.Subaccounts.Managed != 2 {
-					t.Errorf("%+v", a.Status)
+					t.Errorf("got %+v, want %s with 2 managed subaccounts", a.Status, testMain)
 				}
 			})
 		})
 	}
 }
 
-func TestDuplicateAccount_OlderHasNoSecretForAWhile_YoungerStaysStalled(t *testing.T) {
+func TestDuplicateAccount_OlderLosesItsSecret_YoungerStaysStalled(t *testing.T) {
 	withAccounts(t, func(t *testing.T, r *accountRig) {
 		r.account("older", testMain)
 		r.account("younger", testMain)
@@ -101,22 +101,22 @@ func TestDuplicateAccount_OlderHasNoSecretForAWhile_YoungerStaysStalled(t *testi
 	})
 }
 
-func TestRequestsForAllAccounts_OneChanges_ReconcilesTheOthersToo(t *testing.T) {
+func TestRequestsForAllAccounts_OneAccountChanges_EnqueuesAll(t *testing.T) {
 	withAccounts(t, func(t *testing.T, r *accountRig) {
 		r.account("older", testMain)
 		r.account("younger", testMain)
 		var a client.Object = r.get("older")
 		if got := r.accounts.requestsForAllAccounts(context.Background(), a); len(got) != 2 {
-			t.Errorf("a change of an Account: %v", got)
+			t.Errorf("change of an Account: got %v, want 2 requests", got)
 		}
 		secret := &corev1.Secret{}
 		secret.Name = "older"
 		if got := r.accounts.requestsForSecret(context.Background(), secret); len(got) != 2 {
-			t.Errorf("a change of its Secret: %v", got)
+			t.Errorf("change of its Secret: got %v, want 2 requests", got)
 		}
 		secret.Name = "another"
 		if got := r.accounts.requestsForSecret(context.Background(), secret); len(got) != 0 {
-			t.Errorf("a change of another Secret: %v", got)
+			t.Errorf("change of another Secret: got %v, want no request", got)
 		}
 	})
 }

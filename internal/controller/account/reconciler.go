@@ -2,7 +2,6 @@ package account
 
 import (
 	"context"
-	"maps"
 	"slices"
 	"time"
 
@@ -14,45 +13,38 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/tools/events"
 	ctrl "sigs.k8s.io/controller-runtime"
-	"sigs.k8s.io/controller-runtime/pkg/builder"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
-	"sigs.k8s.io/controller-runtime/pkg/controller"
 	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
-	"sigs.k8s.io/controller-runtime/pkg/event"
-	"sigs.k8s.io/controller-runtime/pkg/handler"
-	"sigs.k8s.io/controller-runtime/pkg/predicate"
-	"sigs.k8s.io/controller-runtime/pkg/reconcile"
-	"sigs.k8s.io/controller-runtime/pkg/source"
 
 	"github.com/subaccount-operator/subaccount-operator/api/v1alpha1"
 	"github.com/subaccount-operator/subaccount-operator/internal/kube"
 	"github.com/subaccount-operator/subaccount-operator/internal/mainaccount"
-	"github.com/subaccount-operator/subaccount-operator/internal/plan"
 	"github.com/subaccount-operator/subaccount-operator/internal/plivo"
 )
 
-// Reconciler gives a main account its credentials, and takes what its
-// sweeps tell to the Subaccounts and to the Account's status.
+// Reconciler configures the main account of an Account and reports its sweeps.
 type Reconciler struct {
-	// Client reads from the cache and writes.
+	// Client reads from the cache and writes to the API server.
 	Client client.Client
-	// Credentials is the cache of the Secrets in the operator's own namespace.
-	Credentials cache.Cache
-	// OperatorNamespace is where they are.
+	// SecretCache is the cache of the Secrets in OperatorNamespace.
+	SecretCache cache.Cache
+	// OperatorNamespace is the namespace of the credentials Secrets.
 	OperatorNamespace string
 	Events            events.EventRecorder
-	Accounts          *mainaccount.Registry
-	// EnqueueChanged enqueues those Subaccounts of an Account whose reconcile would
-	// change something; it is called after each sweep.
+	// Accounts holds the state of the Plivo main accounts in this process.
+	Accounts *mainaccount.Registry
+	// EnqueueChanged MUST enqueue every Subaccount of an Account whose reconcile
+	// would change something. It MAY read caches only, because every sweep calls it.
 	EnqueueChanged func(ctx context.Context, accountName string) error
-	// Live reads past the cache.
+	// Live reads from the API server.
 	Live kube.LiveReader
 	// ClusterUID is the UID of the namespace kube-system.
 	ClusterUID types.UID
-	// SettleTime is how long after its first sight a create call may still take effect.
+	// SettleTime is the minimum time between the two sweeps that must show a stray
+	// before the operator removes it.
 	SettleTime time.Duration
-	// Selector of the Accounts that this instance serves.
+	// Selector selects the Accounts that this instance serves.
 	Selector labels.Selector
 
 	queue   kube.Source
@@ -63,8 +55,8 @@ type Reconciler struct {
 // +kubebuilder:rbac:groups=plivo.subaccount-operator.dev,resources=accounts,verbs=list;watch;patch
 // +kubebuilder:rbac:groups=plivo.subaccount-operator.dev,resources=accounts/status,verbs=patch
 
-// Notify brings an Account and its Subaccounts back, those of them for which
-// the last sweep has something to do or to tell.
+// Notify enqueues the Account and the Subaccounts whose reconcile would change
+// something. It does not block (mainaccount.Options.Notify).
 func (r *Reconciler) Notify(name string) { go r.enqueueAfterSweep(context.Background(), name) }
 
 func (r *Reconciler) enqueueAfterSweep(ctx context.Context, name string) {
@@ -78,10 +70,11 @@ func (r *Reconciler) enqueueAfterSweep(ctx context.Context, name string) {
 	}
 }
 
-// needsReconcile says whether a pass over an Account whose spec and credentials
-// have not changed would do or tell anything.
+// needsReconcile reports whether a reconcile of an Account would change
+// something, although its spec and credentials are unchanged.
 func (r *Reconciler) needsReconcile(a *v1alpha1.Account, acct *mainaccount.Account, users []v1alpha1.Subaccount) bool {
-	// While the guard is on, a confirmation may wait for the sweep that has ended.
+	// While the guard is on, the Account may have a confirmation that only a
+	// reconcile passes on.
 	if a.DeletionTimestamp != nil || acct.Usable().Reason != "" || acct.GuardOn() || len(r.markedByCluster(a, acct)) > 0 {
 		return true
 	}
@@ -90,8 +83,9 @@ func (r *Reconciler) needsReconcile(a *v1alpha1.Account, acct *mainaccount.Accou
 	return !equality.Semantic.DeepEqual(status, a.Status)
 }
 
-// Recorded returns the authIDs that are recorded under an Account by
-// Subaccounts that have not been released, and whether that is known.
+// Recorded returns the authIDs in the status of an Account's Subaccounts. It
+// leaves out terminating Subaccounts without a finalizer. known is false if the
+// cache cannot be read.
 func (r *Reconciler) Recorded(name string) (authIDs []string, known bool) {
 	users, err := kube.SubaccountsOf(context.Background(), r.Client, name)
 	if err != nil {
@@ -99,15 +93,16 @@ func (r *Reconciler) Recorded(name string) (authIDs []string, known bool) {
 	}
 	for i := range users {
 		s := &users[i]
-		released := s.DeletionTimestamp != nil && !controllerutil.ContainsFinalizer(s, v1alpha1.Finalizer)
-		if s.Status.AuthID != "" && !released {
+		isReleased := s.DeletionTimestamp != nil && !controllerutil.ContainsFinalizer(s, v1alpha1.Finalizer)
+		if s.Status.AuthID != "" && !isReleased {
 			authIDs = append(authIDs, s.Status.AuthID)
 		}
 	}
 	return authIDs, true
 }
 
-// Reconcile makes one pass over an Account.
+// Reconcile reconciles one Account. The order matters: the work that a sweep
+// found (strays, drift) must not wait for a status that cannot be written.
 func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Result, error) {
 	a := &v1alpha1.Account{}
 	err := r.Client.Get(ctx, req.NamespacedName, a)
@@ -126,13 +121,13 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 	if err != nil {
 		return ctrl.Result{}, err
 	}
-	done, err := r.finalize(ctx, a, users)
+	removed, err := r.finalize(ctx, a, users)
 	switch {
-	case apierrors.IsNotFound(err), done && err == nil:
+	case apierrors.IsNotFound(err), removed && err == nil:
 		r.retries.Succeeded(req.NamespacedName)
 		return ctrl.Result{}, nil
 	case err != nil:
-		return r.finalizerRefused(ctx, a, users, err), nil
+		return r.reportFinalizerError(ctx, a, users, err), nil
 	}
 	reason, message, err := r.configure(ctx, a, users)
 	if err != nil {
@@ -144,13 +139,13 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 		reason, message = sweepCondition(a, acct)
 	}
 	if a.DeletionTimestamp != nil {
-		reason, message = v1alpha1.ReasonInUse, "The Account is being deleted, and stays until no Subaccount needs it any more."
+		reason, message = v1alpha1.ReasonInUse, "The Account is being deleted. The finalizer stays until no Subaccount uses the Account."
 	}
-	// First the work that the sweep has found: it does not depend on the status.
 	if err := r.EnqueueChanged(ctx, a.Name); err != nil {
 		return ctrl.Result{}, err
 	}
-	// A new process keeps the status of the former one until Plivo's first response.
+	// After a restart the status stays until Plivo's first response, so that Ready
+	// does not flap.
 	if reason == v1alpha1.ReasonConnecting && hasReported(a) {
 		return ctrl.Result{}, nil
 	}
@@ -158,15 +153,15 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 	case apierrors.IsConflict(err):
 		return r.retries.Failed(ctx, req.NamespacedName, ""), nil
 	case err != nil:
-		return r.retries.Failed(ctx, req.NamespacedName, "The Account's status cannot be written: "+plivo.Redact(err.Error())), nil
+		return r.retries.Failed(ctx, req.NamespacedName, "Failed to write the status: "+plivo.Redact(err.Error())), nil
 	}
 	r.retries.Succeeded(req.NamespacedName)
 	return ctrl.Result{}, nil
 }
 
-// finalizerRefused reports that the Account's finalizer cannot be added or
-// removed. Without it, an Account that is new is not used.
-func (r *Reconciler) finalizerRefused(ctx context.Context, a *v1alpha1.Account, users []v1alpha1.Subaccount, err error) ctrl.Result {
+// reportFinalizerError reports a failure to add or remove the finalizer. A new
+// Account stays unused until it has the finalizer.
+func (r *Reconciler) reportFinalizerError(ctx context.Context, a *v1alpha1.Account, users []v1alpha1.Subaccount, err error) ctrl.Result {
 	key := client.ObjectKeyFromObject(a)
 	message := "The operator cannot change the Account's finalizer: " + plivo.Redact(err.Error()) + ". The operator retries with backoff."
 	if kube.IsPersistent(err, r.retries.Count(key)) {
@@ -174,16 +169,17 @@ func (r *Reconciler) finalizerRefused(ctx context.Context, a *v1alpha1.Account, 
 			r.Accounts.Block(a.Name, v1alpha1.ReasonKubernetesError, message)
 		}
 		if err := r.report(ctx, a, users, v1alpha1.ReasonKubernetesError, message); err != nil {
-			message += " The status cannot be written either: " + plivo.Redact(err.Error())
+			message += " Failed to write the status: " + plivo.Redact(err.Error())
 		}
 	}
 	return r.retries.Failed(ctx, key, message)
 }
 
-// finalize adds the finalizer, or removes it from a terminating Account that
-// no Subaccount needs any more; then it is done. The cache decides to keep it,
-// a live list to remove it.
-func (r *Reconciler) finalize(ctx context.Context, a *v1alpha1.Account, users []v1alpha1.Subaccount) (done bool, err error) {
+// finalize adds the finalizer, or removes it from a terminating Account that no
+// Subaccount uses. The cache is enough to keep the finalizer; to remove it, a
+// live list must show no user either. removed reports that the Account has no
+// finalizer left.
+func (r *Reconciler) finalize(ctx context.Context, a *v1alpha1.Account, users []v1alpha1.Subaccount) (removed bool, err error) {
 	before := a.DeepCopy()
 	if a.DeletionTimestamp == nil {
 		if !controllerutil.AddFinalizer(a, v1alpha1.Finalizer) {
@@ -194,23 +190,24 @@ func (r *Reconciler) finalize(ctx context.Context, a *v1alpha1.Account, users []
 	if !controllerutil.ContainsFinalizer(a, v1alpha1.Finalizer) {
 		return true, nil
 	}
-	if isNeeded(a.Name, users) {
+	if hasUser(a.Name, users) {
 		return false, nil
 	}
-	// A Subaccount that the cache does not show yet may be about to create.
+	// A Subaccount that the cache does not have yet may be about to create.
 	live, err := r.Live.Subaccounts(ctx)
-	if err != nil || isNeeded(a.Name, live) {
+	if err != nil || hasUser(a.Name, live) {
 		return false, err
 	}
 	controllerutil.RemoveFinalizer(a, v1alpha1.Finalizer)
 	return true, r.patch(ctx, before, a)
 }
 
-// isNeeded says whether any of the Subaccounts needs the Account.
-func isNeeded(account string, all []v1alpha1.Subaccount) bool {
+// hasUser reports whether any of the Subaccounts uses the Account.
+func hasUser(account string, all []v1alpha1.Subaccount) bool {
 	return slices.ContainsFunc(all, func(s v1alpha1.Subaccount) bool {
-		creating := s.Status.PendingCreation != nil && s.DeletionTimestamp == nil // the finalizer follows
-		return s.Spec.AccountRef.Name == account && (creating || controllerutil.ContainsFinalizer(&s, v1alpha1.Finalizer))
+		isCreating := s.Status.PendingCreation != nil && s.DeletionTimestamp == nil // gets the finalizer next
+		isUser := isCreating || controllerutil.ContainsFinalizer(&s, v1alpha1.Finalizer)
+		return isUser && s.Spec.AccountRef.Name == account
 	})
 }
 
@@ -218,14 +215,16 @@ func (r *Reconciler) patch(ctx context.Context, before, after *v1alpha1.Account)
 	return r.Client.Patch(ctx, after, client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{}))
 }
 
-// configure gives the account its credentials; a reason says why it cannot.
+// configure configures the main account with the credentials and settings of the
+// Account. If that is not possible, it blocks the main account and returns the
+// reason.
 func (r *Reconciler) configure(ctx context.Context, a *v1alpha1.Account, users []v1alpha1.Subaccount) (reason, message string, err error) {
 	if _, err := metav1.LabelSelectorAsSelector(a.Spec.NamespaceSelector); err != nil {
-		reason, message = v1alpha1.ReasonInvalidSpec, "spec.namespaceSelector cannot be used: "+err.Error()
+		reason, message = v1alpha1.ReasonInvalidSpec, "spec.namespaceSelector is invalid: "+err.Error()
 	}
 	var credentials plivo.Credentials
 	if reason == "" {
-		if credentials, reason, message, err = r.credentials(ctx, a); err != nil {
+		if credentials, reason, message, err = r.readCredentials(ctx, a); err != nil {
 			return "", "", err
 		}
 	}
@@ -244,96 +243,10 @@ func (r *Reconciler) configure(ctx context.Context, a *v1alpha1.Account, users [
 	acct := r.Accounts.Configure(a.Name, credentials, int(a.Spec.RequestsPer5Seconds), a.Spec.SweepInterval.Duration)
 	if confirmsDisappearance(a) && acct.ConfirmDisappearance() {
 		r.Events.Eventf(a, nil, corev1.EventTypeWarning, "DisappearanceConfirmed", "Sweep",
-			"A person has confirmed that the subaccounts that Plivo's list lacks are gone.")
+			"A person confirmed that the subaccounts missing from Plivo's list are gone. The operator may recreate them.")
 	}
 	if at := a.Annotations[v1alpha1.ReconcileRequestedAtAnnotation]; at != "" && at != a.Status.LastHandledReconcileAt {
 		acct.RequestReconcile(at)
 	}
 	return "", "", nil
-}
-
-// SetupWithManager registers the reconciler. The cache of credentials has to
-// be added to the manager too.
-func (r *Reconciler) SetupWithManager(mgr ctrl.Manager) error {
-	r.retries = kube.NewRetries()
-	return ctrl.NewControllerManagedBy(mgr).
-		Named("account").
-		For(&v1alpha1.Account{}, builder.WithPredicates(predicate.Or(
-			predicate.GenerationChangedPredicate{}, predicate.AnnotationChangedPredicate{}, predicate.LabelChangedPredicate{},
-			predicate.Funcs{UpdateFunc: finalizersChanged}))).
-		// A terminating Account, and one whose credentials are another main
-		// account's, wait for the last Subaccount that stands in the way.
-		Watches(&v1alpha1.Subaccount{}, handler.EnqueueRequestsFromMapFunc(r.requestsForWaitingAccount), builder.WithPredicates(predicate.Funcs{
-			CreateFunc: func(event.CreateEvent) bool { return false }, UpdateFunc: leavesMainAccount,
-		})).
-		// An Account may take over a main account, or has to leave it to an older one.
-		Watches(&v1alpha1.Account{}, handler.EnqueueRequestsFromMapFunc(r.requestsForAllAccounts), builder.WithPredicates(predicate.Funcs{
-			UpdateFunc: changesMainAccount,
-		})).
-		WatchesRawSource(source.Kind(r.Credentials, &corev1.Secret{}, handler.TypedEnqueueRequestsFromMapFunc(r.requestsForSecret))).
-		WatchesRawSource(&r.queue).
-		WithOptions(controller.Options{
-			MaxConcurrentReconciles: 4,
-			RateLimiter:             kube.Backoff(),
-		}).
-		Complete(r)
-}
-
-func finalizersChanged(e event.UpdateEvent) bool {
-	return !slices.Equal(e.ObjectOld.GetFinalizers(), e.ObjectNew.GetFinalizers())
-}
-
-func leavesMainAccount(e event.UpdateEvent) bool {
-	before := plan.RecordedAccount(e.ObjectOld.(*v1alpha1.Subaccount))
-	return before != "" && plan.RecordedAccount(e.ObjectNew.(*v1alpha1.Subaccount)) != before
-}
-
-// requestsForWaitingAccount returns a Subaccount's Account if that waits for it to go.
-func (r *Reconciler) requestsForWaitingAccount(ctx context.Context, obj client.Object) []reconcile.Request {
-	a := &v1alpha1.Account{}
-	key := types.NamespacedName{Name: obj.(*v1alpha1.Subaccount).Spec.AccountRef.Name}
-	if err := r.Client.Get(ctx, key, a); err != nil {
-		return nil
-	}
-	if a.DeletionTimestamp != nil {
-		return []reconcile.Request{{NamespacedName: key}}
-	}
-	if acct, ok := r.Accounts.Get(key.Name); ok && acct.Usable().Reason == v1alpha1.ReasonAccountChanged {
-		return r.requestsForAllAccounts(ctx, obj)
-	}
-	return nil
-}
-
-// changesMainAccount says whether an Account may have left or taken a main
-// account by an update.
-func changesMainAccount(e event.UpdateEvent) bool {
-	before, after := e.ObjectOld.(*v1alpha1.Account), e.ObjectNew.(*v1alpha1.Account)
-	return before.Spec.CredentialsSecretRef != after.Spec.CredentialsSecretRef || !maps.Equal(before.Labels, after.Labels)
-}
-
-// requestsForAllAccounts enqueues all Accounts: each may be another's duplicate.
-func (r *Reconciler) requestsForAllAccounts(ctx context.Context, _ client.Object) []reconcile.Request {
-	var all v1alpha1.AccountList
-	if err := r.Client.List(ctx, &all, client.UnsafeDisableDeepCopy); err != nil {
-		return nil
-	}
-	var requests []reconcile.Request
-	for i := range all.Items {
-		requests = append(requests, reconcile.Request{NamespacedName: types.NamespacedName{Name: all.Items[i].Name}})
-	}
-	return requests
-}
-
-// requestsForSecret enqueues all Accounts if any of them refers to the Secret.
-func (r *Reconciler) requestsForSecret(ctx context.Context, secret *corev1.Secret) []reconcile.Request {
-	var all v1alpha1.AccountList
-	if err := r.Client.List(ctx, &all, client.UnsafeDisableDeepCopy); err != nil {
-		return nil
-	}
-	for i := range all.Items {
-		if all.Items[i].Spec.CredentialsSecretRef.Name == secret.Name {
-			return r.requestsForAllAccounts(ctx, secret)
-		}
-	}
-	return nil
 }

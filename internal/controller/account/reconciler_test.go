@@ -13,7 +13,7 @@ import (
 	"github.com/subaccount-operator/subaccount-operator/internal/plivo/plivosim"
 )
 
-func TestReconcile_StatusCannotBeWritten_StillDoesTheWorkOfTheSweep(t *testing.T) {
+func TestReconcile_StatusWriteFails_StillHandlesTheSweep(t *testing.T) {
 	withAccounts(t, func(t *testing.T, r *accountRig) {
 		r.account("a", testMain)
 		ids := r.recorded("a", testMain, 2)
@@ -25,23 +25,23 @@ func TestReconcile_StatusCannotBeWritten_StillDoesTheWorkOfTheSweep(t *testing.T
 		_, _ = r.reconcile("a")
 		r.enqueued = nil
 		r.sim.Edit(testMain, ids[0], func(s *plivosim.Subaccount) { s.Enabled = true })
-		r.beforeStatus = func() error { return errors.New("the status cannot be written") }
+		r.beforeStatus = func() error { return errors.New("write refused") }
 		time.Sleep(testSettle)
 		acct.RequestSweep(time.Now())
 		time.Sleep(time.Second)
 		if result, _ := r.reconcile("a"); result.RequeueAfter != kube.RetryFirst {
-			t.Error("the test has no effect: the status did not change")
+			t.Error("got no retry: the status did not change, so the test has no effect")
 		}
 		if len(r.enqueued) == 0 {
-			t.Error("the drift was not enqueued")
+			t.Error("got no enqueued Account, want the drift enqueued")
 		}
 		if r.left([]string{stray}) > 0 {
-			t.Error("the stray was not removed")
+			t.Error("got the stray at Plivo, want it removed")
 		}
 	})
 }
 
-func TestFinalize_CacheLagsBehindANewSubaccount_KeepsTheFinalizer(t *testing.T) {
+func TestFinalize_SubaccountMissingInCache_KeepsTheFinalizer(t *testing.T) {
 	withAccounts(t, func(t *testing.T, r *accountRig) {
 		s := r.subaccount("a", "a")
 		s.Finalizers = []string{v1alpha1.Finalizer}

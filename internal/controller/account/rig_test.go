@@ -41,16 +41,16 @@ const (
 	testSettle    = 40 * time.Second
 )
 
-// accountRig is an AccountReconciler over a fake API server and a simulated
-// Plivo. Nothing is reconciled but what the test reconciles.
+// accountRig is a Reconciler with a fake API server and a simulated Plivo. Only
+// the test calls Reconcile.
 type accountRig struct {
 	t    *testing.T
 	sim  *plivosim.Server
 	k8s  client.WithWatch
-	live client.Reader // what the operator reads past its cache; nil: k8s
-	// beforeStatus is called before each write of a status; its error refuses it.
+	live client.Reader // for live reads; defaults to k8s
+	// beforeStatus runs before each write of a status, which its error refuses.
 	beforeStatus func() error
-	// beforeCall is called before each request to Plivo.
+	// beforeCall runs before each request to Plivo.
 	beforeCall func(*http.Request)
 
 	accounts *Reconciler
@@ -96,7 +96,7 @@ func withAccounts(t *testing.T, f func(*testing.T, *accountRig)) {
 	})
 }
 
-// start starts a new process, with nothing in its memory.
+// start simulates a restart: it creates a Reconciler with an empty memory.
 func (r *accountRig) start() {
 	if r.stop != nil {
 		r.stop()
@@ -110,7 +110,7 @@ func (r *accountRig) start() {
 		live = r.k8s
 	}
 	a := &Reconciler{
-		Client: r.k8s, Credentials: secretsOf{reader: r.k8s}, OperatorNamespace: testNamespace, Events: recorder, Selector: labels.Everything(), retries: kube.NewRetries(),
+		Client: r.k8s, SecretCache: secretsOf{reader: r.k8s}, OperatorNamespace: testNamespace, Events: recorder, Selector: labels.Everything(), retries: kube.NewRetries(),
 	}
 	a.Accounts = mainaccount.NewRegistry(ctx, mainaccount.Options{
 		NewClient: func(c plivo.Credentials) *plivo.Client {
@@ -126,7 +126,7 @@ func (r *accountRig) start() {
 	r.accounts = a
 }
 
-// secretsOf is a cache of Secrets that shows what the reader has.
+// secretsOf is a cache of Secrets that never lags behind the reader.
 type secretsOf struct {
 	cache.Cache
 	reader client.Reader
@@ -148,8 +148,8 @@ func (r *accountRig) create(obj client.Object) {
 	}
 }
 
-// account creates an Account that is older than those created after it, and a
-// Secret of its own.
+// account creates an Account and its Secret. It waits, so that every Account has
+// another creationTimestamp.
 func (r *accountRig) account(name, main string) {
 	r.t.Helper()
 	time.Sleep(time.Second)
@@ -163,7 +163,7 @@ func (r *accountRig) account(name, main string) {
 	r.create(a)
 }
 
-// recorded creates Subaccounts that are Ready, with their subaccounts at Plivo.
+// recorded creates Subaccounts with a recorded authID, and their subaccounts.
 func (r *accountRig) recorded(accountName, main string, n int) (authIDs []string) {
 	r.t.Helper()
 	for i := range n {
@@ -190,7 +190,7 @@ func (r *accountRig) reconcile(name string) (ctrl.Result, error) {
 	return r.accounts.Reconcile(context.Background(), ctrl.Request{NamespacedName: types.NamespacedName{Name: name}})
 }
 
-// settle reconciles the Accounts until their sweeps have had time to end.
+// settle reconciles the Accounts several times, so that their sweeps can end.
 func (r *accountRig) settle(names ...string) {
 	r.t.Helper()
 	for range 5 {
@@ -203,7 +203,7 @@ func (r *accountRig) settle(names ...string) {
 	}
 }
 
-// sweep has the Account's list read once more.
+// sweep requests a sweep and reconciles the Account after it.
 func (r *accountRig) sweep(name string) {
 	r.t.Helper()
 	acct, ok := r.accounts.Accounts.Get(name)
@@ -227,7 +227,7 @@ func (r *accountRig) wantReason(name, want string) {
 	r.t.Helper()
 	c := meta.FindStatusCondition(r.get(name).Status.Conditions, v1alpha1.ConditionReady)
 	if c == nil || c.Reason != want {
-		r.t.Errorf("the Account %s: got %+v, want the reason %s", name, c, want)
+		r.t.Errorf("Account %s: got %+v, want the reason %s", name, c, want)
 	}
 }
 
@@ -243,7 +243,7 @@ func (r *accountRig) annotate(name, value string) {
 	}
 }
 
-func (r *accountRig) implausible(name string) bool {
+func (r *accountRig) isGuardOn(name string) bool {
 	acct, ok := r.accounts.Accounts.Get(name)
 	return ok && acct.GuardOn()
 }

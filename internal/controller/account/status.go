@@ -16,48 +16,49 @@ import (
 	"github.com/subaccount-operator/subaccount-operator/internal/plan"
 )
 
-// changingReportedFrom so many sweeps in a row the list cannot just have changed
-// while it was read.
+// changingReportedFrom is the number of incomplete sweeps in a row from which the
+// status reports them. Fewer can be caused by changes during a sweep.
 const changingReportedFrom = 3
 
-// sweepCondition reads how the sweeps fare.
+// sweepCondition returns the reason and message for the result of the last sweep.
 func sweepCondition(a *v1alpha1.Account, acct *mainaccount.Account) (reason, message string) {
 	status := acct.Status()
 	if acct.GuardOn() {
 		return v1alpha1.ReasonInventoryImplausible, "Plivo's list lacks more than half of the subaccounts recorded under this Account. The operator " +
-			"recreates nothing. If they are really gone, give the annotation " + v1alpha1.ConfirmDisappearanceAnnotation + " a new value."
+			"recreates nothing. If they are really gone, set the annotation " + v1alpha1.ConfirmDisappearanceAnnotation + " to a new value."
 	}
 	if acct.Usable().Refused {
-		return v1alpha1.ReasonCredentialsRejected, "Plivo refuses the credentials: put working ones into the Secret " +
-			a.Spec.CredentialsSecretRef.Name + ". The operator tries them again at least once a minute, and at once when the Secret changes."
+		return v1alpha1.ReasonCredentialsRejected, "Plivo refuses the credentials. Put valid credentials into the Secret " +
+			a.Spec.CredentialsSecretRef.Name + ". The operator retries at least once a minute, and immediately when the Secret changes."
 	}
 	switch status.Outcome {
 	case mainaccount.OutcomeNone:
-		return v1alpha1.ReasonConnecting, "The credentials are being tried."
+		return v1alpha1.ReasonConnecting, "The operator is trying the credentials."
 	case mainaccount.OutcomeChanging:
 		if status.Failures < changingReportedFrom {
 			return v1alpha1.ReasonReady, "Plivo accepts the credentials."
 		}
-		return v1alpha1.ReasonUnavailable, "Plivo's list does not add up: " + status.Message + ". Until it does, the operator repairs the drift " +
-			"that it sees, and treats no subaccount as missing. It retries. If this stays, show the numbers to Plivo's support."
+		return v1alpha1.ReasonUnavailable, "Plivo's list is inconsistent: " + status.Message + ". The operator retries. Meanwhile it fixes the drift " +
+			"that it finds and treats no subaccount as missing. If this persists, send the numbers to Plivo's support."
 	case mainaccount.OutcomeComplete:
 		return v1alpha1.ReasonReady, "Plivo accepts the credentials."
 	case mainaccount.OutcomeRefused:
 		return v1alpha1.ReasonCredentialsRejected, "Plivo refuses the credentials: " + status.Message
 	case mainaccount.OutcomeRateLimited:
-		return v1alpha1.ReasonRateLimited, "Plivo's rate limit is reached, by the operator or by the account's other traffic. It goes on by itself."
+		return v1alpha1.ReasonRateLimited, "Plivo's rate limit is reached, by the operator or by the account's other traffic. The operator retries."
 	default:
-		return v1alpha1.ReasonUnavailable, "Plivo's list cannot be read: " + status.Message + ". This is tried again by itself."
+		return v1alpha1.ReasonUnavailable, "Plivo's list cannot be read: " + status.Message + ". The operator retries."
 	}
 }
 
-// hasReported says whether the status is about the current generation of the spec.
+// hasReported reports whether the status describes the current generation.
 func hasReported(a *v1alpha1.Account) bool {
 	c := meta.FindStatusCondition(a.Status.Conditions, v1alpha1.ConditionReady)
 	return c != nil && c.ObservedGeneration == a.Generation
 }
 
-// report writes what changed in the status, and an event if the reason did.
+// report writes the status if it changed, and then emits an event if the state or
+// reason of Ready changed.
 func (r *Reconciler) report(ctx context.Context, a *v1alpha1.Account, users []v1alpha1.Subaccount, reason, message string) error {
 	before := a.DeepCopy()
 	status, changed := r.status(a, users, reason, message)
@@ -69,15 +70,15 @@ func (r *Reconciler) report(ctx context.Context, a *v1alpha1.Account, users []v1
 	if err != nil {
 		return client.IgnoreNotFound(err)
 	}
-	// Once it is written, or the next pass would tell it again.
+	// Only after the write: otherwise a retry would emit the event again.
 	if changed && reason != v1alpha1.ReasonReady && reason != v1alpha1.ReasonConnecting {
 		r.Events.Eventf(a, nil, corev1.EventTypeWarning, reason, "Reconcile", "%s", message)
 	}
 	return nil
 }
 
-// status is an Account's as it should read, and whether Ready has another state
-// or reason in it.
+// status returns the status that the Account should have. changed reports whether
+// the state or reason of Ready differs from the current one.
 func (r *Reconciler) status(a *v1alpha1.Account, users []v1alpha1.Subaccount, reason, message string) (status v1alpha1.AccountStatus, changed bool) {
 	status = *a.Status.DeepCopy()
 	status.ObservedGeneration = a.Generation
@@ -90,7 +91,7 @@ func (r *Reconciler) status(a *v1alpha1.Account, users []v1alpha1.Subaccount, re
 			status.LastHandledReconcileAt = value
 		}
 		switch tally := acct.Status(); {
-		case reason == v1alpha1.ReasonDuplicateAccount: // the older one counts them
+		case reason == v1alpha1.ReasonDuplicateAccount: // the older Account counts them
 			status.Subaccounts, status.MassDisappearance = nil, nil
 		case tally.Complete > 0 && status.AuthID != "":
 			status.Subaccounts = countSubaccounts(acct, users, tally.Total)
@@ -100,11 +101,12 @@ func (r *Reconciler) status(a *v1alpha1.Account, users []v1alpha1.Subaccount, re
 	return status, changed
 }
 
-// massDisappearance records a disappearance with the confirmation that the
-// Account has at that time: a value that was given before confirms nothing.
-func massDisappearance(a *v1alpha1.Account, implausible bool) *v1alpha1.MassDisappearance {
+// massDisappearance returns status.massDisappearance. It stores the annotation's
+// value of the time of the disappearance, which confirms nothing: a person must
+// set another value.
+func massDisappearance(a *v1alpha1.Account, detected bool) *v1alpha1.MassDisappearance {
 	switch {
-	case !implausible:
+	case !detected:
 		return nil
 	case a.Status.MassDisappearance != nil:
 		return a.Status.MassDisappearance
@@ -115,15 +117,16 @@ func massDisappearance(a *v1alpha1.Account, implausible bool) *v1alpha1.MassDisa
 	}
 }
 
-// confirmsDisappearance says whether a person has confirmed the disappearance
-// that the status reports. The status keeps it over restarts.
+// confirmsDisappearance reports whether a person has confirmed the disappearance
+// in the status. It works across restarts, because both values are stored there.
 func confirmsDisappearance(a *v1alpha1.Account) bool {
 	value := a.Annotations[v1alpha1.ConfirmDisappearanceAnnotation]
 	reported := a.Status.MassDisappearance
 	return value != "" && reported != nil && value != reported.HandledConfirmation
 }
 
-// countSubaccounts what the last sweep saw.
+// countSubaccounts counts the subaccounts of the main account, by whether a
+// Subaccount holds them.
 func countSubaccounts(acct *mainaccount.Account, users []v1alpha1.Subaccount, total int) *v1alpha1.SubaccountCounts {
 	managed := map[string]struct{}{}
 	for i := range users {

@@ -7,14 +7,14 @@ import (
 	"github.com/subaccount-operator/subaccount-operator/internal/plivo/plivosim"
 )
 
-func TestConfirmDisappearance_OnlyAFreshValueWhileTheGuardIsOn_Confirms(t *testing.T) {
-	// Each step is a value of the annotation, or one of these.
+func TestConfirmDisappearance_NewValueWhileGuardIsOn_TurnsItOff(t *testing.T) {
+	// Each step is one of these constants or a value of the annotation.
 	const lose, find, restart, down = "lose", "find", "restart", "down"
 	cases := map[string]struct {
 		steps []string
-		on    bool // in the end
+		on    bool // the guard, after the last step
 	}{
-		"nobody confirms":                            {[]string{lose}, true},
+		"no confirmation":                            {[]string{lose}, true},
 		"a fresh value":                              {[]string{lose, "v1"}, false},
 		"a value instead of last year's":             {[]string{"old", lose, "v1"}, false},
 		"last year's value":                          {[]string{"old", lose}, true},
@@ -61,8 +61,8 @@ func TestConfirmDisappearance_OnlyAFreshValueWhileTheGuardIsOn_Confirms(t *testi
 						r.sweep("a")
 					}
 				}
-				if r.implausible("a") != c.on {
-					t.Errorf("the guard is on: %v, want %v", !c.on, c.on)
+				if r.isGuardOn("a") != c.on {
+					t.Errorf("got guard on %v, want %v", !c.on, c.on)
 				}
 				if c.on {
 					r.wantReason("a", v1alpha1.ReasonInventoryImplausible)

@@ -21,17 +21,20 @@ import (
 	"github.com/subaccount-operator/subaccount-operator/internal/plivo"
 )
 
-// strays remembers since when each stray has been seen, by Account.
+// strays has the history of strays, by the name of the Account.
 type strays struct {
 	mu        sync.Mutex
 	byAccount map[string]*strayHistory
 }
 
-// strayHistory are those of one Account, whose reconciles never overlap.
+// strayHistory is the history of one Account. It needs no lock, because the
+// reconciles of one Account never overlap.
 type strayHistory struct {
-	acct  *mainaccount.Account
-	sweep int                  // that was judged last
-	since map[string]time.Time // by authID: first sight, or the last failed deletion
+	acct         *mainaccount.Account
+	checkedSweep int // number of the complete sweep that was checked last
+	// waitingSince maps the authID of a stray to the start of the sweep that first
+	// showed it, or of the one after which its deletion failed.
+	waitingSince map[string]time.Time
 }
 
 func (s *strays) history(name string, acct *mainaccount.Account) *strayHistory {
@@ -40,7 +43,7 @@ func (s *strays) history(name string, acct *mainaccount.Account) *strayHistory {
 	if s.byAccount == nil {
 		s.byAccount = map[string]*strayHistory{}
 	}
-	if seen := s.byAccount[name]; seen == nil || seen.acct != acct {
+	if history := s.byAccount[name]; history == nil || history.acct != acct {
 		s.byAccount[name] = &strayHistory{acct: acct}
 	}
 	return s.byAccount[name]
@@ -52,64 +55,65 @@ func (s *strays) forget(name string) {
 	delete(s.byAccount, name)
 }
 
-// straysAtOnce bounds how many strays one reconcile tries to delete: the
-// Account's other work waits. The rest is left to the next sweep.
-const straysAtOnce = 20
+// maxStrayDeletions bounds how many strays one reconcile tries to delete, because
+// the other work of the Account waits. The next sweep handles the rest.
+const maxStrayDeletions = 20
 
-// removeStrays deletes what has a marker of this cluster, is claimed by no
-// Subaccount in a live list, and was created for none that is still creating,
-// once two sweeps a settle time apart have shown it. Nothing else is ever
-// deleted without its resource.
+// removeStrays deletes strays: subaccounts with a marker of this cluster that no
+// Subaccount in a live list claims or is still creating. Two sweeps, at least a
+// settle time apart, must have shown a stray. The operator deletes no other
+// subaccount without the deletion of its resource.
 func (r *Reconciler) removeStrays(ctx context.Context, a *v1alpha1.Account, acct *mainaccount.Account) {
-	seen, sweep := r.strays.history(a.Name, acct), acct.Status().Complete
-	swept, ok := acct.LastSweep().Get()
-	if !ok || seen.sweep == sweep || acct.GuardOn() {
+	history, completeSweeps := r.strays.history(a.Name, acct), acct.Status().Complete
+	lastSweep, ok := acct.LastSweep().Get()
+	if !ok || history.checkedSweep == completeSweeps || acct.GuardOn() {
 		return
 	}
-	seen.sweep = sweep
+	history.checkedSweep = completeSweeps
 	marked := r.markedByCluster(a, acct)
 	if len(marked) == 0 {
-		seen.since = nil
+		history.waitingSince = nil
 		return
 	}
 	live, err := r.Live.Subaccounts(ctx)
-	// After the Subaccounts: what is released is entered here before it vanishes there.
-	noted, errAccount := r.Live.Account(ctx, a.Name)
-	if err != nil || errAccount != nil || noted == nil {
-		log.FromContext(ctx).Error(errors.Join(err, errAccount), "Failed to read who claims the strays")
+	// The Account is read after the Subaccounts: an orphan is recorded in its status
+	// before the Subaccount disappears.
+	current, errAccount := r.Live.Account(ctx, a.Name)
+	if err != nil || errAccount != nil || current == nil {
+		log.FromContext(ctx).Error(errors.Join(err, errAccount), "Failed to list Subaccounts; skipping removal of strays")
 		return
 	}
-	marked = withoutOrphans(marked, noted)
-	since := map[string]time.Time{}
+	marked = withoutOrphans(marked, current)
+	waitingSince := map[string]time.Time{}
 	var due []string
 	for _, authID := range plan.Strays(marked, live, len(r.Live.Namespaces) > 0) {
-		first, ok := seen.since[authID]
+		first, ok := history.waitingSince[authID]
 		if !ok {
-			first = swept.Started
+			first = lastSweep.Started
 		}
-		since[authID] = first
-		if swept.Started.Sub(first) >= r.SettleTime {
+		waitingSince[authID] = first
+		if lastSweep.Started.Sub(first) >= r.SettleTime {
 			due = append(due, authID)
 		}
 	}
-	seen.since = since
-	slices.SortStableFunc(due, func(x, y string) int { return since[x].Compare(since[y]) })
-	for _, authID := range due[:min(len(due), straysAtOnce)] {
+	history.waitingSince = waitingSince
+	slices.SortStableFunc(due, func(x, y string) int { return waitingSince[x].Compare(waitingSince[y]) })
+	for _, authID := range due[:min(len(due), maxStrayDeletions)] {
 		if err := r.removeStray(ctx, a, acct, authID, marked[authID], live); err != nil {
-			// It begins again, behind the others.
-			since[authID] = swept.Started
+			// The stray waits again, so that the next reconcile tries the others first.
+			waitingSince[authID] = lastSweep.Started
 			log.FromContext(ctx).Error(err, "Failed to remove a stray", logging.AuthID, authID)
 			if plivo.AsError(err).Status == 0 {
-				return // no response: the others would fail alike
+				return // no response from Plivo: the other deletions would fail too
 			}
 		}
 	}
 }
 
-// removeStray deletes one subaccount that was a stray when the Subaccounts were
-// listed, unless somebody has claimed it since.
+// removeStray deletes one stray, unless a Subaccount has claimed it since the
+// Subaccounts were listed.
 func (r *Reconciler) removeStray(ctx context.Context, a *v1alpha1.Account, acct *mainaccount.Account, authID, marker string, listed []v1alpha1.Subaccount) error {
-	now, err := r.Live.Subaccounts(ctx, client.MatchingFields{kube.SelectAuthID: authID})
+	claimants, err := r.Live.Subaccounts(ctx, client.MatchingFields{kube.SelectAuthID: authID})
 	if err != nil {
 		return err
 	}
@@ -118,16 +122,16 @@ func (r *Reconciler) removeStray(ctx context.Context, a *v1alpha1.Account, acct 
 		owner := v1alpha1.Subaccount{}
 		switch err := r.Live.Get(ctx, client.ObjectKeyFromObject(&listed[i]), &owner); {
 		case err == nil:
-			now = append(now, owner)
+			claimants = append(claimants, owner)
 		case !apierrors.IsNotFound(err):
 			return err
 		}
 	}
-	noted, err := r.Live.Account(ctx, a.Name) // after the Subaccounts, as before
-	if err != nil || noted == nil || slices.Contains(noted.Status.Orphaned, authID) {
+	current, err := r.Live.Account(ctx, a.Name) // after the Subaccounts, as in removeStrays
+	if err != nil || current == nil || slices.Contains(current.Status.Orphaned, authID) {
 		return err
 	}
-	if len(plan.Strays(map[string]string{authID: marker}, now, len(r.Live.Namespaces) > 0)) == 0 {
+	if len(plan.Strays(map[string]string{authID: marker}, claimants, len(r.Live.Namespaces) > 0)) == 0 {
 		return nil
 	}
 	slot, err := acct.AcquireSlot(ctx)
@@ -140,20 +144,19 @@ func (r *Reconciler) removeStray(ctx context.Context, a *v1alpha1.Account, acct 
 	log.FromContext(ctx).Info("Removed a stray", logging.AuthID, authID)
 	acct.Count(mainaccount.EventStrayRemoved)
 	r.Events.Eventf(a, nil, corev1.EventTypeWarning, "StrayRemoved", "Sweep",
-		"Deleted the subaccount %s: an unfinished creation of this cluster that no Subaccount claims.", authID)
+		"Deleted the subaccount %s: it has a marker of this cluster and no Subaccount claims it.", authID)
 	return nil
 }
 
-// markedByCluster are the subaccounts that bear a marker of this cluster and were not
-// left at Plivo.
+// markedByCluster returns the markers of this cluster by authID, without orphans.
 func (r *Reconciler) markedByCluster(a *v1alpha1.Account, acct *mainaccount.Account) map[string]string {
 	marked := withoutOrphans(acct.AllWithMarker(), a)
 	maps.DeleteFunc(marked, func(_, marker string) bool { return !plan.IsMarkerOfCluster(marker, r.ClusterUID) })
 	return marked
 }
 
-// withoutOrphans removes from a map those authIDs that are no strays, because
-// their resources were released and they were left at Plivo.
+// withoutOrphans removes the authIDs in status.orphaned from a map: the operator
+// left these subaccounts at Plivo on purpose.
 func withoutOrphans(marked map[string]string, a *v1alpha1.Account) map[string]string {
 	for _, authID := range a.Status.Orphaned {
 		delete(marked, authID)

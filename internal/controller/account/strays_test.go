@@ -16,8 +16,7 @@ import (
 	"github.com/subaccount-operator/subaccount-operator/internal/plivo/plivosim"
 )
 
-// stray adds a subaccount whose name is the marker of a Subaccount that does not
-// exist.
+// stray adds a subaccount with the marker of a Subaccount that does not exist.
 func (r *accountRig) stray(i int) string {
 	return r.sim.Add(testMain, plan.Marker(testCluster, types.UID(fmt.Sprintf("ffffffff-0000-0000-0000-%012d", i))), false).AuthID
 }
@@ -31,7 +30,7 @@ func (r *accountRig) left(authIDs []string) (n int) {
 	return n
 }
 
-func TestRemoveStrays_SomeCannotBeDeleted_RemovesAllOthers(t *testing.T) {
+func TestRemoveStrays_SomeDeletionsFail_RemovesTheOthers(t *testing.T) {
 	withAccounts(t, func(t *testing.T, r *accountRig) {
 		r.account("a", testMain)
 		var stubborn, others []string
@@ -51,18 +50,18 @@ func TestRemoveStrays_SomeCannotBeDeleted_RemovesAllOthers(t *testing.T) {
 			r.sweep("a")
 		}
 		if n := r.left(others); n > 0 {
-			t.Errorf("%d strays that can be deleted are left", n)
+			t.Errorf("got %d deletable strays at Plivo, want 0", n)
 		}
 		if n := r.left(stubborn); n != len(stubborn) {
-			t.Errorf("%d of %d stubborn strays left", n, len(stubborn))
+			t.Errorf("got %d undeletable strays at Plivo, want %d", n, len(stubborn))
 		}
 	})
 }
 
-func TestRemoveStrays_ClaimedAfterTheyWereJudged_DeletesNone(t *testing.T) {
+func TestRemoveStrays_ClaimedAfterTheList_AreNotDeleted(t *testing.T) {
 	withAccounts(t, func(t *testing.T, r *accountRig) {
 		r.account("a", testMain)
-		// The first stray's deletion takes a while, in which the others are claimed.
+		// While the operator deletes the first stray, Subaccounts claim the others.
 		var strays []string
 		owner := r.subaccount("owner", "a")
 		r.create(owner)
@@ -82,14 +81,14 @@ func TestRemoveStrays_ClaimedAfterTheyWereJudged_DeletesNone(t *testing.T) {
 				return
 			}
 			if deleted++; deleted > 1 {
-				t.Errorf("%s after a Subaccount has claimed it", req.URL.Path)
+				t.Errorf("got a deletion of %s after a Subaccount claimed it", req.URL.Path)
 				return
 			}
 			for i, id := range strays {
 				s := r.subaccount(fmt.Sprint("claimant", i), "a")
 				r.create(s)
 				s.Status.AuthID, s.Status.AccountID = id, testMain
-				if id == ofOwner { // about to be created again: the marker is needed
+				if id == ofOwner { // its creation is pending: the marker identifies it
 					s = owner
 					s.Status.PendingCreation = &v1alpha1.PendingCreation{Attempt: "x", AccountID: testMain, Since: metav1.Now()}
 				}
@@ -102,7 +101,7 @@ func TestRemoveStrays_ClaimedAfterTheyWereJudged_DeletesNone(t *testing.T) {
 		time.Sleep(testSettle)
 		r.sweep("a")
 		if deleted != 1 || r.left(strays) != 2 {
-			t.Errorf("%d deletions, %d strays left", deleted, r.left(strays))
+			t.Errorf("got %d deletions, %d strays left, want 1 and 2", deleted, r.left(strays))
 		}
 	})
 }

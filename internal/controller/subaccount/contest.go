@@ -12,63 +12,66 @@ import (
 )
 
 // A Secret is contested if a policy, a webhook or another controller changes it
-// whenever the operator writes it: after contestAfter writes that followed each
-// other closely. A write that does not even come back as it was sent counts as
-// half of them. A contested Secret is left for a minute, and for twice as long
-// each further time.
+// whenever the operator writes it. The operator assumes that after contestAfter
+// points. A write counts 1 point, or contestAfter/2 points if the API server
+// returned other content than was sent. The points expire contestClose after the
+// last write. The operator then pauses its writes of the Secret for a minute, and
+// for twice as long each further time, up to contestMax.
 const (
 	contestAfter = 10
-	contestClose = 10 * time.Second // from one write to the next
+	contestClose = 10 * time.Second
 	contestMax   = 32 * time.Minute
 )
 
-// contest is what is known of the writes of one Secret.
+// contest counts the writes of one Secret.
 type contest struct {
-	writes int // that followed each other closely
-	at     time.Time
-	rounds int // that it was contested
-	until  time.Time
-	by     string // field managers whose changes were undone
+	points      int
+	lastWrite   time.Time
+	pauses      int // in a row
+	pausedUntil time.Time
+	managers    string // field managers whose changes the operator undid, comma-separated
 }
 
-// countWrite counts a write over what the given field managers had made of the Secret.
-func (c *contest) countWrite(by string, changed bool, now time.Time) {
+// countWrite counts a write that undid changes of the given field managers.
+// changed says that the API server returned other content than was sent.
+func (c *contest) countWrite(managers string, changed bool, now time.Time) {
 	if now.After(c.endsAt()) {
 		*c = contest{}
 	}
-	c.at = now
-	if c.writes++; changed {
-		c.writes += contestAfter/2 - 1
+	c.lastWrite = now
+	if c.points++; changed {
+		c.points += contestAfter/2 - 1
 	}
-	if by != "" {
-		c.by = by
+	if managers != "" {
+		c.managers = managers
 	}
-	if c.writes >= contestAfter {
-		c.until = now.Add(min(time.Minute<<min(c.rounds, 10), contestMax))
-		c.writes, c.rounds = contestAfter-1, c.rounds+1
+	if c.points >= contestAfter {
+		c.pausedUntil = now.Add(min(time.Minute<<min(c.pauses, 10), contestMax))
+		c.points, c.pauses = contestAfter-1, c.pauses+1
 	}
 }
 
-// endsAt is when the next write begins a new count.
+// endsAt returns the time after which the next write starts a new count.
 func (c *contest) endsAt() time.Time {
-	if c.until.After(c.at) {
-		return c.until.Add(time.Minute)
+	if c.pausedUntil.After(c.lastWrite) {
+		return c.pausedUntil.Add(time.Minute)
 	}
-	return c.at.Add(contestClose)
+	return c.lastWrite.Add(contestClose)
 }
 
-// fieldManager is the operator's own, which client-go takes from the user agent.
+// fieldManager is the operator's own field manager. client-go derives it from
+// the user agent.
 const fieldManager = "subaccount-operator"
 
-// otherManagers are the field managers beside the operator that have written one
-// of the keys of a Secret's data.
+// otherManagers returns the field managers, other than the operator, that own
+// one of the keys of a Secret's data, comma-separated.
 func otherManagers(secret *corev1.Secret, keys v1alpha1.SecretKeys) string {
 	var managers []string
 	for _, m := range secret.ManagedFields {
-		wrote := m.FieldsV1 != nil && slices.ContainsFunc([]string{keys.AuthID, keys.AuthToken}, func(key string) bool {
+		ownsKey := m.FieldsV1 != nil && slices.ContainsFunc([]string{keys.AuthID, keys.AuthToken}, func(key string) bool {
 			return bytes.Contains(m.FieldsV1.GetRawBytes(), []byte(`"f:`+key+`"`))
 		})
-		if wrote && m.Manager != fieldManager {
+		if ownsKey && m.Manager != fieldManager {
 			managers = append(managers, m.Manager)
 		}
 	}

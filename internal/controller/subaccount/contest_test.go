@@ -10,22 +10,22 @@ import (
 	"github.com/subaccount-operator/subaccount-operator/api/v1alpha1"
 )
 
-func TestContest_Writes_AreCountedWhileTheyFollowClosely(t *testing.T) {
+func TestCountWrite_FrequentWrites_Pause(t *testing.T) {
 	start := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 	for name, c := range map[string]struct {
 		writes  int
 		changed bool
 		every   time.Duration
-		want    time.Duration // how long the Secret is left after the last write
+		want    time.Duration // pause after the last write
 	}{
-		"edited five times by hand":         {6, false, time.Second, 0},
-		"changed back by a controller":      {contestAfter, false, time.Second, time.Minute},
-		"changed back, now and then":        {100, false, contestClose + time.Second, 0},
-		"changed by a webhook, once":        {1, true, time.Second, 0},
-		"changed by a webhook":              {2, true, time.Second, time.Minute},
-		"the same, tried again after it":    {3, true, time.Minute, 2 * time.Minute},
-		"the same, after hours":             {20, true, time.Minute, contestMax},
-		"changed by a webhook that is gone": {1, false, time.Second, 0},
+		"edited five times by hand":                   {6, false, time.Second, 0},
+		"changed back by a controller":                {contestAfter, false, time.Second, time.Minute},
+		"changed back, now and then":                  {100, false, contestClose + time.Second, 0},
+		"changed by a webhook, once":                  {1, true, time.Second, 0},
+		"changed by a webhook, twice":                 {2, true, time.Second, time.Minute},
+		"changed by a webhook, again after the pause": {3, true, time.Minute, 2 * time.Minute},
+		"changed by a webhook, for hours":             {20, true, time.Minute, contestMax},
+		"changed by a webhook that was removed":       {1, false, time.Second, 0},
 	} {
 		var contested contest
 		now := start
@@ -34,20 +34,20 @@ func TestContest_Writes_AreCountedWhileTheyFollowClosely(t *testing.T) {
 				now = now.Add(c.every)
 			}
 			if i == 1 && c.every >= time.Minute {
-				now = start // the first two writes are one reconcile's
+				now = start // one reconcile makes the first two writes
 			}
-			if contested.until.After(now) {
-				now = contested.until
+			if contested.pausedUntil.After(now) {
+				now = contested.pausedUntil
 			}
 			contested.countWrite("", c.changed, now)
 		}
-		if got := max(0, contested.until.Sub(now)); got != c.want {
-			t.Errorf("%s: left for %v, want %v", name, got, c.want)
+		if got := max(0, contested.pausedUntil.Sub(now)); got != c.want {
+			t.Errorf("%s: got a pause of %v, want %v", name, got, c.want)
 		}
 	}
 }
 
-func TestOtherManagers_KeysOfTheSecret_NameTheirWriters(t *testing.T) {
+func TestOtherManagers_SeveralManagers_ReturnsOwnersOfTheKeys(t *testing.T) {
 	entry := func(manager, fields string) metav1.ManagedFieldsEntry {
 		f := &metav1.FieldsV1{}
 		f.SetRawBytes([]byte(fields))
@@ -60,6 +60,6 @@ func TestOtherManagers_KeysOfTheSecret_NameTheirWriters(t *testing.T) {
 		entry("labeller", `{"f:metadata":{"f:labels":{"f:team":{}}}}`),
 	}
 	if got := otherManagers(secret, v1alpha1.SecretKeys{AuthID: "auth_id", AuthToken: "auth_token"}); got != "rotator" {
-		t.Errorf("%q", got)
+		t.Errorf("got %q, want rotator", got)
 	}
 }

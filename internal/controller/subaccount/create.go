@@ -19,8 +19,9 @@ import (
 	"github.com/subaccount-operator/subaccount-operator/internal/plivo"
 )
 
-// declareIntent takes a slot of the request budget and then writes the intent: who
-// has a stale view, or is not the leader any more, gets a conflict and stops.
+// declareIntent reserves a slot of the request budget and then writes the
+// intent under an optimistic lock. A replica with a stale cache, or one that is
+// no longer the leader, gets a conflict and sends no create call.
 func (st *reconcileState) declareIntent(ctx context.Context) error {
 	facts, _ := st.obs.Account.Get()
 	slot, err := st.reserveSlot(ctx)
@@ -30,24 +31,25 @@ func (st *reconcileState) declareIntent(ctx context.Context) error {
 	deadline := time.Now().Add(st.reconciler.Timeout)
 	s := st.obs.Object.DeepCopy()
 	st.setFirstStatus(s)
-	givenUp := s.Status.AuthID
-	if givenUp != "" {
-		s.Status.PreviousAuthID = givenUp
+	replacedAuthID := s.Status.AuthID
+	if replacedAuthID != "" {
+		s.Status.PreviousAuthID = replacedAuthID
 	}
 	s.Status.PendingCreation = &v1alpha1.PendingCreation{Attempt: rand.Text(), AccountID: facts.ID, Since: metav1.Now()}
 	s.Status.AuthID, s.Status.AccountID = "", ""
 	if err := st.patchStatus(ctx, s); err != nil {
 		slot.Cancel()
-		// If it was written all the same, nothing was made by it and never will be.
+		// The API server may have stored the intent despite the error. No create
+		// call belongs to it.
 		attempt := s.Status.PendingCreation.Attempt
-		st.reconciler.memory.update(st.obs.Object, func(e *entry) { e.refusedAttempt = attempt })
+		st.reconciler.memory.update(st.obs.Object, func(rm *resourceMemory) { rm.refusedAttempt = attempt })
 		return err
 	}
-	if givenUp != "" {
+	if replacedAuthID != "" {
 		log.FromContext(ctx).Info("Recreating a subaccount that is gone at Plivo",
-			logging.PreviousAuthID, givenUp, logging.Attempt, s.Status.PendingCreation.Attempt)
+			logging.PreviousAuthID, replacedAuthID, logging.Attempt, s.Status.PendingCreation.Attempt)
 		st.mainAccount.Count(mainaccount.EventRecreated)
-		st.obs.ReplacedAuthID = givenUp
+		st.obs.ReplacedAuthID = replacedAuthID
 	}
 	st.createSlot, st.createDeadline = slot, deadline
 	st.obs.DeclaredAttempt, st.obs.FoundByMarker = st.obs.Object.Status.PendingCreation.Attempt, nil
@@ -57,8 +59,8 @@ func (st *reconcileState) declareIntent(ctx context.Context) error {
 	return nil
 }
 
-// sendCreate sends the create call. Ending the process must not cut it off: its
-// answer would be lost.
+// sendCreate sends the create call. The call ignores the end of the process's
+// context, because otherwise its response would be lost.
 func (st *reconcileState) sendCreate(ctx context.Context) error {
 	s, slot := st.obs.Object, st.createSlot
 	attempt := st.obs.DeclaredAttempt
@@ -66,93 +68,99 @@ func (st *reconcileState) sendCreate(ctx context.Context) error {
 	ctx, cancel := context.WithDeadline(context.WithoutCancel(ctx), st.createDeadline)
 	defer cancel()
 	ctx = log.IntoContext(ctx, log.FromContext(ctx).WithValues(logging.Attempt, attempt))
-	main := s.Status.PendingCreation.AccountID
-	created, err := st.mainAccount.Create(ctx, slot, main, st.obs.Marker)
+	accountID := s.Status.PendingCreation.AccountID
+	created, err := st.mainAccount.Create(ctx, slot, accountID, st.obs.Marker)
 	if err == nil {
-		answer := plan.HeldResponse{Attempt: attempt, AuthID: created.AuthID, AccountID: main}
-		st.reconciler.memory.update(s, func(e *entry) { e.response = &heldResponse{HeldResponse: answer, token: created.Token} })
-		st.obs.HeldResponse, st.token, st.obs.HasToken, st.obs.Fetched = &answer, created.Token, true, true
+		response := plan.HeldResponse{Attempt: attempt, AuthID: created.AuthID, AccountID: accountID}
+		st.reconciler.memory.update(s, func(rm *resourceMemory) {
+			rm.response = &heldResponse{HeldResponse: response, token: created.Token}
+		})
+		st.obs.HeldResponse, st.token, st.obs.HasToken, st.obs.Fetched = &response, created.Token, true, true
 		return nil
 	}
 	if plivo.AsError(err).IsDefinite() {
 		st.obs.RefusedAttempt = attempt
-		st.reconciler.memory.update(s, func(e *entry) { e.refusedAttempt = attempt })
+		st.reconciler.memory.update(s, func(rm *resourceMemory) { rm.refusedAttempt = attempt })
 		return err
 	}
-	return nil // unknown: the intent stands, and has to be confirmed
+	return nil // the result is unknown: a sweep has to confirm the intent
 }
 
-// RecordTimeout bounds the write that records what was made.
+// RecordTimeout is the time limit of the write that records a create response.
 const RecordTimeout = 10 * time.Second
 
-// recordResponse writes what the pending attempt has made.
+// recordResponse records the subaccount of the pending attempt: the held
+// response, or else the authID that a sweep found by the marker.
 func (st *reconcileState) recordResponse(ctx context.Context, authID string) error {
 	s := st.obs.Object
-	var answer plan.HeldResponse
+	var response plan.HeldResponse
 	if st.obs.HeldResponse != nil {
-		answer = *st.obs.HeldResponse
+		response = *st.obs.HeldResponse
 	} else {
-		answer = plan.HeldResponse{Attempt: s.Status.PendingCreation.Attempt, AccountID: s.Status.PendingCreation.AccountID, AuthID: authID}
+		response = plan.HeldResponse{Attempt: s.Status.PendingCreation.Attempt, AccountID: s.Status.PendingCreation.AccountID, AuthID: authID}
 	}
-	// The process may be ending; what was made must be recorded all the same.
+	// The write ignores the end of the process's context, like the create call.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), RecordTimeout)
 	defer cancel()
-	err := st.patchJSON(ctx, jsonPatch{}.
-		test(pathUID, s.UID).test(pathAttempt, answer.Attempt).test(pathAuthID, nil).
-		add(pathAuthID, answer.AuthID).add(pathAccount, answer.AccountID).remove(pathPending))
+	err := st.patchStatusJSON(ctx, jsonPatch{}.
+		test(pathUID, s.UID).test(pathAttempt, response.Attempt).test(pathAuthID, nil).
+		add(pathAuthID, response.AuthID).add(pathAccount, response.AccountID).remove(pathPending))
 	if isRefusedPatch(err) {
-		err = st.resolveRefusedRecord(ctx, answer, err)
+		err = st.resolveRefusedRecord(ctx, response, err)
 	}
 	if err != nil {
 		return err
 	}
-	st.reconciler.memory.update(s, func(e *entry) { e.response = nil })
+	st.reconciler.memory.update(s, func(rm *resourceMemory) { rm.response = nil })
 	st.obs.HeldResponse, st.obs.FoundByMarker = nil, nil
 	st.obs.Claim = plan.Known(plan.Claim{Ours: true})
 	observeRemote(st.obs, st.mainAccount)
 	return nil
 }
 
-// isRefusedPatch says whether the API server refused a patch for what stands
-// there, and not for a passing reason. A test that fails is a 422 of no reason
-// that apierrors knows.
+// isRefusedPatch reports whether the API server refused a JSON patch because of
+// the stored object: the object is gone, or a test failed. A failed test is a
+// 422 without a reason that apierrors knows.
 func isRefusedPatch(err error) bool {
 	var status apierrors.APIStatus
-	return errors.As(err, &status) && (status.Status().Code == http.StatusUnprocessableEntity || status.Status().Code == http.StatusNotFound)
+	if !errors.As(err, &status) {
+		return false
+	}
+	code := status.Status().Code
+	return code == http.StatusUnprocessableEntity || code == http.StatusNotFound
 }
 
-// resolveRefusedRecord looks at what stands there in place of the attempt. If it is
-// not recorded and never will be, the subaccount just made is a stray: it is
-// let go of here, and sweeps remove it.
-func (st *reconcileState) resolveRefusedRecord(ctx context.Context, answer plan.HeldResponse, refused error) error {
+// resolveRefusedRecord reads the stored object to find out why the record was
+// refused. If an earlier record of the same response succeeded, it returns nil.
+// If the attempt is no longer pending, it drops the held response: the
+// subaccount is a stray, which sweeps remove.
+func (st *reconcileState) resolveRefusedRecord(ctx context.Context, response plan.HeldResponse, refused error) error {
 	s, live := st.obs.Object, &v1alpha1.Subaccount{}
 	err := st.reconciler.Live.Get(ctx, client.ObjectKeyFromObject(s), live)
-	switch {
-	case err == nil && live.UID == s.UID && live.Status.AuthID == answer.AuthID:
-		st.obs.Object = live // an earlier try has done it
-		return nil
-	case err == nil && live.UID == s.UID && live.Status.AuthID == "" && live.Status.PendingCreation != nil &&
-		live.Status.PendingCreation.Attempt == answer.Attempt:
-		return refused // for another reason: keep the answer
-	case err != nil && !apierrors.IsNotFound(err):
+	if client.IgnoreNotFound(err) != nil {
 		return err
 	}
-	st.reconciler.memory.update(s, func(e *entry) { e.response = nil })
+	exists := err == nil && live.UID == s.UID
+	pending := live.Status.PendingCreation
+	switch {
+	case exists && live.Status.AuthID == response.AuthID:
+		st.obs.Object = live
+		return nil
+	case exists && live.Status.AuthID == "" && pending != nil && pending.Attempt == response.Attempt:
+		return refused // for another reason: a retry may succeed
+	}
+	st.reconciler.memory.update(s, func(rm *resourceMemory) { rm.response = nil })
 	st.obs.HeldResponse = nil
-	return conflict("the attempt that made the subaccount " + answer.AuthID + " is not pending any more; it is a stray now")
-}
-
-func conflict(message string) error {
-	return apierrors.NewConflict(v1alpha1.GroupVersion.WithResource("subaccounts").GroupResource(), "", errors.New(message))
+	return conflict("the attempt that created the subaccount " + response.AuthID + " is no longer pending; the subaccount is a stray")
 }
 
 func (st *reconcileState) clearIntent(ctx context.Context) error {
-	return st.patchJSON(ctx, jsonPatch{}.
+	return st.patchStatusJSON(ctx, jsonPatch{}.
 		test(pathUID, st.obs.Object.UID).test(pathAttempt, st.obs.Object.Status.PendingCreation.Attempt).remove(pathPending))
 }
 
-// setFirstStatus sets observedGeneration, and conditions that go with it, in a status
-// that was never written, and returns whether it was.
+// setFirstStatus sets observedGeneration and the conditions in a status that was
+// never written. It reports whether it did.
 func (st *reconcileState) setFirstStatus(s *v1alpha1.Subaccount) bool {
 	if s.Status.ObservedGeneration != -1 {
 		return false
@@ -162,8 +170,8 @@ func (st *reconcileState) setFirstStatus(s *v1alpha1.Subaccount) bool {
 	return true
 }
 
-// adopt writes spec.authID into the status. Who holds it is judged anew after
-// that, among all who have written the same.
+// adopt writes spec.authID into the status. Other Subaccounts may have done the
+// same, so the claim becomes Unknown and has to be read again.
 func (st *reconcileState) adopt(ctx context.Context, authID string) error {
 	facts, _ := st.obs.Account.Get()
 	patch := jsonPatch{}.
@@ -172,7 +180,7 @@ func (st *reconcileState) adopt(ctx context.Context, authID string) error {
 	if s := st.obs.Object.DeepCopy(); st.setFirstStatus(s) {
 		patch = patch.add(pathObservedGeneration, s.Status.ObservedGeneration).add(pathConditions, s.Status.Conditions)
 	}
-	err := st.patchJSON(ctx, patch)
+	err := st.patchStatusJSON(ctx, patch)
 	if err == nil {
 		st.obs.Claim = plan.Unknown[plan.Claim]()
 	}

@@ -17,9 +17,9 @@ import (
 	"github.com/subaccount-operator/subaccount-operator/internal/plan"
 )
 
-// newRecordingPass returns a pass that holds the create response of one attempt, while
-// the API server stores the given status.
-func newRecordingPass(t *testing.T, held plan.HeldResponse, stored v1alpha1.SubaccountStatus) (*reconcileState, client.Client) {
+// newStateWithResponse returns the state of a reconcile that holds the create
+// response of one attempt. The API server stores the given status.
+func newStateWithResponse(t *testing.T, held plan.HeldResponse, stored v1alpha1.SubaccountStatus) (*reconcileState, client.Client) {
 	t.Helper()
 	scheme := runtime.NewScheme()
 	if err := v1alpha1.AddToScheme(scheme); err != nil {
@@ -31,7 +31,7 @@ func newRecordingPass(t *testing.T, held plan.HeldResponse, stored v1alpha1.Suba
 		SubResourcePatch: func(ctx context.Context, c client.Client, sub string, obj client.Object, patch client.Patch, opts ...client.SubResourcePatchOption) error {
 			err := c.SubResource(sub).Patch(ctx, obj, patch, opts...)
 			if err != nil && apierrors.ReasonForError(err) == "" {
-				// As the API server answers a JSON Patch whose test fails.
+				// The response of the API server to a JSON patch whose test fails.
 				return apierrors.NewGenericServerResponse(http.StatusUnprocessableEntity, "patch", schema.GroupResource{}, "", err.Error(), 0, false)
 			}
 			return err
@@ -43,32 +43,32 @@ func newRecordingPass(t *testing.T, held plan.HeldResponse, stored v1alpha1.Suba
 
 func TestRecord_AnotherAttemptPending_ReturnsConflict(t *testing.T) {
 	stored := v1alpha1.SubaccountStatus{PendingCreation: &v1alpha1.PendingCreation{Attempt: "second", AccountID: "MA"}}
-	p, c := newRecordingPass(t, plan.HeldResponse{Attempt: "first", AuthID: "SA1", AccountID: "MA"}, stored)
-	if err := p.recordResponse(t.Context(), "SA1"); !apierrors.IsConflict(err) {
-		t.Errorf("%v; want a conflict", err)
+	st, c := newStateWithResponse(t, plan.HeldResponse{Attempt: "first", AuthID: "SA1", AccountID: "MA"}, stored)
+	if err := st.recordResponse(t.Context(), "SA1"); !apierrors.IsConflict(err) {
+		t.Errorf("got %v, want a conflict", err)
 	}
 	var got v1alpha1.Subaccount
-	if err := c.Get(t.Context(), client.ObjectKeyFromObject(p.obs.Object), &got); err != nil {
+	if err := c.Get(t.Context(), client.ObjectKeyFromObject(st.obs.Object), &got); err != nil {
 		t.Fatal(err)
 	}
 	if pending := got.Status.PendingCreation; got.Status.AuthID != "" || pending == nil || pending.Attempt != "second" {
-		t.Errorf("status %+v; want the second attempt pending", got.Status)
+		t.Errorf("got the status %+v, want the second attempt pending", got.Status)
 	}
-	if p.obs.HeldResponse != nil {
-		t.Error("the response is still held")
+	if st.obs.HeldResponse != nil {
+		t.Error("got a held response, want none")
 	}
 }
 
 func TestRecord_AnotherAuthIDRecorded_ReturnsConflict(t *testing.T) {
-	p, c := newRecordingPass(t, plan.HeldResponse{Attempt: "first", AuthID: "SA1", AccountID: "MA"}, v1alpha1.SubaccountStatus{AuthID: "SA2", AccountID: "MA"})
-	if err := p.recordResponse(t.Context(), "SA1"); !apierrors.IsConflict(err) {
-		t.Errorf("%v; want a conflict", err)
+	st, c := newStateWithResponse(t, plan.HeldResponse{Attempt: "first", AuthID: "SA1", AccountID: "MA"}, v1alpha1.SubaccountStatus{AuthID: "SA2", AccountID: "MA"})
+	if err := st.recordResponse(t.Context(), "SA1"); !apierrors.IsConflict(err) {
+		t.Errorf("got %v, want a conflict", err)
 	}
 	var got v1alpha1.Subaccount
-	if err := c.Get(t.Context(), client.ObjectKeyFromObject(p.obs.Object), &got); err != nil {
+	if err := c.Get(t.Context(), client.ObjectKeyFromObject(st.obs.Object), &got); err != nil {
 		t.Fatal(err)
 	}
 	if got.Status.AuthID != "SA2" {
-		t.Errorf("status %+v; want SA2", got.Status)
+		t.Errorf("got the status %+v, want SA2", got.Status)
 	}
 }

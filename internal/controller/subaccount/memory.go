@@ -15,31 +15,36 @@ import (
 	"github.com/subaccount-operator/subaccount-operator/internal/plivo"
 )
 
-// memory is what this process knows of Subaccounts and the cluster does not.
-// All of it can be lost: the protocol then finds out again.
+// memory is what this process knows about Subaccounts and the cluster does not
+// store. A restart may lose all of it: the creation protocol does not depend on
+// it for correctness (docs/decisions/001-exactly-one.md).
 type memory struct {
-	mu      sync.Mutex
-	entries map[types.UID]*entry
-	uids    map[types.NamespacedName][]types.UID
-	// claiming is which Subaccount's pass is about to claim an authID that none has.
+	mu    sync.Mutex
+	byUID map[types.UID]*resourceMemory
+	uids  map[types.NamespacedName][]types.UID
+	// claiming maps an authID that no Subaccount holds to the one that is being
+	// reconciled to claim it.
 	claiming map[string]types.UID
 }
 
-type entry struct {
-	// response is the answer of a create call that is not recorded yet.
+// resourceMemory is what this process knows about one Subaccount.
+type resourceMemory struct {
+	// response is the response to a create call that is not recorded yet.
 	response *heldResponse
-	// refusedAttempt is the attempt that is known to have made nothing.
+	// refusedAttempt is an attempt that is known to have created nothing.
 	refusedAttempt string
-	// attempt that was pending when last seen, and when it was first seen.
+	// attempt is the pending attempt that this process observed last, and
+	// pendingSince the time when it first observed it.
 	attempt      string
 	pendingSince time.Time
-	// confirmedClaim is the authID whose claim was judged ours on a live list.
+	// confirmedClaim is the authID that a live list showed this resource to hold.
 	confirmedClaim string
 	// contest counts how often something else undoes the writes of the Secret.
 	contest contest
-	// calls are the times of the last gets and updates.
+	// calls are the times of the gets and updates within callWindow.
 	calls []time.Time
-	// written is the resourceVersion of our last write, and writtenAt its time.
+	// written is the resourceVersion of the last write by this process, and
+	// writtenAt its time.
 	written   string
 	writtenAt time.Time
 }
@@ -49,108 +54,113 @@ type heldResponse struct {
 	token plivo.Token
 }
 
-// staleFor bounds how long a cache that is older than our own last write is
-// waited for: an etcd that was restored counts from an older version.
-const staleFor = 10 * time.Second
+// maxCacheLag bounds how long a reconcile waits for the cache to show the last
+// write by this process. After a restore of etcd, resource versions may be lower
+// than the one of that write.
+const maxCacheLag = 10 * time.Second
 
 func newMemory() *memory {
-	return &memory{entries: map[types.UID]*entry{}, uids: map[types.NamespacedName][]types.UID{}, claiming: map[string]types.UID{}}
+	return &memory{byUID: map[types.UID]*resourceMemory{}, uids: map[types.NamespacedName][]types.UID{}, claiming: map[string]types.UID{}}
 }
 
-// update calls do with the entry of a resource, a new one if it has none.
-func (m *memory) update(s *v1alpha1.Subaccount, do func(*entry)) {
+// update calls do with the memory of a resource, which it creates if needed.
+func (m *memory) update(s *v1alpha1.Subaccount, do func(*resourceMemory)) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	e := m.entries[s.UID]
-	if e == nil {
+	rm := m.byUID[s.UID]
+	if rm == nil {
 		key := client.ObjectKeyFromObject(s)
 		m.uids[key] = append(m.uids[key], s.UID)
-		e = &entry{}
-		m.entries[s.UID] = e
+		rm = &resourceMemory{}
+		m.byUID[s.UID] = rm
 	}
-	do(e)
+	do(rm)
 }
 
-// updateExisting calls do with the entry of a resource, if it has one.
-func (m *memory) updateExisting(s *v1alpha1.Subaccount, do func(*entry)) {
+// updateExisting calls do with the memory of a resource, if there is any.
+func (m *memory) updateExisting(s *v1alpha1.Subaccount, do func(*resourceMemory)) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if e := m.entries[s.UID]; e != nil {
-		do(e)
+	if rm := m.byUID[s.UID]; rm != nil {
+		do(rm)
 	}
 }
 
-// get returns a copy of a resource's entry, as of its status: the first sight
-// of a pending attempt is now, if it was not seen before. An entry that says
-// nothing any more is dropped: most resources rest most of the time.
-func (m *memory) get(s *v1alpha1.Subaccount, now time.Time) entry {
-	var out entry
+// get brings the memory of a resource up to date with its status and returns a
+// copy. A pending attempt that is new to this process is pending since now. get
+// drops a memory that is idle, because most resources are idle most of the time.
+func (m *memory) get(s *v1alpha1.Subaccount, now time.Time) resourceMemory {
+	var out resourceMemory
 	if p := s.Status.PendingCreation; p != nil {
-		m.update(s, func(e *entry) {
-			if p.Attempt != e.attempt {
-				e.attempt, e.pendingSince = p.Attempt, now
+		m.update(s, func(rm *resourceMemory) {
+			if p.Attempt != rm.attempt {
+				rm.attempt, rm.pendingSince = p.Attempt, now
 			}
 		})
 	}
-	m.updateExisting(s, func(e *entry) {
-		if e.response != nil && e.response.AuthID == s.Status.AuthID {
-			e.response = nil
+	m.updateExisting(s, func(rm *resourceMemory) {
+		if rm.response != nil && rm.response.AuthID == s.Status.AuthID {
+			rm.response = nil
 		}
-		out = *e
-		if s.Status.PendingCreation == nil && e.isIdle(now) {
-			m.drop(client.ObjectKeyFromObject(s), s.UID)
+		out = *rm
+		if s.Status.PendingCreation == nil && rm.isIdle(now) {
+			m.dropLocked(client.ObjectKeyFromObject(s), s.UID)
 		}
 	})
 	return out
 }
 
-// isIdle says whether the entry of a resource without a pending creation has
-// nothing to say.
-func (e *entry) isIdle(now time.Time) bool {
-	return e.response == nil && e.confirmedClaim == "" && now.After(e.contest.endsAt()) &&
-		now.Sub(e.writtenAt) > staleFor && (len(e.calls) == 0 || now.Sub(e.calls[len(e.calls)-1]) > callWindow)
+// isIdle reports whether the memory of a resource without a pending creation
+// has no influence on a reconcile.
+func (rm *resourceMemory) isIdle(now time.Time) bool {
+	hasRecentCall := len(rm.calls) > 0 && now.Sub(rm.calls[len(rm.calls)-1]) <= callWindow
+	hasRecentWrite := now.Sub(rm.writtenAt) <= maxCacheLag
+	return rm.response == nil && rm.confirmedClaim == "" && !hasRecentCall && !hasRecentWrite && now.After(rm.contest.endsAt())
 }
 
-// recordWrite remembers our own last write.
+// recordWrite stores the resourceVersion of the last write by this process.
 func (m *memory) recordWrite(s *v1alpha1.Subaccount) {
-	m.update(s, func(e *entry) { e.written, e.writtenAt = s.ResourceVersion, time.Now() })
+	m.update(s, func(rm *resourceMemory) { rm.written, rm.writtenAt = s.ResourceVersion, time.Now() })
 }
 
-// isStale says whether an object of the cache is older than our own last write.
+// isStale reports whether an object of the cache is older than the last write
+// by this process.
 func (m *memory) isStale(s *v1alpha1.Subaccount) bool { return m.compareToWritten(s) < 0 }
 
-// hasWritten says whether an object of the cache is our own last write or older.
+// hasWritten reports whether an object of the cache is the last write by this
+// process, or older.
 func (m *memory) hasWritten(s *v1alpha1.Subaccount) bool { return m.compareToWritten(s) <= 0 }
 
-// compareToWritten is negative if the object is older than our own last write, 0
-// if it is that, and positive if it is newer or nothing was written lately.
+// compareToWritten compares an object of the cache to the last write by this
+// process: -1 if it is older, 0 if it is the same, 1 if it is newer. It returns
+// 1 if there was no write within maxCacheLag.
 func (m *memory) compareToWritten(s *v1alpha1.Subaccount) int {
 	order := 1
-	m.updateExisting(s, func(e *entry) {
-		if e.written == "" || time.Since(e.writtenAt) > staleFor {
+	m.updateExisting(s, func(rm *resourceMemory) {
+		if rm.written == "" || time.Since(rm.writtenAt) > maxCacheLag {
 			return
 		}
-		if o, err := resourceversion.CompareResourceVersion(s.ResourceVersion, e.written); err == nil {
+		if o, err := resourceversion.CompareResourceVersion(s.ResourceVersion, rm.written); err == nil {
 			order = o
 		}
 	})
 	return order
 }
 
-// forget drops what is known of the resources that a name had, but for the one
-// that has it now.
-func (m *memory) forget(key types.NamespacedName, now types.UID) {
+// forgetExcept drops the memory of all resources that had a name, except the
+// one with the given UID.
+func (m *memory) forgetExcept(key types.NamespacedName, current types.UID) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	for _, uid := range slices.Clone(m.uids[key]) {
-		if uid != now {
-			m.drop(key, uid)
+		if uid != current {
+			m.dropLocked(key, uid)
 		}
 	}
 }
 
-// tryClaim says whether a Subaccount's pass may be the one that claims an authID,
-// until asked ends that.
+// tryClaim reports whether a Subaccount may claim an authID that no Subaccount
+// holds. If so, no other one may until endClaim.
 func (m *memory) tryClaim(authID string, uid types.UID) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -167,9 +177,9 @@ func (m *memory) endClaim(uid types.UID) {
 	maps.DeleteFunc(m.claiming, func(_ string, by types.UID) bool { return by == uid })
 }
 
-// drop forgets one resource. The memory is locked.
-func (m *memory) drop(key types.NamespacedName, uid types.UID) {
-	delete(m.entries, uid)
+// dropLocked drops the memory of one resource. The caller must hold m.mu.
+func (m *memory) dropLocked(key types.NamespacedName, uid types.UID) {
+	delete(m.byUID, uid)
 	left := slices.DeleteFunc(m.uids[key], func(u types.UID) bool { return u == uid })
 	if m.uids[key] = left; len(left) == 0 {
 		delete(m.uids, key)

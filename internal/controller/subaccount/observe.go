@@ -18,28 +18,28 @@ import (
 	"github.com/subaccount-operator/subaccount-operator/internal/plan"
 )
 
-// observe gathers what the caches and this process's memory tell of a
-// Subaccount. It reads nothing live, and the cache's own objects, which nobody may
-// change: it is cheap enough to be made for every Subaccount after every sweep,
-// however many of them claim one authID and however long an Account's grants are.
+// observe collects the facts about a Subaccount from the caches, the memory and
+// the inventory. It must stay cheap, because EnqueueChanged calls it for every
+// Subaccount after every sweep: it sends no request and copies no cached object.
+// The caller must not change an object of the Observation.
 func (r *Reconciler) observe(ctx context.Context, s *v1alpha1.Subaccount) (*plan.Observation, *mainaccount.Account) {
 	now := time.Now()
-	known := r.memory.get(s, now)
+	remembered := r.memory.get(s, now)
 	o := &plan.Observation{
 		Now: now, SettleTime: r.SettleTime, Object: s, Marker: plan.Marker(r.ClusterUID, s.UID),
-		RefusedAttempt: known.refusedAttempt, PendingSince: known.pendingSince,
+		RefusedAttempt: remembered.refusedAttempt, PendingSince: remembered.pendingSince,
 	}
-	if known.response != nil {
-		o.HeldResponse, o.HasToken = &known.response.HeldResponse, true
+	if remembered.response != nil {
+		o.HeldResponse, o.HasToken = &remembered.response.HeldResponse, true
 	}
-	o.ContestedUntil, o.ContestedBy = known.contest.until, known.contest.by
-	ns := r.namespace(ctx, s.Namespace)
+	o.ContestedUntil, o.ContestedBy = remembered.contest.pausedUntil, remembered.contest.managers
+	ns := r.cachedNamespace(ctx, s.Namespace)
 	if ns != nil {
 		o.Namespace = plan.Known(plan.Namespace{Terminating: ns.DeletionTimestamp != nil})
 	}
 	acct := r.observeAccount(ctx, o, ns)
 	r.observeSecrets(ctx, o)
-	o.Claim = r.observeClaim(ctx, s, known.confirmedClaim)
+	o.Claim = r.observeClaim(ctx, s, remembered.confirmedClaim)
 	if acct != nil {
 		o.LastSweep = acct.LastSweep()
 		o.FoundByMarker = acct.WithMarker(o.Marker)
@@ -48,8 +48,8 @@ func (r *Reconciler) observe(ctx context.Context, s *v1alpha1.Subaccount) (*plan
 	return o, acct
 }
 
-// namespace returns nil for one that the cache does not show (yet).
-func (r *Reconciler) namespace(ctx context.Context, name string) *corev1.Namespace {
+// cachedNamespace returns nil if the cache does not have the namespace (yet).
+func (r *Reconciler) cachedNamespace(ctx context.Context, name string) *corev1.Namespace {
 	ns := &corev1.Namespace{}
 	if err := r.Client.Get(ctx, types.NamespacedName{Name: name}, ns, client.UnsafeDisableDeepCopy); err != nil {
 		return nil
@@ -57,8 +57,8 @@ func (r *Reconciler) namespace(ctx context.Context, name string) *corev1.Namespa
 	return ns
 }
 
-// observeAccount folds in the Account that the resource refers to, and returns
-// it as this process knows it, nil if it does not yet.
+// observeAccount sets the facts about the Account in spec.accountRef. It returns
+// the state of the main account in this process; nil if there is none (yet).
 func (r *Reconciler) observeAccount(ctx context.Context, o *plan.Observation, ns *corev1.Namespace) *mainaccount.Account {
 	s, resource := o.Object, &v1alpha1.Account{}
 	err := r.Client.Get(ctx, types.NamespacedName{Name: s.Spec.AccountRef.Name}, resource, client.UnsafeDisableDeepCopy)
@@ -94,7 +94,8 @@ func (r *Reconciler) observeAccount(ctx context.Context, o *plan.Observation, ns
 	return acct
 }
 
-// allowsNamespace says whether an Account's namespaceSelector selects a namespace.
+// allowsNamespace reports whether an Account's namespaceSelector selects a
+// namespace.
 func allowsNamespace(a *v1alpha1.Account, ns *corev1.Namespace) plan.Fact[bool] {
 	selector, err := metav1.LabelSelectorAsSelector(a.Spec.NamespaceSelector)
 	if err != nil || ns == nil {
@@ -103,25 +104,30 @@ func allowsNamespace(a *v1alpha1.Account, ns *corev1.Namespace) plan.Fact[bool] 
 	return plan.Known(selector.Matches(labels.Set(ns.Labels)))
 }
 
-// grantsAdoption says whether an Account lets a Subaccount adopt its spec.authID.
+// grantsAdoption reports whether an Account's spec.adoption grants a
+// Subaccount's spec.authID to its namespace.
 func grantsAdoption(a *v1alpha1.Account, s *v1alpha1.Subaccount) bool {
-	return s.Spec.AuthID != nil && slices.ContainsFunc(a.Spec.Adoption, func(g v1alpha1.AdoptionGrant) bool {
-		return g.Namespace == s.Namespace &&
-			(slices.Contains(g.AuthIDs, *s.Spec.AuthID) || slices.Contains(g.AuthIDs, v1alpha1.AnyAuthID))
+	if s.Spec.AuthID == nil {
+		return false
+	}
+	isGranted := func(authID string) bool { return authID == *s.Spec.AuthID || authID == v1alpha1.AnyAuthID }
+	return slices.ContainsFunc(a.Spec.Adoption, func(g v1alpha1.AdoptionGrant) bool {
+		return g.Namespace == s.Namespace && slices.ContainsFunc(g.AuthIDs, isGranted)
 	})
 }
 
-// observeSecrets folds in what the cache shows. A Secret that it does not show
-// may exist without our label, and so is Unknown.
+// observeSecrets sets the facts about the wanted Secret and the obsolete one. A
+// Secret that the cache does not have is Unknown and not Absent: it may exist
+// without the label by which the cache selects.
 func (r *Reconciler) observeSecrets(ctx context.Context, o *plan.Observation) {
 	s, wanted, secret := o.Object, plan.SecretName(o.Object), &corev1.Secret{}
 	if err := r.Client.Get(ctx, types.NamespacedName{Namespace: s.Namespace, Name: wanted}, secret, client.UnsafeDisableDeepCopy); err == nil {
 		o.Secret = plan.Known(r.secretFacts(s, secret))
 	}
-	usual := plan.DefaultSecretName(s.Name)
-	if wanted != usual && r.Client.Get(ctx, types.NamespacedName{Namespace: s.Namespace, Name: usual}, secret, client.UnsafeDisableDeepCopy) == nil &&
+	defaultName := plan.DefaultSecretName(s.Name)
+	if wanted != defaultName && r.Client.Get(ctx, types.NamespacedName{Namespace: s.Namespace, Name: defaultName}, secret, client.UnsafeDisableDeepCopy) == nil &&
 		isOwner(s, secret) && !kube.IsCopy(s.Name, secret) {
-		o.ObsoleteSecret = usual
+		o.ObsoleteSecret = defaultName
 		return
 	}
 	var renamed corev1.SecretList
@@ -135,18 +141,20 @@ func (r *Reconciler) observeSecrets(ctx context.Context, o *plan.Observation) {
 	}
 }
 
-// observeClaim says who holds the authID, as far as the cache can tell.
-func (r *Reconciler) observeClaim(ctx context.Context, s *v1alpha1.Subaccount, judged string) plan.Fact[plan.Claim] {
+// observeClaim returns whether this resource holds the authID that it claims, as
+// far as the cache can decide. confirmed is the authID that a live list showed
+// it to hold.
+func (r *Reconciler) observeClaim(ctx context.Context, s *v1alpha1.Subaccount, confirmed string) plan.Fact[plan.Claim] {
 	authID := plan.ClaimedAuthID(s)
 	var holders v1alpha1.SubaccountList
 	if authID == "" || r.Client.List(ctx, &holders, client.MatchingFields{kube.IndexAuthID: authID}, client.UnsafeDisableDeepCopy) != nil {
 		return plan.Unknown[plan.Claim]()
 	}
-	return plan.ClaimFromCache(s, holders.Items, judged == authID)
+	return plan.ClaimFromCache(s, holders.Items, confirmed == authID)
 }
 
-// observeRemote folds in what is known of the subaccount that the resource
-// holds or wants to adopt.
+// observeRemote sets the facts about the subaccount whose authID the resource
+// claims, from the inventory.
 func observeRemote(o *plan.Observation, acct *mainaccount.Account) {
 	o.Remote, o.NotFound, o.Deleted = plan.Unknown[plan.Remote](), plan.NotFound{}, false
 	if authID := plan.ClaimedAuthID(o.Object); authID != "" && acct != nil {

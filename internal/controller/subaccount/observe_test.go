@@ -10,9 +10,9 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
 )
 
-// Every sweep observes every Subaccount. A copy of an Account with thousands of
-// grants, or of all that claim one authID, would be made for each of them.
-func TestObserve_Reads_CopyNothing(t *testing.T) {
+// Every sweep causes one observe for every Subaccount. With copies, each of them
+// would copy an Account with thousands of grants, or all claimants of an authID.
+func TestObserve_CachedObjects_AreNotCopied(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := newRig(t, 10)
 		s := g.apply("a")
@@ -21,19 +21,19 @@ func TestObserve_Reads_CopyNothing(t *testing.T) {
 		g.reconciler.Client = interceptor.NewClient(g.k8s.(client.WithWatch), interceptor.Funcs{
 			Get: func(ctx context.Context, c client.WithWatch, key client.ObjectKey, obj client.Object, opts ...client.GetOption) error {
 				if reads++; !ptr.Deref((&client.GetOptions{}).ApplyOptions(opts).UnsafeDisableDeepCopy, false) {
-					t.Errorf("a copy of the %T %s is made", obj, key)
+					t.Errorf("got a copy of the %T %s, want none", obj, key)
 				}
 				return c.Get(ctx, key, obj, opts...)
 			},
 			List: func(ctx context.Context, c client.WithWatch, list client.ObjectList, opts ...client.ListOption) error {
 				if reads++; !ptr.Deref((&client.ListOptions{}).ApplyOptions(opts).UnsafeDisableDeepCopy, false) {
-					t.Errorf("a copy of a %T is made", list)
+					t.Errorf("got a copy of a %T, want none", list)
 				}
 				return c.List(ctx, list, opts...)
 			},
 		})
 		if g.reconciler.observe(t.Context(), s); reads != 6 {
-			t.Errorf("%d reads: the namespace, the Account, two Secrets by name, others by owner, and the claimants are 6", reads)
+			t.Errorf("got %d reads, want 6: namespace, Account, two Secrets by name, Secrets by owner, claimants", reads)
 		}
 	})
 }

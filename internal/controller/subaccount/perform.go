@@ -2,8 +2,10 @@ package subaccount
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -21,26 +23,27 @@ import (
 	"github.com/subaccount-operator/subaccount-operator/internal/plivo"
 )
 
-// reconcileState is one pass over one Subaccount: the observation, into which each
-// step's answer is folded, and what cannot stand in an observation.
+// reconcileState is the state of one reconcile of one Subaccount: the
+// Observation, which every step updates, and what does not belong into it.
 type reconcileState struct {
 	reconciler  *Reconciler
 	obs         *plan.Observation
-	mainAccount *mainaccount.Account
+	mainAccount *mainaccount.Account // nil while this process has none for the Account
 
-	token          plivo.Token       // o.TokenInHand
-	secretDataRead map[string][]byte // what was read of the Secret, to keep it out of messages
-	createSlot     *plivo.Slot       // reserved for the create call of o.Unsent
+	token          plivo.Token       // valid if obs.HasToken
+	secretDataRead map[string][]byte // data of the Secret as read, to redact it from messages
+	createSlot     *plivo.Slot       // for the create call of obs.DeclaredAttempt
 	createDeadline time.Time         // of that call
 
-	reservedSlot *plivo.Slot // reserved for the first call
-	hasTurn      bool        // the first call has a slot
-	isQueued     bool        // there was none: the resource waits for one
+	reservedSlot *plivo.Slot // for the first call, reserved early
+	hasTurn      bool        // the first call got a slot; later calls may wait for theirs
+	isQueued     bool        // no slot was free: the resource waits in the queue
 }
 
-// releaseSlots gives back what the pass has reserved and not used. A call that was
-// announced and not sent will never be sent.
-func (st *reconcileState) releaseSlots() {
+// releaseReservations gives up everything that the reconcile reserved and did
+// not use. No later reconcile sends a create call that this one declared, so its
+// attempt counts as refused.
+func (st *reconcileState) releaseReservations() {
 	st.reconciler.memory.endClaim(st.obs.Object.UID)
 	if st.reservedSlot != nil {
 		st.reservedSlot.Cancel()
@@ -52,10 +55,10 @@ func (st *reconcileState) releaseSlots() {
 		return
 	}
 	st.createSlot.Cancel()
-	st.reconciler.memory.update(st.obs.Object, func(e *entry) { e.refusedAttempt = st.obs.DeclaredAttempt })
+	st.reconciler.memory.update(st.obs.Object, func(rm *resourceMemory) { rm.refusedAttempt = st.obs.DeclaredAttempt })
 }
 
-// perform does one step and folds its answer in.
+// perform performs one step and updates the Observation with its result.
 func (st *reconcileState) perform(ctx context.Context, d plan.Decision) {
 	err := st.performStep(ctx, d)
 	if err == nil {
@@ -65,6 +68,10 @@ func (st *reconcileState) perform(ctx context.Context, d plan.Decision) {
 	st.obs.Failure = st.failureOf(d.Step, err)
 }
 
+// performStep calls the function of a step. Each of these functions MUST update
+// the Observation on success, because plan.Decide repeats a step otherwise. Each
+// MAY return a plivo.Error, an error of the API server, a throttledError or a
+// NoSlotError; failureOf classifies them.
 func (st *reconcileState) performStep(ctx context.Context, d plan.Decision) error {
 	switch d.Step {
 	case plan.StepReadCRD:
@@ -113,13 +120,13 @@ func (st *reconcileState) readCRD(ctx context.Context) error {
 	return nil
 }
 
-// readClaim finds out on a live list who holds the authID. Of several that ask
-// for one, a single pass at a time may go on to write its claim: the next one
-// then finds it on the list.
+// readClaim reads from a live list which Subaccount holds the authID. Several
+// Subaccounts may claim an authID that none holds. Only one reconcile at a time
+// may write its claim, so that the next one finds that claim in its list.
 func (st *reconcileState) readClaim(ctx context.Context) error {
 	s, authID := st.obs.Object, plan.ClaimedAuthID(st.obs.Object)
 	if s.Status.AuthID == "" && !st.reconciler.memory.tryClaim(authID, s.UID) {
-		return conflict("another Subaccount asks for " + authID + " at this moment")
+		return conflict("another Subaccount is claiming " + authID + " at the same time")
 	}
 	holders, err := st.reconciler.Live.Subaccounts(ctx, client.MatchingFields{kube.SelectAuthID: authID})
 	if err != nil {
@@ -127,7 +134,7 @@ func (st *reconcileState) readClaim(ctx context.Context) error {
 	}
 	ours := plan.IsClaimHolder(s, holders)
 	if ours && s.Status.AuthID != "" {
-		st.reconciler.memory.update(s, func(e *entry) { e.confirmedClaim = authID })
+		st.reconciler.memory.update(s, func(rm *resourceMemory) { rm.confirmedClaim = authID })
 	}
 	st.obs.Claim = plan.Known(plan.Claim{Ours: ours})
 	return nil
@@ -146,20 +153,20 @@ func (st *reconcileState) readSecret(ctx context.Context) error {
 	case err != nil:
 		return err
 	}
-	st.foldSecret(secret)
+	st.setSecretFacts(secret)
 	return nil
 }
 
 func (st *reconcileState) getSubaccount(ctx context.Context, authID string) error {
-	main := st.obs.Object.Status.AccountID
-	if facts, ok := st.obs.Account.Get(); ok && main == "" {
-		main = facts.ID
+	accountID := st.obs.Object.Status.AccountID
+	if facts, ok := st.obs.Account.Get(); ok && accountID == "" {
+		accountID = facts.ID
 	}
 	slot, err := st.reserveThrottledSlot(ctx)
 	if err != nil {
 		return err
 	}
-	got, err := st.mainAccount.Get(ctx, slot, main, authID)
+	got, err := st.mainAccount.Get(ctx, slot, accountID, authID)
 	if err == nil {
 		st.token, st.obs.HasToken = got.Token, true
 	}
@@ -181,8 +188,8 @@ func (st *reconcileState) updateSubaccount(ctx context.Context, d plan.Decision)
 	return st.ignoreNotFound(err)
 }
 
-// wasReady says whether the status tells that all was as the spec, as it is
-// now, wants it: what has to be put right was then changed at Plivo.
+// wasReady reports whether the status says Ready for the current generation. A
+// difference at Plivo is then drift, and not a change of the spec.
 func (st *reconcileState) wasReady() bool {
 	s := st.obs.Object
 	ready := meta.FindStatusCondition(s.Status.Conditions, v1alpha1.ConditionReady)
@@ -197,8 +204,9 @@ func (st *reconcileState) deleteSubaccount(ctx context.Context, d plan.Decision)
 	return st.ignoreNotFound(st.mainAccount.Delete(ctx, slot, st.obs.Object.Status.AccountID, d.AuthID, d.Cascade))
 }
 
-// ignoreNotFound folds in what a call has told of the subaccount; a 404 is an
-// answer here and not a failure.
+// ignoreNotFound returns the error of a call to Plivo, or nil for a 404. The
+// inventory has noted the 404, and plan.Decide finds it in the updated
+// Observation.
 func (st *reconcileState) ignoreNotFound(err error) error {
 	observeRemote(st.obs, st.mainAccount)
 	if plivo.IsKind(err, plivo.KindNotFound) {
@@ -207,57 +215,99 @@ func (st *reconcileState) ignoreNotFound(err error) error {
 	return err
 }
 
+// recordOrphan adds a subaccount to its Account's status.orphaned, so that no
+// sweep removes it as a stray. Without the Account nothing removes strays.
+func (r *Reconciler) recordOrphan(ctx context.Context, accountName, authID string) error {
+	a, err := r.Live.Account(ctx, accountName)
+	if err != nil || a == nil || slices.Contains(a.Status.Orphaned, authID) {
+		return err
+	}
+	before := a.DeepCopy()
+	a.Status.Orphaned = append(a.Status.Orphaned, authID)
+	return r.Client.Status().Patch(ctx, a, client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{}))
+}
+
 func (st *reconcileState) patchFinalizer(ctx context.Context, change func(client.Object, string) bool) error {
 	s := st.obs.Object.DeepCopy()
 	change(s, v1alpha1.Finalizer)
-	return st.patch(ctx, s, st.reconciler.Client.Patch)
+	return st.patchLocked(ctx, s, st.reconciler.Client.Patch)
 }
 
-// failureOf says what a failed step means, in words that are safe to show.
-func (st *reconcileState) failureOf(step plan.Step, err error) *plan.Failure {
-	f := &plan.Failure{Step: step, Kind: plan.FailureKubernetes}
-	var e *plivo.Error
-	var often throttledError
-	var noSlot *mainaccount.NoSlotError
-	switch {
-	case errors.As(err, &often):
-		f.Kind, f.After = plan.FailureThrottled, often.wait
-	case errors.As(err, &noSlot):
-		f.Kind, f.Message, f.Long = plan.FailureNoSlot, "", noSlot.ReportWait
-		if until := noSlot.PausedUntil; !until.IsZero() {
-			f.Message = "Plivo's rate limit is reached. The operator sends nothing for this main account until " +
-				until.UTC().Format(time.RFC3339) + " and then goes on by itself."
-		}
-	case errors.As(err, &e):
-		f.Kind, f.Message = plivoFailures[e.Kind], err.Error()
-	case apierrors.IsForbidden(err) && step == plan.StepReadSecret:
-		f.Kind = plan.FailureForbidden
-	default:
-		f.Message = st.redactedMessage(err)
-		f.Persistent = kube.IsPersistent(err, st.reconciler.retries.Count(client.ObjectKeyFromObject(st.obs.Object)))
+// patchStatus writes the status under an optimistic lock.
+func (st *reconcileState) patchStatus(ctx context.Context, modified *v1alpha1.Subaccount) error {
+	return st.patchLocked(ctx, modified, st.sendStatusPatch)
+}
+
+// patchLocked writes the difference to obs.Object under an optimistic lock.
+func (st *reconcileState) patchLocked(ctx context.Context, modified *v1alpha1.Subaccount, send sendPatch) error {
+	patch := client.MergeFromWithOptions(st.obs.Object, client.MergeFromWithOptimisticLock{})
+	data, err := patch.Data(modified)
+	if err != nil {
+		return err
 	}
-	return f
+	return st.write(ctx, client.RawPatch(patch.Type(), data), send)
 }
 
-// redactedMessage returns the API server's words. A webhook may put anything into them,
-// a Secret's data among it.
-func (st *reconcileState) redactedMessage(err error) string {
-	secrets := []string{st.token.Reveal()}
-	for _, value := range st.secretDataRead {
-		secrets = append(secrets, string(value))
+// patchStatusJSON writes the status by a JSON patch, whose tests take the place
+// of the optimistic lock: a concurrent change of the spec does not refuse it.
+func (st *reconcileState) patchStatusJSON(ctx context.Context, j jsonPatch) error {
+	data, err := json.Marshal(j)
+	if err != nil {
+		return err
 	}
-	return plivo.Redact(err.Error(), secrets...)
+	return st.write(ctx, client.RawPatch(types.JSONPatchType, data), st.sendStatusPatch)
 }
 
-// plivoFailures maps what Plivo answered to what it means for a step. What that
-// means for the conditions is decided in internal/plan/failure.go.
-var plivoFailures = map[plivo.Kind]plan.FailureKind{
-	plivo.KindUnknown:          plan.FailureUnknown,
-	plivo.KindNotSent:          plan.FailureNotSent,
-	plivo.KindInvalid:          plan.FailureRefused,
-	plivo.KindForbidden:        plan.FailureRefused,
-	plivo.KindUnauthorized:     plan.FailureUnrelatedToSpec,
-	plivo.KindRateLimited:      plan.FailureRateLimited,
-	plivo.KindNotFound:         plan.FailureUnrelatedToSpec,
-	plivo.KindMethodNotAllowed: plan.FailureUnrelatedToSpec,
+// sendPatch is the type of client.Client.Patch.
+type sendPatch func(context.Context, client.Object, client.Patch, ...client.PatchOption) error
+
+func (st *reconcileState) sendStatusPatch(ctx context.Context, obj client.Object, patch client.Patch, _ ...client.PatchOption) error {
+	return st.reconciler.Client.Status().Patch(ctx, obj, patch)
+}
+
+// write sends a patch and sets obs.Object to the response. It decodes the
+// response into an empty object, because decoding keeps fields that the response
+// omits.
+func (st *reconcileState) write(ctx context.Context, patch client.Patch, send sendPatch) error {
+	s := &v1alpha1.Subaccount{ObjectMeta: metav1.ObjectMeta{Namespace: st.obs.Object.Namespace, Name: st.obs.Object.Name}}
+	if err := send(ctx, s, patch); err != nil {
+		return err
+	}
+	_, _ = kube.StripSubaccount(s) // so that it equals the cached object; never fails
+	st.obs.Object = s
+	st.reconciler.memory.recordWrite(s)
+	return nil
+}
+
+// jsonPatch is an RFC 6902 patch. Unlike a merge patch, it can test the UID on
+// the status subresource.
+type jsonPatch []map[string]any
+
+func (j jsonPatch) test(path string, value any) jsonPatch {
+	return append(j, map[string]any{"op": "test", "path": path, "value": value})
+}
+
+func (j jsonPatch) add(path string, value any) jsonPatch {
+	return append(j, map[string]any{"op": "add", "path": path, "value": value})
+}
+
+func (j jsonPatch) remove(path string) jsonPatch {
+	return append(j, map[string]any{"op": "remove", "path": path})
+}
+
+const (
+	pathUID        = "/metadata/uid"
+	pathAttempt    = "/status/pendingCreation/attempt"
+	pathPending    = "/status/pendingCreation"
+	pathAuthID     = "/status/authID"
+	pathAccount    = "/status/accountID"
+	pathConditions = "/status/conditions"
+
+	pathObservedGeneration = "/status/observedGeneration"
+)
+
+// conflict returns an error that makes the reconcile retry, like a conflict
+// reported by the API server.
+func conflict(message string) error {
+	return apierrors.NewConflict(v1alpha1.GroupVersion.WithResource("subaccounts").GroupResource(), "", errors.New(message))
 }

@@ -2,22 +2,14 @@ package subaccount
 
 import (
 	"context"
-	"slices"
 	"time"
 
-	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/tools/events"
 	ctrl "sigs.k8s.io/controller-runtime"
-	"sigs.k8s.io/controller-runtime/pkg/builder"
 	"sigs.k8s.io/controller-runtime/pkg/client"
-	"sigs.k8s.io/controller-runtime/pkg/controller"
-	"sigs.k8s.io/controller-runtime/pkg/event"
-	"sigs.k8s.io/controller-runtime/pkg/handler"
-	"sigs.k8s.io/controller-runtime/pkg/predicate"
-	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"github.com/subaccount-operator/subaccount-operator/api/v1alpha1"
 	"github.com/subaccount-operator/subaccount-operator/internal/kube"
@@ -27,29 +19,33 @@ import (
 )
 
 // maxSteps bounds a reconcile. The longest one, a recreation that renames the
-// Secret, has about a dozen steps. More means that something undoes them.
+// Secret, has about a dozen steps. A reconcile with more steps repeats a step
+// that a webhook or another controller undoes.
 const maxSteps = 30
 
-// Reconciler brings one Subaccount, its subaccount at Plivo and its
-// Secret together.
+// Reconciler makes the subaccount at Plivo and the Secret match the spec of a
+// Subaccount.
 type Reconciler struct {
-	// Client reads from the cache and writes.
+	// Client reads from the cache and writes to the API server.
 	Client client.Client
+	// Live reads from the API server.
 	Live   kube.LiveReader
 	Events events.EventRecorder
-	// Accounts are the main accounts as this process knows them.
+	// Accounts holds the state of the Plivo main accounts in this process.
 	Accounts *mainaccount.Registry
-	// Digester of tokens, the same as the Accounts'.
+	// Digester digests tokens. It must be the Digester of the cache and of
+	// Accounts, because their digests are compared.
 	Digester *plivo.Digester
 	// ClusterUID is the UID of the namespace kube-system.
 	ClusterUID types.UID
-	// Selector of the Accounts that this instance serves.
+	// Selector selects the Accounts that this instance serves.
 	Selector labels.Selector
-	// Timeout of one call to Plivo.
+	// Timeout is the time limit of one call to Plivo.
 	Timeout time.Duration
-	// SettleTime is how long after its first sight a create call may still take effect.
+	// SettleTime is how long a create call may still take effect, counted from
+	// when this process first observed its intent.
 	SettleTime time.Duration
-	// MaxConcurrent passes.
+	// MaxConcurrent is the maximum number of concurrent reconciles.
 	MaxConcurrent int
 
 	memory  *memory
@@ -65,19 +61,49 @@ type Reconciler struct {
 // +kubebuilder:rbac:groups=events.k8s.io,resources=events,verbs=create;patch
 // +kubebuilder:rbac:groups=apiextensions.k8s.io,resources=customresourcedefinitions,resourceNames=subaccounts.plivo.subaccount-operator.dev,verbs=get
 
-// Reconcile makes one pass: observe, then decide and perform until nothing is
-// left to do or something has to be waited for, then one report.
+// Reconcile reconciles one Subaccount:
+//
+//	caches, memory, inventory
+//	        |
+//	        | observe                    observe.go
+//	        v
+//	plan.Observation <-----------+
+//	        |                    |
+//	        | plan.Decide        | perform: one read or write; its result
+//	        v                    | becomes part of the Observation
+//	plan.Decision --- a step ----+       perform.go
+//	        |
+//	        | no step
+//	        v
+//	report: status, events, requeue      report.go
+//
+// The steps of a creation, in order:
+//
+//	ReadSecret     is the name of the Secret free?
+//	DeclareIntent  reserve a slot of the request budget, write status.pendingCreation
+//	AddFinalizer
+//	Create         send the create call with the marker as the name; hold the response
+//	Record         write status.authID, remove status.pendingCreation
+//	Update         set the name of the spec
+//	WriteSecret
+//
+// If the response of Create is lost, the reconcile ends with the reason
+// CreationUnconfirmed and requests a sweep. A later reconcile records the
+// subaccount that the sweep found by its marker, or declares another intent.
+//
+// A recreation has the same steps. Its DeclareIntent replaces status.authID by
+// status.pendingCreation, and keeps the old ID in status.previousAuthID.
 func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Result, error) {
 	s := &v1alpha1.Subaccount{}
 	if err := r.Client.Get(ctx, req.NamespacedName, s); apierrors.IsNotFound(err) {
-		r.memory.forget(req.NamespacedName, "")
+		r.memory.forgetExcept(req.NamespacedName, "")
 		r.queue.leave(req.NamespacedName)
 		r.retries.Succeeded(req.NamespacedName)
 		return ctrl.Result{}, nil
 	} else if err != nil {
 		return ctrl.Result{}, err
 	}
-	r.memory.forget(req.NamespacedName, s.UID)
+	r.memory.forgetExcept(req.NamespacedName, s.UID)
 	if served, err := r.isServed(ctx, s); err != nil {
 		return ctrl.Result{}, err
 	} else if !served {
@@ -87,29 +113,34 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 	if r.memory.isStale(s) {
 		return ctrl.Result{RequeueAfter: retryStale}, nil
 	}
-	p := &reconcileState{reconciler: r}
-	p.obs, p.mainAccount = r.observe(ctx, s)
-	if p.obs.HeldResponse != nil {
-		r.memory.update(s, func(e *entry) {
-			if e.response == nil { // recorded meanwhile, as the cache has shown to somebody
-				p.obs.HeldResponse, p.obs.HasToken = nil, false
-				return
-			}
-			p.token = e.response.token
-		})
+	st := &reconcileState{reconciler: r}
+	st.obs, st.mainAccount = r.observe(ctx, s)
+	if st.obs.HeldResponse != nil {
+		st.loadHeldToken()
 	}
-	defer p.releaseSlots()
-	return p.report(ctx, p.run(ctx)), nil
+	defer st.releaseReservations()
+	return st.report(ctx, st.run(ctx)), nil
 }
 
-// run performs steps until none is left, and returns the decision that the
-// reconcile ends with.
+// loadHeldToken loads the token of a held response. EnqueueChanged may have
+// dropped the response since observe, because the cache shows it recorded.
+func (st *reconcileState) loadHeldToken() {
+	st.reconciler.memory.update(st.obs.Object, func(rm *resourceMemory) {
+		if rm.response == nil {
+			st.obs.HeldResponse, st.obs.HasToken = nil, false
+			return
+		}
+		st.token = rm.response.token
+	})
+}
+
+// run performs steps until a decision has none, and returns that decision.
 func (st *reconcileState) run(ctx context.Context) plan.Decision {
 	for n := 0; ; n++ {
 		decision := plan.Decide(st.obs)
-		released := decision.Step == plan.StepRemoveFinalizer && st.obs.HasPerformed(plan.StepRemoveFinalizer)
+		finalizerRemoved := decision.Step == plan.StepRemoveFinalizer && st.obs.HasPerformed(plan.StepRemoveFinalizer)
 		switch {
-		case decision.Step == plan.StepNone, released:
+		case decision.Step == plan.StepNone, finalizerRemoved:
 			return decision
 		case n == maxSteps:
 			return plan.StepHasNoEffect(st.obs, decision.Step)
@@ -119,9 +150,9 @@ func (st *reconcileState) run(ctx context.Context) plan.Decision {
 	}
 }
 
-// isServed says whether the Subaccount's Account is one that this instance
-// serves. One whose Account is missing belongs to the instance whose selector
-// matches no labels.
+// isServed reports whether this instance serves the Account of a Subaccount. A
+// missing Account is matched as one without labels, so that one instance
+// reports AccountNotFound.
 func (r *Reconciler) isServed(ctx context.Context, s *v1alpha1.Subaccount) (bool, error) {
 	a := &v1alpha1.Account{}
 	if err := r.Client.Get(ctx, types.NamespacedName{Name: s.Spec.AccountRef.Name}, a, client.UnsafeDisableDeepCopy); client.IgnoreNotFound(err) != nil {
@@ -130,8 +161,8 @@ func (r *Reconciler) isServed(ctx context.Context, s *v1alpha1.Subaccount) (bool
 	return r.Selector.Matches(labels.Set(a.Labels)), nil
 }
 
-// EnqueueChanged brings those Subaccounts of an Account into the queue for
-// which there is something to do or to tell.
+// EnqueueChanged enqueues every Subaccount of an Account whose reconcile would
+// change something.
 func (r *Reconciler) EnqueueChanged(ctx context.Context, accountName string) error {
 	all, err := kube.SubaccountsOf(ctx, r.Client, accountName)
 	if err != nil {
@@ -144,75 +175,4 @@ func (r *Reconciler) EnqueueChanged(ctx context.Context, accountName string) err
 		}
 	}
 	return nil
-}
-
-// SetupWithManager registers the reconciler and the indexes that it reads by.
-func (r *Reconciler) SetupWithManager(ctx context.Context, mgr ctrl.Manager) error {
-	r.memory, r.retries = newMemory(), kube.NewRetries()
-	if err := kube.AddIndexes(ctx, mgr.GetFieldIndexer()); err != nil {
-		return err
-	}
-	return ctrl.NewControllerManagedBy(mgr).
-		Named("subaccount").
-		For(&v1alpha1.Subaccount{}, builder.WithPredicates(predicate.Funcs{UpdateFunc: r.isForeignUpdate})).
-		Owns(&corev1.Secret{}, builder.WithPredicates(predicate.Funcs{CreateFunc: isRenamed})).
-		// Who else names an authID has to know when another's status names it, or does no more.
-		Watches(&v1alpha1.Subaccount{}, handler.EnqueueRequestsFromMapFunc(r.requestsForOtherClaimants), builder.WithPredicates(predicate.Funcs{UpdateFunc: authIDChanged})).
-		Watches(&corev1.Namespace{}, handler.EnqueueRequestsFromMapFunc(r.requestsForNamespace), builder.WithPredicates(
-			predicate.Or(predicate.LabelChangedPredicate{}, predicate.Funcs{UpdateFunc: startsTerminating}))).
-		WatchesRawSource(&r.queue).
-		WithOptions(controller.Options{
-			MaxConcurrentReconciles: r.MaxConcurrent,
-			RateLimiter:             kube.Backoff(),
-			NewQueue:                r.queue.newQueue,
-		}).
-		Complete(r)
-}
-
-// isForeignUpdate says whether an update may hold something that no reconcile has
-// seen. The reconcile that wrote a version, or a later one, goes on from it.
-func (r *Reconciler) isForeignUpdate(e event.UpdateEvent) bool {
-	return !r.memory.hasWritten(e.ObjectNew.(*v1alpha1.Subaccount))
-}
-
-// isRenamed says whether a new Secret may be the old one of a Subaccount whose
-// spec.secret.name has changed since. The operator knows of all others, which it
-// has just created.
-func isRenamed(e event.CreateEvent) bool {
-	return kube.ReadApplied(e.Object.(*corev1.Secret)).Name != ""
-}
-
-func authIDChanged(e event.UpdateEvent) bool {
-	return e.ObjectOld.(*v1alpha1.Subaccount).Status.AuthID != e.ObjectNew.(*v1alpha1.Subaccount).Status.AuthID
-}
-
-// requestsForOtherClaimants are the other Subaccounts that have, or ask for, the authID in a
-// Subaccount's status: it may have taken it from them, or left it to them.
-func (r *Reconciler) requestsForOtherClaimants(ctx context.Context, obj client.Object) []reconcile.Request {
-	var all v1alpha1.SubaccountList
-	authID := obj.(*v1alpha1.Subaccount).Status.AuthID
-	if authID == "" || r.Client.List(ctx, &all, client.MatchingFields{kube.IndexAuthID: authID}, client.UnsafeDisableDeepCopy) != nil {
-		return nil
-	}
-	return requestsFor(slices.DeleteFunc(all.Items, func(s v1alpha1.Subaccount) bool { return s.UID == obj.GetUID() }))
-}
-
-func requestsFor(all []v1alpha1.Subaccount) []reconcile.Request {
-	requests := make([]reconcile.Request, 0, len(all))
-	for i := range all {
-		requests = append(requests, reconcile.Request{NamespacedName: client.ObjectKeyFromObject(&all[i])})
-	}
-	return requests
-}
-
-func startsTerminating(e event.UpdateEvent) bool {
-	return e.ObjectOld.GetDeletionTimestamp().IsZero() && !e.ObjectNew.GetDeletionTimestamp().IsZero()
-}
-
-func (r *Reconciler) requestsForNamespace(ctx context.Context, ns client.Object) []reconcile.Request {
-	var all v1alpha1.SubaccountList
-	if err := r.Client.List(ctx, &all, client.InNamespace(ns.GetName()), client.UnsafeDisableDeepCopy); err != nil {
-		return nil
-	}
-	return requestsFor(all.Items)
 }

@@ -22,7 +22,8 @@ import (
 	"github.com/subaccount-operator/subaccount-operator/internal/plivo"
 )
 
-// staleKeys are the keys of the data that an earlier spec wanted.
+// staleKeys returns the data keys that the operator wrote for an earlier spec and
+// that the current spec does not have.
 func staleKeys(s *v1alpha1.Subaccount, secret *corev1.Secret) []string {
 	wanted := s.Spec.Secret.Keys
 	return slices.DeleteFunc(slices.Clone(kube.ReadApplied(secret).Keys), func(key string) bool {
@@ -30,7 +31,8 @@ func staleKeys(s *v1alpha1.Subaccount, secret *corev1.Secret) []string {
 	})
 }
 
-// secretFacts says what matters of a Secret to the Subaccount s.
+// secretFacts returns the facts about a Secret that matter to a Subaccount. The
+// data of the Secret may be digests, as in the cache, or the values themselves.
 func (r *Reconciler) secretFacts(s *v1alpha1.Subaccount, secret *corev1.Secret) plan.Secret {
 	digest := r.Digester.Digest
 	if kube.HasDigests(secret) {
@@ -52,8 +54,8 @@ func (r *Reconciler) secretFacts(s *v1alpha1.Subaccount, secret *corev1.Secret) 
 	return facts
 }
 
-// isOwner says whether a Secret is a Subaccount's, by UID: its controller, or one
-// of its owners where it has no controller.
+// isOwner reports whether a Subaccount owns a Secret, by UID. The Subaccount must
+// be the controller of the Secret, or any owner if the Secret has no controller.
 func isOwner(s *v1alpha1.Subaccount, secret *corev1.Secret) bool {
 	if controller := metav1.GetControllerOf(secret); controller != nil {
 		return controller.UID == s.UID
@@ -61,8 +63,8 @@ func isOwner(s *v1alpha1.Subaccount, secret *corev1.Secret) bool {
 	return slices.ContainsFunc(secret.OwnerReferences, func(o metav1.OwnerReference) bool { return o.UID == s.UID })
 }
 
-// setSecretMetadata puts labels, annotations and the owner reference on a
-// Secret and takes off those that an earlier spec had put there.
+// setSecretMetadata sets the labels, annotations and owner reference of a Secret.
+// It removes those that the operator set for an earlier spec.
 func setSecretMetadata(s *v1alpha1.Subaccount, secret *corev1.Secret) {
 	before, now := kube.ReadApplied(secret), kube.Applied{}
 	drop := func(m map[string]string, keys []string) {
@@ -90,7 +92,7 @@ func setSecretMetadata(s *v1alpha1.Subaccount, secret *corev1.Secret) {
 		now.Name = secret.Name
 	}
 	if now.Name != "" || len(now.Labels)+len(now.Annotations)+len(now.Keys) > 0 {
-		text, _ := json.Marshal(now) // lists of strings cannot fail
+		text, _ := json.Marshal(now) // never fails for strings
 		secret.Annotations[kube.AppliedAnnotation] = string(text)
 	}
 	owner := *metav1.NewControllerRef(s, v1alpha1.GroupVersion.WithKind("Subaccount"))
@@ -103,9 +105,8 @@ func setSecretMetadata(s *v1alpha1.Subaccount, secret *corev1.Secret) {
 	secret.OwnerReferences = append(secret.OwnerReferences, owner)
 }
 
-// writeSecret writes the Secret: its credentials if they are not as they should
-// be, and its metadata. It creates, or updates what it has just read; it never
-// takes over what appears in between.
+// writeSecret creates the Secret, or updates the one that it reads first. It
+// never takes over a Secret that another client created in the meantime.
 func (st *reconcileState) writeSecret(ctx context.Context) error {
 	s, name := st.obs.Object, plan.SecretName(st.obs.Object)
 	if st.obs.Secret.IsAbsent() {
@@ -116,20 +117,20 @@ func (st *reconcileState) writeSecret(ctx context.Context) error {
 		return err
 	}
 	if !isOwner(s, secret) {
-		return conflict("the Secret " + name + " is another one by now")
+		return conflict("the Secret " + name + " was replaced by one that this Subaccount does not own")
 	}
-	st.secretDataRead = maps.Clone(secret.Data) // as it was read: below, it changes
+	st.secretDataRead = maps.Clone(secret.Data) // a copy, because secret.Data changes below
 	if !st.obs.HasToken && !st.useTokenOf(secret) {
-		return conflict("the Secret " + name + " has another token by now")
+		return conflict("the token in the Secret " + name + " was changed")
 	}
 	if secret.Type != corev1.SecretTypeOpaque || ptr.Deref(secret.Immutable, false) {
-		// Neither can be changed in place.
+		// The API server refuses to change the type, and anything in an immutable Secret.
 		if err := st.reconciler.Client.Delete(ctx, secret, preconditions(secret)); err != nil {
 			return err
 		}
 		return st.createSecret(ctx, name)
 	}
-	by := otherManagers(secret, s.Spec.Secret.Keys)
+	managers := otherManagers(secret, s.Spec.Secret.Keys)
 	for _, key := range staleKeys(s, secret) {
 		delete(secret.Data, key)
 	}
@@ -141,30 +142,32 @@ func (st *reconcileState) writeSecret(ctx context.Context) error {
 	if err := st.reconciler.Client.Update(ctx, secret); err != nil {
 		return err
 	}
-	st.foldWrittenSecret(ctx, secret, by)
+	st.setWrittenSecretFacts(ctx, secret, managers)
 	return nil
 }
 
-// foldWrittenSecret folds in what the API server has made of a write.
-func (st *reconcileState) foldWrittenSecret(ctx context.Context, secret *corev1.Secret, by string) {
+// setWrittenSecretFacts updates the Observation with the Secret that the API
+// server returned for a write, and counts the write towards a contest. managers
+// are the field managers whose changes the write undid.
+func (st *reconcileState) setWrittenSecretFacts(ctx context.Context, secret *corev1.Secret, managers string) {
 	log.FromContext(ctx).Info("Wrote the Secret", logging.Secret, secret.Name, logging.AuthID, st.obs.Object.Status.AuthID)
-	st.foldSecret(secret)
+	st.setSecretFacts(secret)
 	facts, _ := st.obs.Secret.Get()
-	asSent := facts.WellFormed && facts.MetadataUpToDate && facts.AuthID == st.obs.Object.Status.AuthID &&
+	isAsSent := facts.WellFormed && facts.MetadataUpToDate && facts.AuthID == st.obs.Object.Status.AuthID &&
 		facts.TokenDigest == st.reconciler.Digester.Digest([]byte(st.token.Reveal()))
-	st.reconciler.memory.update(st.obs.Object, func(e *entry) {
-		e.contest.countWrite(by, !asSent, time.Now())
-		st.obs.ContestedUntil, st.obs.ContestedBy = e.contest.until, e.contest.by
+	st.reconciler.memory.update(st.obs.Object, func(rm *resourceMemory) {
+		rm.contest.countWrite(managers, !isAsSent, time.Now())
+		st.obs.ContestedUntil, st.obs.ContestedBy = rm.contest.pausedUntil, rm.contest.managers
 	})
 }
 
-// useTokenOf takes the token from the Secret itself, if it is the one that the
-// decision to write was based on: that spares a call to Plivo.
+// useTokenOf takes the token from the Secret, which saves a call to Plivo. It
+// reports false if the token is not the one that the decision was based on.
 func (st *reconcileState) useTokenOf(secret *corev1.Secret) bool {
-	seen, _ := st.obs.Secret.Get()
+	observed, _ := st.obs.Secret.Get()
 	token := secret.Data[st.obs.Object.Spec.Secret.Keys.AuthToken]
 	st.token = plivo.NewToken(string(token))
-	return len(token) > 0 && st.reconciler.Digester.Digest(token) == seen.TokenDigest
+	return len(token) > 0 && st.reconciler.Digester.Digest(token) == observed.TokenDigest
 }
 
 func (st *reconcileState) createSecret(ctx context.Context, name string) error {
@@ -178,7 +181,7 @@ func (st *reconcileState) createSecret(ctx context.Context, name string) error {
 		st.obs.Secret = plan.Unknown[plan.Secret]()
 		return err
 	}
-	st.foldWrittenSecret(ctx, secret, "")
+	st.setWrittenSecretFacts(ctx, secret, "")
 	return nil
 }
 
@@ -190,11 +193,12 @@ func (st *reconcileState) secretData() map[string][]byte {
 	}
 }
 
-func (st *reconcileState) foldSecret(secret *corev1.Secret) {
+func (st *reconcileState) setSecretFacts(secret *corev1.Secret) {
 	st.obs.Secret = plan.Known(st.reconciler.secretFacts(st.obs.Object, secret))
 }
 
-// removeSecret deletes a Secret that this resource owns.
+// removeSecret deletes a Secret if this resource owns it and it is not a copy
+// that another client made.
 func (st *reconcileState) removeSecret(ctx context.Context, name string) error {
 	s := st.obs.Object
 	secret := &corev1.Secret{}
@@ -213,7 +217,7 @@ func (st *reconcileState) removeSecret(ctx context.Context, name string) error {
 	return nil
 }
 
-// preconditions limits a deletion to the object as it was read.
+// preconditions makes a deletion fail if the object changed since it was read.
 func preconditions(obj client.Object) client.Preconditions {
 	return client.Preconditions{UID: ptr.To(obj.GetUID()), ResourceVersion: ptr.To(obj.GetResourceVersion())}
 }

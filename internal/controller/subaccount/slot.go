@@ -2,18 +2,28 @@ package subaccount
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"slices"
+	"sync"
 	"time"
 
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/util/workqueue"
+	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller/priorityqueue"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"github.com/subaccount-operator/subaccount-operator/api/v1alpha1"
+	"github.com/subaccount-operator/subaccount-operator/internal/kube"
+	"github.com/subaccount-operator/subaccount-operator/internal/mainaccount"
 	"github.com/subaccount-operator/subaccount-operator/internal/plivo"
 )
 
-// reserveSlot returns a slot for the next call of the reconcile. For the first call
-// it does not wait: without a free slot the reconcile has to end
-// (docs/decisions/005-places-in-the-budget.md).
+// reserveSlot returns a slot for the next call of the reconcile. The first call
+// does not wait for a slot: the reconcile ends with a NoSlotError, so that it
+// does not occupy a worker (docs/decisions/005-places-in-the-budget.md).
 func (st *reconcileState) reserveSlot(ctx context.Context) (*plivo.Slot, error) {
 	switch slot := st.reservedSlot; {
 	case slot != nil:
@@ -23,34 +33,40 @@ func (st *reconcileState) reserveSlot(ctx context.Context) (*plivo.Slot, error) 
 		return st.mainAccount.AcquireSlot(ctx)
 	}
 	slot, err := st.reconciler.queue.requestSlot(ctx, st.mainAccount, client.ObjectKeyFromObject(st.obs.Object))
-	st.hasTurn, st.isQueued = err == nil, isNoSlot(err)
+	st.hasTurn, st.isQueued = err == nil, isNoSlotError(err)
 	return slot, err
 }
 
-// reserveSlotEarly reserves the slot for the first call already now, so that a
-// reconcile that has to wait costs no API request.
+// reserveSlotEarly reserves the slot of the first call before a read from the
+// API server, so that a reconcile without a slot costs no API request.
 func (st *reconcileState) reserveSlotEarly(ctx context.Context) (err error) {
-	if facts, ok := st.obs.Account.Get(); st.reservedSlot == nil && !st.hasTurn && ok && facts.Blocked == "" && facts.ID != "" {
+	facts, known := st.obs.Account.Get()
+	isUsable := known && facts.Blocked == "" && facts.ID != ""
+	if isUsable && !st.hasTurn && st.reservedSlot == nil {
 		st.reservedSlot, err = st.reserveSlot(ctx)
 	}
 	return err
 }
 
-// A resource may make callBurst gets and updates within callWindow, so that one
-// that somebody changes in a loop does not use up the budget.
+// A resource may make callBurst gets and updates within callWindow. Without
+// this limit, a resource that a tenant changes in a loop would use up the
+// request budget.
 const (
 	callBurst  = 6
 	callWindow = 30 * time.Second
 )
 
-// throttledError says that a resource has made its share of calls for now.
+// throttledError says that a resource has made callBurst calls within
+// callWindow, and how long its next call has to wait.
 type throttledError struct{ wait time.Duration }
 
 // Error implements error.
-func (throttledError) Error() string { return "this resource was changed or asked after too often" }
+func (throttledError) Error() string {
+	return fmt.Sprintf("rate limited: at most %d Plivo calls per %s for one Subaccount", callBurst, callWindow)
+}
 
-// reserveThrottledSlot is reserve for the calls that a change or a request of a
-// tenant leads to.
+// reserveThrottledSlot is reserveSlot for the calls that a tenant can cause by
+// a change of the spec or by an annotation.
 func (st *reconcileState) reserveThrottledSlot(ctx context.Context) (*plivo.Slot, error) {
 	if wait := st.reconciler.memory.throttledFor(st.obs.Object, time.Now()); wait > 0 {
 		return nil, throttledError{wait}
@@ -62,20 +78,118 @@ func (st *reconcileState) reserveThrottledSlot(ctx context.Context) (*plivo.Slot
 	return slot, err
 }
 
-// throttledFor returns for how long a resource has to wait before its next call.
+// throttledFor returns how long the next call of a resource has to wait; 0 if
+// it need not wait.
 func (m *memory) throttledFor(s *v1alpha1.Subaccount, now time.Time) (wait time.Duration) {
-	m.updateExisting(s, func(e *entry) {
-		e.calls = slices.DeleteFunc(e.calls, func(at time.Time) bool { return now.Sub(at) >= callWindow })
-		if len(e.calls) >= callBurst {
-			wait = e.calls[0].Add(callWindow).Sub(now)
+	m.updateExisting(s, func(rm *resourceMemory) {
+		rm.calls = slices.DeleteFunc(rm.calls, func(at time.Time) bool { return now.Sub(at) >= callWindow })
+		if len(rm.calls) >= callBurst {
+			wait = rm.calls[0].Add(callWindow).Sub(now)
 		}
-		if len(e.calls) == 0 {
-			e.calls = nil
+		if len(rm.calls) == 0 {
+			rm.calls = nil
 		}
 	})
 	return wait
 }
 
 func (m *memory) recordCall(s *v1alpha1.Subaccount, now time.Time) {
-	m.update(s, func(e *entry) { e.calls = append(e.calls, now) })
+	m.update(s, func(rm *resourceMemory) { rm.calls = append(rm.calls, now) })
+}
+
+// slotQueue is the workqueue of the controller. It also tracks which resources
+// wait for a slot of a request budget.
+type slotQueue struct {
+	kube.Source
+
+	mu sync.Mutex
+	// waiting has the resources that wait for a slot or have a turn.
+	waiting map[types.NamespacedName]waiter
+}
+
+// waiter names the main account in whose queue a resource waits or has its
+// turn, and the time of its first request for a slot.
+type waiter struct {
+	account *mainaccount.Account
+	since   time.Time
+}
+
+// reportWaitAfter is how long a new resource waits for a slot before its status
+// reports the wait. The next reconcile after that time writes the report.
+const reportWaitAfter = 10 * time.Second
+
+// newQueue implements controller.Options.NewQueue.
+func (q *slotQueue) newQueue(name string, limiter workqueue.TypedRateLimiter[reconcile.Request]) workqueue.TypedRateLimitingInterface[reconcile.Request] {
+	return onePriority{priorityqueue.New(name, func(o *priorityqueue.Opts[reconcile.Request]) { o.RateLimiter = limiter })}
+}
+
+// onePriority is a workqueue that serves requests in the order of their
+// arrival. Only Wake enqueues at a higher priority.
+type onePriority struct {
+	priorityqueue.PriorityQueue[reconcile.Request]
+}
+
+// AddWithOpts ignores the priority. controller-runtime gives a low priority to
+// all resources after a restart, and to their retries. While changes keep
+// arriving, those resources would never be served.
+func (q onePriority) AddWithOpts(o priorityqueue.AddOpts, requests ...reconcile.Request) {
+	o.Priority = nil
+	q.PriorityQueue.AddWithOpts(o, requests...)
+}
+
+// Wake enqueues a resource that waits for a slot ahead of all others, because a
+// slot is free for it. The budget wakes at most as many resources as it has
+// free slots.
+func (r *Reconciler) Wake(key plivo.Key) { r.queue.wake(key) }
+
+func (q *slotQueue) wake(key plivo.Key) {
+	request := reconcile.Request{NamespacedName: types.NamespacedName{Namespace: key.Namespace, Name: key.Name}}
+	if queue, ok := q.Queue().(onePriority); ok {
+		queue.PriorityQueue.AddWithOpts(priorityqueue.AddOpts{Priority: ptr.To(1)}, request)
+	}
+}
+
+// requestSlot returns a slot for the first call of a reconcile. If it returns a
+// NoSlotError, the resource waits in the main account's queue.
+func (q *slotQueue) requestSlot(ctx context.Context, acct *mainaccount.Account, key types.NamespacedName) (*plivo.Slot, error) {
+	q.mu.Lock()
+	before, now := q.waiting[key], waiter{acct, time.Now()}
+	if before.account == acct {
+		now.since = before.since
+	}
+	if q.waiting == nil {
+		q.waiting = map[types.NamespacedName]waiter{}
+	}
+	q.waiting[key] = now
+	q.mu.Unlock()
+	if before.account != nil && before.account != acct {
+		before.account.LeaveQueue(slotKey(key))
+	}
+	slot, err := acct.RequestSlot(ctx, slotKey(key))
+	if noSlot := (*mainaccount.NoSlotError)(nil); errors.As(err, &noSlot) {
+		noSlot.ReportWait = time.Since(now.since) >= reportWaitAfter
+	}
+	return slot, err
+}
+
+// leave ends a resource's wait or turn. Every reconcile calls it at its end,
+// unless the resource has to keep waiting for a slot.
+func (q *slotQueue) leave(key types.NamespacedName) {
+	q.mu.Lock()
+	left := q.waiting[key]
+	delete(q.waiting, key)
+	q.mu.Unlock()
+	if left.account != nil {
+		left.account.LeaveQueue(slotKey(key))
+	}
+}
+
+// slotKey names a resource in the request budget.
+func slotKey(key types.NamespacedName) plivo.Key {
+	return plivo.Key{Namespace: key.Namespace, Name: key.Name}
+}
+
+func isNoSlotError(err error) bool {
+	var noSlot *mainaccount.NoSlotError
+	return errors.As(err, &noSlot)
 }

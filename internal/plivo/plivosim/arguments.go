@@ -9,8 +9,8 @@ import (
 	"strings"
 )
 
-// arguments are the arguments of a request that the simulator knows, nil where
-// left out. Others are ignored.
+// arguments has the arguments of a request that the simulator uses, nil if omitted. It
+// ignores others.
 type arguments struct {
 	name       *string
 	enabled    *bool
@@ -18,9 +18,9 @@ type arguments struct {
 	subaccount *string // of a neighbour
 }
 
-// parseArguments reads a JSON body, and from the query the cascade, which the
-// documentation puts there and the SDKs put into the body. An SDK's GET may
-// have the JSON string "" as its body: no arguments.
+// parseArguments reads a JSON body, and cascade from the query or the body: Plivo's
+// documentation has it in the query, but the SDKs send it in the body. A GET of an SDK
+// may have the JSON string "" as its body, which means no arguments.
 func parseArguments(query url.Values, body []byte) (arguments, error) {
 	var a arguments
 	fields := map[string]json.RawMessage{}
@@ -29,7 +29,7 @@ func parseArguments(query url.Values, body []byte) (arguments, error) {
 			return a, errors.New("the body is not a JSON object")
 		}
 	}
-	// A neighbour's name is app_name, alias or number, by its kind.
+	// The name of a neighbour is app_name, alias or number, depending on its kind.
 	for _, key := range []string{"name", "app_name", "alias", "number"} {
 		if err := text(fields, key, &a.name); err != nil {
 			return a, err

@@ -1,15 +1,16 @@
 package plivosim
 
 import (
+	"net/http"
 	"slices"
 	"time"
 )
 
-// Op is what a request asks for.
+// Op is the operation of a request.
 type Op string
 
-// The five calls of the Subaccount API, and everything else: the neighbours,
-// unknown paths, wrong methods.
+// The five calls of the Subaccount API. OpOther is everything else: the neighbours,
+// unknown paths and wrong methods.
 const (
 	OpCreate Op = "create"
 	OpGet    Op = "get"
@@ -19,14 +20,49 @@ const (
 	OpOther  Op = "other"
 )
 
-var allOps = []Op{OpCreate, OpGet, OpList, OpUpdate, OpDelete, OpOther}
+// operations has one entry for each call of the Subaccount API. The routes, the faults
+// and the help text derive from it: a new call needs an entry here and its handler.
+var operations = []struct {
+	op     Op
+	method string
+	onItem bool // the path has a subaccount
+	handle func(s *Server, q *request, f *injected) response
+}{
+	{OpCreate, http.MethodPost, false, func(s *Server, q *request, _ *injected) response { return s.create(q) }},
+	{OpGet, http.MethodGet, true, func(s *Server, q *request, _ *injected) response { return s.get(q) }},
+	{OpList, http.MethodGet, false, (*Server).list},
+	{OpUpdate, http.MethodPost, true, func(s *Server, q *request, _ *injected) response { return s.update(q) }},
+	{OpDelete, http.MethodDelete, true, func(s *Server, q *request, _ *injected) response { return s.delete(q) }},
+}
 
-// maxCalls is how many calls are remembered; older ones are forgotten.
+// allOps returns every Op, OpOther included.
+func allOps() []Op {
+	var all []Op
+	for _, o := range operations {
+		all = append(all, o.op)
+	}
+	return append(all, OpOther)
+}
+
+// isOnItem says whether the path of an Op has a subaccount.
+func isOnItem(op Op) bool {
+	for _, o := range operations {
+		if o.op == op {
+			return o.onItem
+		}
+	}
+	return false
+}
+
+// OpOf returns the Op of a request to the API with this method and path.
+func OpOf(method, path string) Op { return routeOf(method, path).op }
+
+// maxCalls is how many calls the server keeps. It drops the older half above that.
 const maxCalls = 100_000
 
-// Call is one request to the API as the server saw it. It never holds a token.
+// Call is one request to the API as the server saw it. It never contains a token.
 type Call struct {
-	// Seq counts from 1, and goes on through ResetCalls.
+	// Seq counts from 1. ResetCalls does not reset it.
 	Seq    int       `json:"seq"`
 	At     time.Time `json:"at"`
 	Op     Op        `json:"op"`
@@ -34,25 +70,25 @@ type Call struct {
 	Path   string    `json:"path"`
 	// Account is the main account in the path.
 	Account string `json:"account,omitempty"`
-	// AuthID is the subaccount in the path; for a create that was carried out
-	// the new one.
+	// AuthID is the subaccount in the path; for a create that was carried out, the new
+	// one.
 	AuthID string `json:"auth_id,omitempty"`
-	// Status is what was answered; 0: nothing was.
+	// Status is the status of the response; 0 if there was none.
 	Status int `json:"status"`
-	// Committed: the change that was asked for was made, whatever was answered;
-	// one that a fault makes late turns true when it happens.
+	// Committed says whether the requested change was made, independently of the
+	// response. A late change sets it when it happens.
 	Committed bool `json:"committed"`
-	// InFlight is how many calls of this main account were being answered when
-	// this one came, itself included.
+	// InFlight is how many calls of this main account were in progress when this one
+	// arrived, including this one.
 	InFlight int `json:"in_flight"`
 	// Fault is the fault that struck, in its compact form.
 	Fault string `json:"fault,omitempty"`
-	// Name, Enabled and Cascade are the request's arguments, nil where left out
-	// (Name: empty).
+	// Name, Enabled and Cascade are the arguments of the request; empty or nil if
+	// omitted.
 	Name    string `json:"name,omitempty"`
 	Enabled *bool  `json:"enabled,omitempty"`
 	Cascade *bool  `json:"cascade,omitempty"`
-	// Limit and Offset are those of a list, as sent or by default.
+	// Limit and Offset are the arguments of a list, or their defaults.
 	Limit  int `json:"limit,omitempty"`
 	Offset int `json:"offset,omitempty"`
 }
@@ -79,8 +115,8 @@ func (s *Server) record(q *request) *Call {
 	return c
 }
 
-// Calls returns the requests since the start or the last ResetCalls, oldest
-// first; of very many the newest (at least 50,000).
+// Calls returns the requests since the start or the last ResetCalls, oldest first. If
+// there are more than 100,000, it returns at least the newest 50,000.
 func (s *Server) Calls() []Call {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -91,7 +127,7 @@ func (s *Server) Calls() []Call {
 	return calls
 }
 
-// ResetCalls forgets the requests so far.
+// ResetCalls deletes the recorded requests.
 func (s *Server) ResetCalls() {
 	s.mu.Lock()
 	defer s.mu.Unlock()

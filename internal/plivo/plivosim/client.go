@@ -13,8 +13,8 @@ import (
 //
 //	err := Control(ctx, baseURL, http.MethodGet, "calls", nil, &calls)
 //
-// path is what comes after /_sim/. What in holds is sent, and the answer
-// decoded into out; nil: none. Any status of 300 or more is an error.
+// path is the part after /_sim/. Control sends in as JSON and decodes the response into
+// out; both may be nil. Any status of 300 or more is an error.
 func Control(ctx context.Context, baseURL, method, path string, in, out any) error {
 	var body io.Reader = http.NoBody
 	if in != nil {
@@ -33,14 +33,14 @@ func Control(ctx context.Context, baseURL, method, path string, in, out any) err
 		return err
 	}
 	defer func() { _ = resp.Body.Close() }()
-	answer, err := io.ReadAll(resp.Body)
+	response, err := io.ReadAll(resp.Body)
 	switch {
 	case err != nil:
 		return fmt.Errorf("%s %s%s: %s: %w", method, controlPrefix, path, resp.Status, err)
 	case resp.StatusCode >= http.StatusMultipleChoices:
-		return fmt.Errorf("%s %s%s: %s: %s", method, controlPrefix, path, resp.Status, answer)
+		return fmt.Errorf("%s %s%s: %s: %s", method, controlPrefix, path, resp.Status, response)
 	case out == nil:
 		return nil
 	}
-	return json.Unmarshal(answer, out)
+	return json.Unmarshal(response, out)
 }

@@ -5,11 +5,11 @@ import (
 	"slices"
 )
 
-// What follows changes things as a person in Plivo's console would: no
-// credentials, no rate limit, no faults, no Call.
+// The functions of this file act like a person in Plivo's console: without
+// credentials, rate limit and faults, and without recording a Call.
 
-// Subaccounts returns a main account's subaccounts in the order of lists; nil
-// for an unknown account.
+// Subaccounts returns a main account's subaccounts in the order of lists, or nil if the
+// account does not exist.
 func (s *Server) Subaccounts(account string) []Subaccount {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -36,16 +36,16 @@ func (s *Server) Subaccount(account, id string) (Subaccount, bool) {
 	return Subaccount{}, false
 }
 
-// Add makes a subaccount. It panics on an account that does not exist.
+// Add creates a subaccount. It panics if the account does not exist.
 func (s *Server) Add(account, name string, enabled bool) Subaccount {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.newSubaccount(s.mustAccount(account), name, enabled)
 }
 
-// Edit changes a subaccount: its name, whether it is enabled, its token, its
-// dates. Modified is today unless change says otherwise; the AuthID stays.
-// change must not call the Server. False: there is no such subaccount.
+// Edit changes any field of a subaccount but its AuthID. It sets Modified to today
+// before it calls change. change MUST NOT call the Server. Edit returns false if there
+// is no such subaccount.
 func (s *Server) Edit(account, id string, change func(*Subaccount)) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -62,8 +62,7 @@ func (s *Server) Edit(account, id string, change func(*Subaccount)) bool {
 	return true
 }
 
-// Remove lets subaccounts go, all at once, as if somebody else had deleted them.
-// It returns whether all were there.
+// Remove deletes subaccounts at once. It returns whether all of them existed.
 func (s *Server) Remove(account string, ids ...string) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -78,7 +77,7 @@ func (s *Server) Remove(account string, ids ...string) bool {
 	return all
 }
 
-// AddAccount makes up a main account.
+// AddAccount creates a main account.
 func (s *Server) AddAccount() (id, token string) {
 	s.mu.Lock()
 	id, token = s.newID("MA"), s.newToken()
@@ -87,8 +86,8 @@ func (s *Server) AddAccount() (id, token string) {
 	return id, token
 }
 
-// SetToken gives a main account another token; the old one is refused from now
-// on. An account that does not exist is added.
+// SetToken changes the token of a main account: the server refuses the old one from now
+// on. It adds an account that does not exist.
 func (s *Server) SetToken(id, token string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -101,16 +100,16 @@ func (s *Server) SetToken(id, token string) {
 	s.tokens[token] = struct{}{}
 }
 
-// Tokens returns every token that there ever was, of main accounts and of
-// subaccounts, those that are gone too: what a search for leaks looks for.
+// Tokens returns every token that has existed, of main accounts and of subaccounts,
+// deleted ones included. Tests search logs for them.
 func (s *Server) Tokens() []string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return slices.Sorted(maps.Keys(s.tokens))
 }
 
-// Neighbours returns a main account's Applications, Endpoints and Numbers,
-// with those of its subaccounts, oldest first.
+// Neighbours returns the Applications, Endpoints and Numbers of a main account and its
+// subaccounts, oldest first.
 func (s *Server) Neighbours(account string) []Neighbour {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -120,8 +119,8 @@ func (s *Server) Neighbours(account string) []Neighbour {
 	return nil
 }
 
-// AddNeighbour makes an Application, an Endpoint or a Number, and returns it
-// with its ID. It panics on an account or a kind that does not exist.
+// AddNeighbour creates an Application, an Endpoint or a Number and returns it with its
+// ID. It panics if the account or the kind does not exist.
 func (s *Server) AddNeighbour(account string, n Neighbour) Neighbour {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -131,8 +130,8 @@ func (s *Server) AddNeighbour(account string, n Neighbour) Neighbour {
 	return s.addNeighbour(s.mustAccount(account), n)
 }
 
-// mustAccount is for callers that made the account themselves: an empty result
-// in its place would let their tests pass for the wrong reason.
+// mustAccount panics instead of returning an error: tests with a wrong account must not
+// pass by accident.
 func (s *Server) mustAccount(id string) *account {
 	a, ok := s.accounts[id]
 	if !ok {

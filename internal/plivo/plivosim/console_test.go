@@ -10,13 +10,13 @@ import (
 	"time"
 )
 
-func TestByHand(t *testing.T) {
+func TestConsole_AddEditRemove_ChangeSubaccounts(t *testing.T) {
 	now := time.Date(2026, 3, 1, 0, 0, 0, 0, time.UTC)
 	r := start(t, Options{Now: func() time.Time { return now }})
 	sub := r.sim.Add(mainID, "by hand", true)
 	r.sim.AddNeighbour(mainID, Neighbour{Kind: Number, Subaccount: sub.AuthID})
 	if got := r.want(200, "GET", collection+sub.AuthID+"/", ""); got["name"] != "by hand" || got["enabled"] != true {
-		t.Errorf("added: %v", got)
+		t.Errorf("got %v, want the added subaccount", got)
 	}
 
 	edited := r.sim.Edit(mainID, sub.AuthID, func(s *Subaccount) {
@@ -24,43 +24,43 @@ func TestByHand(t *testing.T) {
 	})
 	want := Subaccount{AuthID: sub.AuthID, AuthToken: "rotated", Name: "by hand", Enabled: true, Created: "2020-01-01", Modified: "2026-03-01"}
 	if got, ok := r.sim.Subaccount(mainID, sub.AuthID); !edited || !ok || got != want {
-		t.Errorf("edited: %+v, want %+v", got, want)
+		t.Errorf("got %+v, want %+v", got, want)
 	}
 
 	if !r.sim.Remove(mainID, sub.AuthID) || len(r.sim.Subaccounts(mainID)) != 0 {
-		t.Error("not removed")
+		t.Error("Remove: got a subaccount left, want none")
 	}
 	if left := r.sim.Neighbours(mainID); len(left) != 1 || left[0].Subaccount != "" {
-		t.Errorf("the neighbours after Remove: %+v", left)
+		t.Errorf("got neighbours %+v, want one without an owner", left)
 	}
 	if r.sim.Remove(mainID, sub.AuthID) || r.sim.Edit(mainID, sub.AuthID, func(*Subaccount) {}) {
-		t.Error("what is gone was changed")
+		t.Error("got true for a removed subaccount, want false")
 	}
 	if r.sim.Subaccounts("MAUNKNOWN") != nil || r.sim.Remove("MAUNKNOWN", "") || len(r.sim.Calls()) != 1 {
-		t.Error("an unknown account has something, or a change by hand was a Call")
+		t.Error("got data of an unknown account, or a recorded console change")
 	}
 }
 
-func TestSetToken(t *testing.T) {
+func TestSetToken_NewToken_ReplacesOldOne(t *testing.T) {
 	r := start(t, Options{})
 	r.sim.SetToken(mainID, "rotated")
 	if got := r.doAs(mainID, mainToken, "GET", collection, ""); got.status != 401 {
-		t.Errorf("the old token: %d", got.status)
+		t.Errorf("old token: got %d, want 401", got.status)
 	}
 	if got := r.doAs(mainID, "rotated", "GET", collection, ""); got.status != 200 {
-		t.Errorf("the new token: %d", got.status)
+		t.Errorf("new token: got %d, want 200", got.status)
 	}
 	id, token := r.sim.AddAccount()
 	if got := r.doAs(id, token, "GET", "/v1/Account/"+id+"/Subaccount/", ""); got.status != 200 {
-		t.Errorf("the account that was made up: %d", got.status)
+		t.Errorf("added account: got %d, want 200", got.status)
 	}
 }
 
-func TestCalls(t *testing.T) {
+func TestCalls_Requests_AreRecordedWithoutTokens(t *testing.T) {
 	now := time.Date(2026, 3, 1, 0, 0, 0, 0, time.UTC)
 	r := start(t, Options{Now: func() time.Time { return now }})
-	made := r.want(201, "POST", collection, `{"name":"tenant","enabled":true}`)
-	id := made["auth_id"].(string)
+	created := r.want(201, "POST", collection, `{"name":"tenant","enabled":true}`)
+	id := created["auth_id"].(string)
 	r.want(200, "GET", collection+"?limit=5&offset=10", "")
 	r.want(204, "DELETE", collection+id+"/?cascade=true", "")
 	yes := true
@@ -74,17 +74,17 @@ func TestCalls(t *testing.T) {
 		t.Errorf("got %+v, want %+v", got, want)
 	}
 	text, err := json.Marshal(got)
-	if err != nil || strings.Contains(string(text), mainToken) || strings.Contains(string(text), made["auth_token"].(string)) {
-		t.Errorf("a token is recorded in %s (%v)", text, err)
+	if err != nil || strings.Contains(string(text), mainToken) || strings.Contains(string(text), created["auth_token"].(string)) {
+		t.Errorf("got a token in %s (%v)", text, err)
 	}
 	r.sim.ResetCalls()
 	r.want(200, "GET", collection, "")
 	if got := r.sim.Calls(); len(got) != 1 || got[0].Seq != 4 {
-		t.Errorf("after the reset: %+v", got)
+		t.Errorf("after the reset: got %+v, want one call with Seq 4", got)
 	}
 }
 
-func TestConcurrentUse(t *testing.T) {
+func TestServer_ConcurrentUse_IsConsistent(t *testing.T) {
 	r := start(t, Options{RateLimit: 1000})
 	r.sim.Inject(Fault{Ops: []Op{OpCreate}, Probability: 0.2, When: Late, Status: 504, Delay: time.Millisecond})
 	r.sim.Inject(Fault{Rows: Stale, Probability: 0.2})
@@ -106,6 +106,6 @@ func TestConcurrentUse(t *testing.T) {
 	wg.Wait()
 	r.sim.CommitLate()
 	if n := len(r.sim.Subaccounts(mainID)); n != 160 {
-		t.Errorf("%d subaccounts, want 160: 80 by request, 80 by hand", n)
+		t.Errorf("got %d subaccounts, want 160: 80 by request, 80 in the console", n)
 	}
 }

@@ -11,8 +11,8 @@ import (
 
 const controlPrefix = "/_sim/"
 
-// controlHandler serves the control endpoint, JSON in and out, without
-// credentials. It tells tokens to whoever asks: these are the simulator's own.
+// controlHandler serves the control endpoint, with JSON requests and responses. It needs
+// no credentials and shows the simulator's tokens, which are not secret.
 //
 //	GET    /_sim/accounts                 main accounts: [{auth_id, auth_token}]
 //	PUT    /_sim/accounts/{MA}            {auth_token}: change the token, or add the account
@@ -24,14 +24,14 @@ const controlPrefix = "/_sim/"
 //	GET    /_sim/neighbours?account=      [Neighbour]
 //	POST   /_sim/neighbours?account=      Neighbour: add; 201
 //	GET    /_sim/calls                    [Call]
-//	DELETE /_sim/calls                    forget them; 204
+//	DELETE /_sim/calls                    ResetCalls; 204
 //	GET    /_sim/faults                   [{id, struck, fault}]
 //	POST   /_sim/faults                   Fault: inject; 201, {id}
-//	DELETE /_sim/faults                   end all; 204
-//	DELETE /_sim/faults/{id}              end one; 204
+//	DELETE /_sim/faults                   remove all; 204
+//	DELETE /_sim/faults/{id}              remove one; 204
 //	POST   /_sim/late                     CommitLate; {committed}
 //
-// account may be left out where there is but one. Errors are {error}.
+// account may be omitted if there is only one. Errors are {error}.
 func (s *Server) controlHandler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /_sim/accounts", s.controlAccounts)
@@ -73,7 +73,7 @@ func writeError(w http.ResponseWriter, status int, message string) {
 	write(w, status, map[string]string{"error": message})
 }
 
-// read decodes a body; false: it answered 400.
+// read decodes a body. If it fails, it responds with 400 and returns false.
 func read(w http.ResponseWriter, r *http.Request, into any) bool {
 	dec := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxBody))
 	dec.DisallowUnknownFields()
@@ -86,7 +86,7 @@ func read(w http.ResponseWriter, r *http.Request, into any) bool {
 
 type accountHandler func(w http.ResponseWriter, r *http.Request, account string)
 
-// withAccount finds the account that the query names, or the only one.
+// withAccount finds the account in the query, or the only one.
 func (s *Server) withAccount(next accountHandler) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		id := r.URL.Query().Get("account")

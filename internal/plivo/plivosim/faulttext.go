@@ -10,9 +10,57 @@ import (
 	"time"
 )
 
-// ParseFault reads a fault from JSON (a text that begins with a brace; Fault's
-// JSON names, the delay as in "300ms"), or from its compact form: the same
-// names, with ops joined by a plus, as in
+// FaultHelp explains the compact form of a fault.
+func FaultHelp() string {
+	return fmt.Sprintf(faultHelp, joined(allOps()), joined(allBodies()[1:]))
+}
+
+const faultHelp = `A fault is a list of name=value pairs with commas between them, or a JSON object
+with the same names ("ops" is then a list, and numbers are numbers):
+
+  which requests
+    ops          %[1]s; several with a plus
+    account      main account
+    authID       subaccount in the path
+    skip         number of requests that pass first
+    times        number of strikes; 0 means no limit
+    probability  0 to 1; 0 means always
+  when the server makes the change
+    when         if omitted, never
+                 after      before the response
+                 late       after delay; the response says that it was not made
+  what happens to the response
+    what         if omitted, the server sends it
+                 cut        the connection is cut without a response
+                 cut-short  the connection is cut in the middle of the body
+                 hang       no response; for delay, or until the client goes away
+    delay        of the response, of the late change or of the hang, such as 300ms
+    status       200 to 599; if omitted, the actual one, or 500 if nothing was done
+    body         %[2]s
+    text         a literal body
+    retryAfter   header Retry-After, in seconds
+    location     header of a redirect
+  lists
+    rows         stale (as at the injection of the fault) or none
+    without      auth_id of a row to omit
+    shift        number of rows by which pages after the first are moved
+    total        number to add to total_count
+`
+
+func joined[T ~string](words []T) string {
+	var b strings.Builder
+	for i, word := range words {
+		if i > 0 {
+			b.WriteString(", ")
+		}
+		b.WriteString(string(word))
+	}
+	return b.String()
+}
+
+// ParseFault reads a fault from JSON or from its compact form. A text that begins with a
+// brace is JSON: it has the JSON names of Fault, and a delay such as "300ms". The
+// compact form has the same names, and ops joined by a plus:
 //
 //	ops=create+update,when=after,what=cut,times=1
 //
@@ -38,7 +86,7 @@ func ParseFault(text string) (Fault, error) {
 	return f, f.Validate()
 }
 
-// String is the compact form; every field that is zero is left out.
+// String returns the compact form, without fields that are zero.
 func (f Fault) String() string {
 	var g Fault
 	fields := g.fields()
@@ -52,7 +100,7 @@ func (f Fault) String() string {
 	return strings.Join(pairs, ",")
 }
 
-// fields binds the names of the compact form to an f that is zero.
+// fields binds the names of the compact form to f, which must be zero.
 func (f *Fault) fields() *flag.FlagSet {
 	fs := flag.NewFlagSet("", flag.ContinueOnError)
 	fs.SetOutput(io.Discard)
@@ -94,7 +142,7 @@ func (o *opsValue) Set(text string) error {
 	return nil
 }
 
-// faultJSON is a Fault whose delay is a text.
+// faultJSON is a Fault with its delay as a text.
 type faultJSON struct {
 	*plainFault
 	Delay string `json:"delay,omitempty"`
@@ -102,7 +150,7 @@ type faultJSON struct {
 
 type plainFault Fault
 
-// MarshalJSON writes the delay as Go writes durations, as in "300ms".
+// MarshalJSON writes the delay as a Go duration such as "300ms".
 func (f Fault) MarshalJSON() ([]byte, error) {
 	j := faultJSON{plainFault: (*plainFault)(&f)}
 	if f.Delay != 0 {
@@ -111,7 +159,7 @@ func (f Fault) MarshalJSON() ([]byte, error) {
 	return json.Marshal(j)
 }
 
-// UnmarshalJSON refuses fields that a Fault does not have.
+// UnmarshalJSON returns an error for an unknown field.
 func (f *Fault) UnmarshalJSON(b []byte) error {
 	j := faultJSON{plainFault: (*plainFault)(f)}
 	dec := json.NewDecoder(bytes.NewReader(b))

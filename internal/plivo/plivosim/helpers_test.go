@@ -19,7 +19,7 @@ const (
 	collection = "/v1/Account/" + mainID + "/Subaccount/"
 )
 
-// rig is a simulator behind real HTTP, and a client with good credentials.
+// rig has a simulator behind real HTTP, and a client with valid credentials.
 type rig struct {
 	t    *testing.T
 	sim  *Server
@@ -38,20 +38,20 @@ func start(t *testing.T, o Options) *rig {
 	return &rig{t: t, sim: sim, url: server.URL, http: client}
 }
 
-// reading is an answer as a client reads it; err is a connection that broke.
-type reading struct {
+// clientResponse is a response as a client reads it; err is set if the connection broke.
+type clientResponse struct {
 	status int
 	header http.Header
 	raw    string
-	json   map[string]any // nil where raw is not a JSON object
+	json   map[string]any // nil if raw is not a JSON object
 	err    error
 }
 
-func (r *rig) do(method, path, body string) reading {
+func (r *rig) do(method, path, body string) clientResponse {
 	return r.doAs(mainID, mainToken, method, path, body)
 }
 
-func (r *rig) doAs(user, token, method, path, body string) reading {
+func (r *rig) doAs(user, token, method, path, body string) clientResponse {
 	r.t.Helper()
 	req, err := http.NewRequestWithContext(r.t.Context(), method, r.url+path, strings.NewReader(body))
 	if err != nil {
@@ -60,22 +60,21 @@ func (r *rig) doAs(user, token, method, path, body string) reading {
 	if user != "" {
 		req.SetBasicAuth(user, token)
 	}
-	// A request with a body is not repeated by net/http on its own; one without
-	// is, on a connection that was used before and broke.
+	// net/http repeats a request without a body if a reused connection breaks.
 	req.Close = true
 	resp, err := r.http.Do(req)
 	if err != nil {
-		return reading{err: err}
+		return clientResponse{err: err}
 	}
 	defer func() { _ = resp.Body.Close() }()
 	raw, err := io.ReadAll(resp.Body)
-	out := reading{status: resp.StatusCode, header: resp.Header, raw: string(raw), err: err}
+	out := clientResponse{status: resp.StatusCode, header: resp.Header, raw: string(raw), err: err}
 	_ = json.Unmarshal(raw, &out.json)
 	return out
 }
 
-// want fails unless the answer is of this status and, if it has a body, a JSON
-// object with an api_id.
+// want fails unless the response has this status and, apart from a 204, a JSON object
+// with an api_id as its body.
 func (r *rig) want(status int, method, path, body string) map[string]any {
 	r.t.Helper()
 	got := r.do(method, path, body)
@@ -84,12 +83,12 @@ func (r *rig) want(status int, method, path, body string) map[string]any {
 	}
 	if status == http.StatusNoContent {
 		if got.raw != "" {
-			r.t.Errorf("a 204 with the body %q", got.raw)
+			r.t.Errorf("got the body %q with a 204, want none", got.raw)
 		}
 		return nil
 	}
 	if id, _ := got.json["api_id"].(string); len(id) != 36 {
-		r.t.Errorf("%s %s: no api_id in %s", method, path, got.raw)
+		r.t.Errorf("%s %s: got no api_id in %s", method, path, got.raw)
 	}
 	return got.json
 }
@@ -99,8 +98,8 @@ func (r *rig) create(name string) string {
 	return r.want(201, "POST", collection, fmt.Sprintf(`{"name":%q}`, name))["auth_id"].(string)
 }
 
-// listed pages through the whole list, as a client does, and returns the IDs in
-// order and every page's total_count.
+// listed reads all pages of the list. It returns the IDs in order and the total_count of
+// each page.
 func (r *rig) listed(limit int) (ids []string, totals []int) {
 	r.t.Helper()
 	for offset := 0; ; offset += limit {
@@ -120,13 +119,13 @@ func (r *rig) lastCall() Call {
 	r.t.Helper()
 	calls := r.sim.Calls()
 	if len(calls) == 0 {
-		r.t.Fatal("no calls")
+		r.t.Fatal("got no calls, want some")
 	}
 	return calls[len(calls)-1]
 }
 
-// serve runs one request without a network, for tests in a synctest bubble. The
-// error is that of a connection that was cut.
+// serve handles one request without a network, for tests in a synctest bubble. err is set
+// if the server cut the connection.
 func serve(sim *Server, req *http.Request) (rec *httptest.ResponseRecorder, err error) {
 	rec = httptest.NewRecorder()
 	defer func() {

@@ -5,8 +5,8 @@ import (
 	"strings"
 )
 
-// NeighbourKind is a kind of thing that a subaccount can own and that the
-// cascade of its deletion reaches; the word is also the path's.
+// NeighbourKind is a kind of resource that a subaccount can own and that a cascading
+// deletion deletes. It is also a part of the path.
 type NeighbourKind string
 
 // The neighbours.
@@ -16,7 +16,7 @@ const (
 	Number      NeighbourKind = "Number"
 )
 
-// neighbourFields gives the JSON names of a neighbour's ID and name.
+// neighbourFields has the JSON names of a neighbour's ID and name.
 var neighbourFields = map[NeighbourKind]struct{ id, name string }{
 	Application: {"app_id", "app_name"},
 	Endpoint:    {"endpoint_id", "alias"},
@@ -25,20 +25,20 @@ var neighbourFields = map[NeighbourKind]struct{ id, name string }{
 
 func (k NeighbourKind) valid() bool { _, ok := neighbourFields[k]; return ok }
 
-// Neighbour is one Application, Endpoint or Number of a main account, with no
-// more to it than what shows a cascade.
+// Neighbour is one Application, Endpoint or Number of a main account. It has only the
+// fields that a cascade needs.
 type Neighbour struct {
 	Kind NeighbourKind `json:"kind"`
-	// ID is made up where it is empty.
+	// ID is random if it is empty.
 	ID   string `json:"id"`
 	Name string `json:"name,omitempty"`
-	// Subaccount is the auth_id of the owner; empty: the main account itself.
+	// Subaccount is the auth_id of the owner; empty for the main account itself.
 	Subaccount string `json:"subaccount,omitempty"`
 }
 
-// neighbours answers GET (list, which may be filtered by subaccount) and POST
-// (create) on a neighbour's collection.
-func (s *Server) neighbours(q *request) answer {
+// neighbours serves the collection of a neighbour: GET lists it, with an optional filter
+// by subaccount, and POST creates one.
+func (s *Server) neighbours(q *request) response {
 	if q.http.Method == http.MethodPost {
 		return s.createNeighbour(q)
 	}
@@ -49,16 +49,17 @@ func (s *Server) neighbours(q *request) answer {
 	}
 	objects := []map[string]any{}
 	for _, n := range q.account.neighbours {
-		if n.Kind == q.kind && (!query.Has("subaccount") || query.Get("subaccount") == n.Subaccount) {
+		isSelected := !query.Has("subaccount") || query.Get("subaccount") == n.Subaccount
+		if n.Kind == q.kind && isSelected {
 			objects = append(objects, q.account.neighbourObject(n))
 		}
 	}
-	return s.listing(q.http.URL, p, len(objects), of(p, objects, 0))
+	return s.listing(q.http.URL, p, len(objects), rowsOf(p, objects, 0))
 }
 
-// createNeighbour accepts the owner as subaccount or sub_account, and as an ID
-// or a resource path, all of which circulate.
-func (s *Server) createNeighbour(q *request) answer {
+// createNeighbour accepts the owner as subaccount or sub_account, and as an ID or a
+// resource path: clients use all of them.
+func (s *Server) createNeighbour(q *request) response {
 	n := Neighbour{Kind: q.kind}
 	if q.args.name != nil {
 		n.Name = *q.args.name

@@ -7,11 +7,11 @@ import (
 	"strconv"
 )
 
-// maxLimit is the most rows of one page, and the number where none is asked
-// for (Plivo's documentation).
+// maxLimit is the largest and the default number of rows of one page, according to
+// Plivo's documentation.
 const maxLimit = 20
 
-// page is the part of a list that a request asks for.
+// page is the part of a list that a request selects.
 type page struct {
 	limit, offset int
 }
@@ -24,7 +24,7 @@ func pageOf(query url.Values) (page, error) {
 		}
 		n, err := strconv.Atoi(query.Get(key))
 		if err != nil || n < 0 {
-			return p, fmt.Errorf("%s is not a number from 0 on", key)
+			return p, fmt.Errorf("%s is not a number of 0 or more", key)
 		}
 		*value = n
 	}
@@ -34,15 +34,15 @@ func pageOf(query url.Values) (page, error) {
 	return p, nil
 }
 
-// of returns the rows of the page, in a list shifted by so many rows.
-func of[T any](p page, rows []T, shift int) []T {
+// rowsOf returns the rows of the page in a list that is shifted by a number of rows.
+func rowsOf[T any](p page, rows []T, shift int) []T {
 	from := min(max(p.offset+shift, 0), len(rows))
 	return rows[from:min(from+p.limit, len(rows))]
 }
 
-// listing is a page in Plivo's envelope. next and previous are relative, and
-// null at the ends.
-func (s *Server) listing(u *url.URL, p page, total int, objects []map[string]any) answer {
+// listing returns a page in the form of Plivo's lists. next and previous are relative,
+// and null at both ends.
+func (s *Server) listing(u *url.URL, p page, total int, objects []map[string]any) response {
 	link := func(offset int) string {
 		query := u.Query()
 		query.Set("limit", strconv.Itoa(p.limit))

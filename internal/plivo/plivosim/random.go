@@ -25,10 +25,10 @@ func (s *Server) randomText(alphabet string, n int) string {
 	return string(b)
 }
 
-// newID makes an auth_id in Plivo's form: MA or SA, then 18 characters.
+// newID returns an auth_id in Plivo's form: MA or SA, then 18 characters.
 func (s *Server) newID(prefix string) string { return prefix + s.randomText(upperDigits, 18) }
 
-// newToken makes an auth_token: 40 printable characters.
+// newToken returns an auth_token of 40 printable characters.
 func (s *Server) newToken() string {
 	token := s.randomText(tokenChars, 40)
 	s.tokens[token] = struct{}{}

@@ -2,12 +2,12 @@ package plivosim
 
 import "time"
 
-// rateWindow is the time in which a main account's requests are counted
-// (Plivo's documentation).
+// rateWindow is the window in which Plivo counts a main account's requests, according to
+// its documentation.
 const rateWindow = 5 * time.Second
 
-// window is a true sliding window: in no 5 s, wherever they begin, are more
-// than the limit allowed. What is refused does not count.
+// window is a sliding window: it allows at most the limit in any 5 s. A refused request
+// does not count.
 type window struct {
 	allowedAt []time.Time
 }

@@ -1,45 +1,48 @@
-// Package plivosim is a simulated Plivo Subaccount API, for tests, development
-// and users' own pipelines.
+// Package plivosim is a simulator of Plivo's Subaccount API for tests, development and
+// the pipelines of users.
 //
-// It behaves as Plivo's documentation says, and as the answers of the real API
-// and the traffic of the official SDKs show. Where nobody has published what
-// Plivo does, the simulator takes the stricter reading, so that a client that
-// pleases it pleases Plivo too: a path without its trailing slash is 404, a
-// list's limit outside of 1 to 20 is 400, a DELETE whose query and body
-// disagree about the cascade is 400, a second DELETE is 404.
+// It behaves as Plivo's documentation, the responses of the real API and the traffic of
+// the official SDKs show. If none of them covers a case, the simulator is strict, so
+// that a client that works with it also works with Plivo. Examples: a path without its
+// trailing slash is 404. A limit outside of 1 to 20 is 400. A DELETE with another
+// cascade in the query than in the body is 400. A second DELETE is 404.
 //
-// Three things reach past the API: a Go interface to look and to change things
-// by hand as a person in Plivo's console would (Subaccounts, Add, Edit, Remove,
-// …), faults (Fault) and the same over HTTP under /_sim/ (control.go).
+// Besides the API it has a Go interface that acts like a person in Plivo's console
+// (console.go), faults (faults.go), and both over HTTP under /_sim/ (control.go).
+//
+// It must not import internal/plivo, so that an error in the client cannot hide in the
+// simulator. Start with server.go; calls.go has the table of operations.
 package plivosim
 
 import (
 	"context"
 	"io"
+	"maps"
 	"math/rand/v2"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"time"
 )
 
-// maxBody bounds a request's body, in bytes.
+// maxBody limits the body of a request, in bytes.
 const maxBody = 1 << 20
 
-// Options says what a Server starts with.
+// Options configure a Server.
 type Options struct {
 	// Accounts are the main accounts: auth_id (MA…) to token.
 	Accounts map[string]string
-	// RateLimit is the number of requests that one main account may make in any
-	// 5 s; 0: no limit. Plivo's documentation gives 300.
+	// RateLimit is the number of requests that one main account may make in any 5 s; 0
+	// means no limit. Plivo's documentation allows 300.
 	RateLimit int
-	// Latency is added to every answer of the API, after the request was
-	// carried out: a client that gives up meanwhile loses the answer only.
+	// Latency delays every response of the API. The server carries out the request
+	// before it.
 	Latency time.Duration
-	// Seed makes IDs, tokens and the dice of faults repeatable; 0: random.
+	// Seed makes IDs, tokens and the probability of faults repeatable; 0 means random.
 	Seed uint64
-	// Now is the clock of dates, of Call.At and of the rate limit; nil:
-	// time.Now. Latency and the delays of faults pass in real time.
+	// Now is the clock for dates, Call.At and the rate limit; nil means time.Now. Latency
+	// and the delays of faults use real time.
 	Now func() time.Time
 }
 
@@ -53,16 +56,16 @@ type Server struct {
 	mu        sync.Mutex
 	rng       *rand.Rand
 	accounts  map[string]*account
-	tokens    map[string]struct{} // that there ever were
+	tokens    map[string]struct{} // all tokens that have existed
 	faults    []*injected
 	lastFault int
 	late      []*request
 	calls     []*Call
 	lastCall  int
-	inFlight  map[string]int // calls being answered, by account
+	inFlight  map[string]int // calls in progress, by account
 }
 
-// New returns a Server that holds its main accounts and nothing else.
+// New returns a Server with its main accounts and without subaccounts.
 func New(o Options) *Server {
 	s := &Server{
 		rateLimit: o.RateLimit,
@@ -83,7 +86,7 @@ func New(o Options) *Server {
 	return s
 }
 
-// request is one call to the API on its way through the server.
+// request is a request to the API.
 type request struct {
 	route
 	http    *http.Request
@@ -94,13 +97,13 @@ type request struct {
 	call    *Call
 }
 
-// ServeHTTP answers the API under /v1/ and the control endpoint under /_sim/.
+// ServeHTTP serves the API under /v1/ and the control endpoint under /_sim/.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if strings.HasPrefix(r.URL.Path, controlPrefix) {
 		s.control.ServeHTTP(w, r)
 		return
 	}
-	// Only once the body is read does net/http tell that the client is gone.
+	// net/http notices that the client goes away only after the body was read.
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
 	if err != nil {
 		panic(http.ErrAbortHandler)
@@ -112,7 +115,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	d.deliver(w, r)
 }
 
-// end counts a call as answered.
+// end counts a call as ended.
 func (s *Server) end(q *request) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -121,30 +124,30 @@ func (s *Server) end(q *request) {
 	}
 }
 
-// handle carries a request out, or whatever a fault makes of it, and returns
-// what is to be sent.
+// handle carries out a request, with the fault that strikes it, and returns its
+// response.
 func (s *Server) handle(q *request) delivery {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	q.call = s.record(q)
 	d := delivery{hold: s.latency}
 	if refused, ok := s.admit(q); !ok {
-		d.answer = refused
+		d.response = refused
 	} else if f := s.pickFault(q); f != nil {
 		q.call.Fault = f.String()
-		d = s.faulty(q, f)
+		d = s.handleFault(q, f)
 	} else {
-		d.answer = s.perform(q, nil)
+		d.response = s.perform(q, nil)
 	}
 	if d.what == Answer || d.what == CutShort {
-		q.call.Status = d.answer.status
+		q.call.Status = d.response.status
 	}
 	return d
 }
 
-// admit checks credentials, path, method and rate, in this order, so that
-// nobody spends the budget of an account that is not theirs.
-func (s *Server) admit(q *request) (answer, bool) {
+// admit checks the credentials before the rate limit, so that a client cannot use up
+// the rate limit of another account. It then checks path and method.
+func (s *Server) admit(q *request) (response, bool) {
 	user, token, _ := q.http.BasicAuth()
 	acc := s.accounts[user]
 	switch {
@@ -171,37 +174,29 @@ func (s *Server) admit(q *request) (answer, bool) {
 		return a, false
 	}
 	q.account = acc
-	return answer{}, true
+	return response{}, true
 }
 
 // perform carries out an admitted request as Plivo would; f distorts lists.
-func (s *Server) perform(q *request, f *injected) answer {
+func (s *Server) perform(q *request, f *injected) response {
 	if q.argErr != nil {
 		return s.refuse(http.StatusBadRequest, q.argErr.Error())
 	}
-	switch q.op {
-	case OpCreate:
-		return s.create(q)
-	case OpGet:
-		return s.get(q)
-	case OpList:
-		return s.list(q, f)
-	case OpUpdate:
-		return s.update(q)
-	case OpDelete:
-		return s.delete(q)
-	default:
-		return s.neighbours(q)
+	for _, o := range operations {
+		if o.op == q.op {
+			return o.handle(s, q, f)
+		}
 	}
+	return s.neighbours(q)
 }
 
-// route is what a method and a path ask for.
+// route is the meaning of a method and a path.
 type route struct {
 	op        Op
 	accountID string        // the main account in the path
 	id        string        // the subaccount in the path
-	kind      NeighbourKind // set: a neighbour's collection
-	allow     string        // the methods of this path; "": no such path
+	kind      NeighbourKind // of a neighbour's collection, else empty
+	allow     string        // the methods of this path; empty if there is no such path
 	allowed   bool
 }
 
@@ -215,27 +210,36 @@ func routeOf(method, path string) route {
 	if part[len(part)-1] != "" {
 		return r
 	}
-	var ops map[string]Op
+	ops := map[string]Op{} // by method
 	switch {
 	case len(part) == 6 && part[4] == "Subaccount":
-		ops = map[string]Op{http.MethodGet: OpList, http.MethodPost: OpCreate}
-		r.allow = "GET, POST"
+		ops = subaccountOps(false)
 	case len(part) == 7 && part[4] == "Subaccount" && part[5] != "":
 		r.id = part[5]
-		ops = map[string]Op{http.MethodGet: OpGet, http.MethodPost: OpUpdate, http.MethodDelete: OpDelete}
-		r.allow = "GET, POST, DELETE"
+		ops = subaccountOps(true)
 	case len(part) == 6 && NeighbourKind(part[4]).valid():
 		r.kind = NeighbourKind(part[4])
 		ops = map[string]Op{http.MethodGet: OpOther, http.MethodPost: OpOther}
-		r.allow = "GET, POST"
 	}
+	r.allow = strings.Join(slices.Sorted(maps.Keys(ops)), ", ")
 	if op, ok := ops[method]; ok {
 		r.op, r.allowed = op, true
 	}
 	return r
 }
 
-// wait passes d in real time; false: the client went away first.
+// subaccountOps returns the operations on one subaccount, or on the collection.
+func subaccountOps(onItem bool) map[string]Op {
+	ops := map[string]Op{}
+	for _, o := range operations {
+		if o.onItem == onItem {
+			ops[o.method] = o.op
+		}
+	}
+	return ops
+}
+
+// wait waits for d in real time. It returns false if the client goes away first.
 func wait(ctx context.Context, d time.Duration) bool {
 	if d <= 0 {
 		return ctx.Err() == nil

@@ -13,12 +13,12 @@ import (
 // hugeBody is the size of BodyHuge, in bytes.
 const hugeBody = 16 << 20
 
-// faulty handles a request that a fault strikes.
-func (s *Server) faulty(q *request, f *injected) delivery {
-	var truth *answer
+// handleFault carries out a request that a fault strikes.
+func (s *Server) handleFault(q *request, f *injected) delivery {
+	var actual *response
 	if !q.changes() || f.When == After {
 		a := s.perform(q, f)
-		truth = &a
+		actual = &a
 	} else if f.When == Late {
 		s.postpone(q, f.Delay)
 	}
@@ -28,29 +28,29 @@ func (s *Server) faulty(q *request, f *injected) delivery {
 	}
 	if f.What != Hang {
 		d.hold += s.latency
-		d.answer = s.disguise(q, f.Fault, truth)
+		d.response = s.faultyResponse(q, f.Fault, actual)
 	}
 	return d
 }
 
-// disguise makes the answer that a fault sends; truth is nil where the request
-// was not carried out.
-func (s *Server) disguise(q *request, f Fault, truth *answer) answer {
-	a := answer{status: f.Status, header: http.Header{}}
+// faultyResponse returns the response of a fault. actual is nil if the request was not
+// carried out.
+func (s *Server) faultyResponse(q *request, f Fault, actual *response) response {
+	a := response{status: f.Status, header: http.Header{}}
 	if a.status == 0 {
 		a.status = http.StatusInternalServerError
-		if truth != nil {
-			a.status = truth.status
+		if actual != nil {
+			a.status = actual.status
 		}
 	}
-	whole := s.reply(a.status, nil).body
+	full := s.reply(a.status, nil).body
 	if a.status >= 300 {
-		whole = s.refuse(a.status, strings.ToLower(http.StatusText(a.status))).body
+		full = s.refuse(a.status, strings.ToLower(http.StatusText(a.status))).body
 	}
-	if truth != nil && f.Status < 300 {
-		whole = truth.body
+	if actual != nil && f.Status < 300 {
+		full = actual.body
 	}
-	a.body = s.shape(q, f, whole)
+	a.body = s.faultyBody(q, f, full)
 	if f.Body == BodyHTML {
 		a.header.Set("Content-Type", "text/html")
 	}
@@ -63,38 +63,59 @@ func (s *Server) disguise(q *request, f Fault, truth *answer) answer {
 	return a
 }
 
-func (s *Server) shape(q *request, f Fault, whole []byte) []byte {
-	if f.Text != "" {
-		return []byte(f.Text)
-	}
-	switch f.Body {
-	case BodyEmpty:
-		return nil
-	case BodyEmptyObject:
-		return []byte("{}")
-	case BodyHTML:
+// bodies has one entry for each Body; full is the body without it.
+var bodies = []struct {
+	body Body
+	make func(s *Server, q *request, full []byte) []byte
+}{
+	{BodyDefault, func(_ *Server, _ *request, full []byte) []byte { return full }},
+	{BodyEmpty, func(*Server, *request, []byte) []byte { return nil }},
+	{BodyEmptyObject, func(*Server, *request, []byte) []byte { return []byte("{}") }},
+	{BodyHTML, func(*Server, *request, []byte) []byte {
 		return []byte("<html><head><title>Bad Gateway</title></head><body>nginx</body></html>")
-	case BodyTruncated:
-		return whole[:len(whole)/2]
-	case BodyErrorObject:
+	}},
+	{BodyTruncated, func(_ *Server, _ *request, full []byte) []byte { return full[:len(full)/2] }},
+	{BodyErrorObject, func(s *Server, _ *request, _ []byte) []byte {
 		return s.reply(0, map[string]any{
 			"error": map[string]any{"code": "invalid", "messages": []string{"something is wrong"}},
 		}).body
-	case BodyErrorWithout:
+	}},
+	{BodyErrorWithout, func(*Server, *request, []byte) []byte {
 		return encode(map[string]any{"error": "something is wrong"})
-	case BodyReflect:
+	}},
+	{BodyReflect, func(s *Server, q *request, _ []byte) []byte {
 		user, token, _ := q.http.BasicAuth()
 		return s.refuse(0, fmt.Sprintf("cannot handle %s %s, Authorization: %s (%s:%s), body %s",
 			q.http.Method, q.http.URL, q.http.Header.Get("Authorization"), user, token, q.body)).body
-	case BodyHuge:
+	}},
+	{BodyHuge, func(s *Server, _ *request, _ []byte) []byte {
 		return s.refuse(0, string(bytes.Repeat([]byte("x"), hugeBody))).body
-	default:
-		return whole
-	}
+	}},
 }
 
-// distort returns the rows of a list, by how much to shift this page of them,
-// and the total to tell. f is nil where no fault strikes.
+// allBodies returns every Body, BodyDefault first.
+func allBodies() []Body {
+	var all []Body
+	for _, b := range bodies {
+		all = append(all, b.body)
+	}
+	return all
+}
+
+func (s *Server) faultyBody(q *request, f Fault, full []byte) []byte {
+	if f.Text != "" {
+		return []byte(f.Text)
+	}
+	for _, b := range bodies {
+		if b.body == f.Body {
+			return b.make(s, q, full)
+		}
+	}
+	return full
+}
+
+// distort returns the rows of a list, the shift of this page, and the total of the
+// response. f is nil if no fault strikes.
 func (f *injected) distort(a *account, p page) (rows []*Subaccount, shift, total int) {
 	rows = a.rows
 	if f == nil {
@@ -115,7 +136,8 @@ func (f *injected) distort(a *account, p page) (rows []*Subaccount, shift, total
 	return rows, shift, len(rows) + f.Total
 }
 
-// postpone makes a request's change after delay; 0: at the next CommitLate.
+// postpone makes the change of a request after delay, or with the next CommitLate if
+// delay is 0.
 func (s *Server) postpone(q *request, delay time.Duration) {
 	s.late = append(s.late, q)
 	if delay == 0 {
@@ -131,8 +153,7 @@ func (s *Server) postpone(q *request, delay time.Duration) {
 	})
 }
 
-// CommitLate makes at once every change that a fault with Late has put off, and
-// returns how many there were.
+// CommitLate makes all pending late changes at once, and returns their number.
 func (s *Server) CommitLate() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()

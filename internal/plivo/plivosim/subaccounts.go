@@ -7,27 +7,27 @@ import (
 	"time"
 )
 
-// Subaccount is one subaccount as Plivo holds it.
+// Subaccount is one subaccount at Plivo.
 type Subaccount struct {
 	AuthID    string `json:"auth_id"`
 	AuthToken string `json:"auth_token"`
 	Name      string `json:"name"`
 	Enabled   bool   `json:"enabled"`
-	// Created and Modified are dates, YYYY-MM-DD in UTC, and no more: the API
-	// tells no time of day. Modified is empty until the first update.
+	// Created and Modified are dates, YYYY-MM-DD in UTC: the API has no time of day.
+	// Modified is empty until the first update.
 	Created  string `json:"created"`
 	Modified string `json:"modified,omitempty"`
 }
 
-// account is one main account. Its subaccounts are values that are replaced
-// and never changed, so that a copy of the rows is a snapshot.
+// account is one main account. The server replaces its subaccounts and never changes
+// them in place, so that a copy of the rows is a snapshot.
 type account struct {
 	id     string
 	token  string
 	window window
 	byID   map[string]*Subaccount
-	// rows is in the order of lists: newest date first; within a date by ID,
-	// which is random, because Plivo's order there cannot be relied on.
+	// rows is in the order of lists: newest date first. Within a date the order is by
+	// ID, which is random, because Plivo documents no order.
 	rows       []*Subaccount
 	neighbours []Neighbour
 }
@@ -53,8 +53,8 @@ func (a *account) drop(id string) {
 	delete(a.byID, id)
 }
 
-// remove deletes a subaccount. What is left of it goes with it (cascade) or to
-// the main account.
+// remove deletes a subaccount. With cascade it also deletes its neighbours; without, the
+// main account gets them.
 func (a *account) remove(id string, cascade bool) {
 	a.drop(id)
 	if cascade {
@@ -81,8 +81,8 @@ func (s *Server) newSubaccount(a *account, name string, enabled bool) Subaccount
 	return sub
 }
 
-// isSubaccount tells whether these are the credentials of an enabled
-// subaccount: good ones, but not for this API.
+// isSubaccount says whether the credentials belong to an enabled subaccount: they are
+// valid, but not for this API.
 func (s *Server) isSubaccount(id, token string) bool {
 	for _, a := range s.accounts {
 		if sub, ok := a.byID[id]; ok {
@@ -92,8 +92,8 @@ func (s *Server) isSubaccount(id, token string) bool {
 	return false
 }
 
-// create is not idempotent, and nothing keeps two names apart.
-func (s *Server) create(q *request) answer {
+// create is not idempotent, and two subaccounts can have the same name.
+func (s *Server) create(q *request) response {
 	if q.args.name == nil || *q.args.name == "" {
 		return s.refuse(http.StatusBadRequest, "name is required")
 	}
@@ -105,7 +105,7 @@ func (s *Server) create(q *request) answer {
 	})
 }
 
-func (s *Server) get(q *request) answer {
+func (s *Server) get(q *request) response {
 	sub, ok := q.account.byID[q.id]
 	if !ok {
 		return s.refuse(http.StatusNotFound, "not found")
@@ -113,21 +113,21 @@ func (s *Server) get(q *request) answer {
 	return s.reply(http.StatusOK, q.account.object(*sub))
 }
 
-func (s *Server) list(q *request, f *injected) answer {
+func (s *Server) list(q *request, f *injected) response {
 	p, err := pageOf(q.http.URL.Query())
 	if err != nil {
 		return s.refuse(http.StatusBadRequest, err.Error())
 	}
 	rows, shift, total := f.distort(q.account, p)
 	objects := []map[string]any{}
-	for _, sub := range of(p, rows, shift) {
+	for _, sub := range rowsOf(p, rows, shift) {
 		objects = append(objects, q.account.object(*sub))
 	}
 	return s.listing(q.http.URL, p, total, objects)
 }
 
-// update leaves alone what the request leaves out.
-func (s *Server) update(q *request) answer {
+// update keeps the fields that the request omits.
+func (s *Server) update(q *request) response {
 	old, ok := q.account.byID[q.id]
 	if !ok {
 		return s.refuse(http.StatusNotFound, "not found")
@@ -148,16 +148,16 @@ func (s *Server) update(q *request) answer {
 	return s.reply(http.StatusAccepted, map[string]any{"message": "changed"})
 }
 
-func (s *Server) delete(q *request) answer {
+func (s *Server) delete(q *request) response {
 	if _, ok := q.account.byID[q.id]; !ok {
 		return s.refuse(http.StatusNotFound, "not found")
 	}
 	q.account.remove(q.id, q.args.cascade != nil && *q.args.cascade)
 	q.call.Committed = true
-	return answer{status: http.StatusNoContent}
+	return response{status: http.StatusNoContent}
 }
 
-// object is a subaccount as get and list show it, token and all.
+// object returns a subaccount as get and list show it, with its token.
 func (a *account) object(sub Subaccount) map[string]any {
 	var modified any
 	if sub.Modified != "" {
@@ -167,7 +167,7 @@ func (a *account) object(sub Subaccount) map[string]any {
 		"account":        "/v1/Account/" + a.id + "/",
 		"auth_id":        sub.AuthID,
 		"auth_token":     sub.AuthToken,
-		"new_auth_token": sub.AuthToken, // undocumented, seen to be equal
+		"new_auth_token": sub.AuthToken, // undocumented; the real API sends the same value
 		"created":        sub.Created,
 		"enabled":        sub.Enabled,
 		"modified":       modified,

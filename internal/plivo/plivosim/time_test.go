@@ -10,8 +10,8 @@ import (
 	"time"
 )
 
-// What passes in time is tested in a synctest bubble: its clock moves only when
-// everything waits, so that every time is exact.
+// These tests run in a synctest bubble: its clock moves only when every goroutine waits,
+// so that every time is exact.
 
 func onlyMain(o Options) *Server {
 	o.Accounts = map[string]string{mainID: mainToken}
@@ -22,7 +22,7 @@ func createRequest() *http.Request {
 	return httptest.NewRequest("POST", collection, strings.NewReader(`{"name":"x"}`))
 }
 
-func TestDelays(t *testing.T) {
+func TestFault_Delays_AreExact(t *testing.T) {
 	for _, c := range []struct {
 		name    string
 		latency time.Duration
@@ -33,7 +33,7 @@ func TestDelays(t *testing.T) {
 		{"latency", time.Second, Fault{When: After}, 201, time.Second},
 		{"slow", 0, Fault{When: After, Delay: 3 * time.Second}, 201, 3 * time.Second},
 		{"slow with latency", time.Second, Fault{When: After, Delay: 3 * time.Second}, 201, 4 * time.Second},
-		{"cut after a while", 0, Fault{What: Cut, Delay: 3 * time.Second}, 0, 3 * time.Second},
+		{"cut after a delay", 0, Fault{What: Cut, Delay: 3 * time.Second}, 0, 3 * time.Second},
 		{"hang", 0, Fault{What: Hang, Delay: 3 * time.Second}, 0, 3 * time.Second},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -43,17 +43,21 @@ func TestDelays(t *testing.T) {
 				begin := time.Now()
 				rec, err := serve(sim, createRequest())
 				if took := time.Since(begin); took != c.after {
-					t.Errorf("took %v, want %v", took, c.after)
+					t.Errorf("got a duration of %v, want %v", took, c.after)
 				}
-				if c.status == 0 && err == nil || c.status != 0 && rec.Code != c.status {
-					t.Errorf("answered %d (%v), want %d", rec.Code, err, c.status)
+				got := rec.Code
+				if err != nil {
+					got = 0
+				}
+				if got != c.status {
+					t.Errorf("got %d (%v), want %d", rec.Code, err, c.status)
 				}
 			})
 		})
 	}
 }
 
-func TestHangUntilTheClientGoes(t *testing.T) {
+func TestFault_Hang_EndsWithClient(t *testing.T) {
 	for _, when := range []When{Before, After, Late} {
 		t.Run("when="+string(when), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -68,13 +72,13 @@ func TestHangUntilTheClientGoes(t *testing.T) {
 				begin := time.Now()
 				_, err := serve(sim, createRequest().WithContext(ctx))
 				if took := time.Since(begin); err == nil || took != time.Minute {
-					t.Errorf("ended after %v (%v), want a cut after a minute", took, err)
+					t.Errorf("got the end after %v (%v), want a cut after one minute", took, err)
 				}
-				if made := len(sim.Subaccounts(mainID)) == 1; made != (when == After) {
-					t.Errorf("made: %v", made)
+				if created := len(sim.Subaccounts(mainID)) == 1; created != (when == After) {
+					t.Errorf("made: %v", created)
 				}
 				if call := sim.Calls()[0]; call.Status != 0 {
-					t.Errorf("recorded as %+v", call)
+					t.Errorf("got recorded call %+v, want another one", call)
 				}
 				sim.CommitLate()
 			})
@@ -82,49 +86,49 @@ func TestHangUntilTheClientGoes(t *testing.T) {
 	}
 }
 
-func TestLateCommit(t *testing.T) {
+func TestFault_Late_ChangesAfterDelay(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		sim := onlyMain(Options{})
 		sim.Inject(Fault{Ops: []Op{OpCreate}, When: Late, Status: 504, Delay: time.Minute})
 		begin := time.Now()
 		rec, _ := serve(sim, createRequest())
 		if rec.Code != 504 || time.Since(begin) != 0 {
-			t.Errorf("answered %d after %v", rec.Code, time.Since(begin))
+			t.Errorf("got %d after %v, want 504 at once", rec.Code, time.Since(begin))
 		}
 		time.Sleep(time.Minute - 1)
 		synctest.Wait()
 		if subs := sim.Subaccounts(mainID); len(subs) != 0 {
-			t.Errorf("made too early: %+v", subs)
+			t.Errorf("got %+v before the delay, want none", subs)
 		}
 		time.Sleep(1)
 		synctest.Wait()
 		subs := sim.Subaccounts(mainID)
 		if len(subs) != 1 {
-			t.Fatalf("after the delay there are %d subaccounts", len(subs))
+			t.Fatalf("got %d subaccounts after the delay, want 1", len(subs))
 		}
 		if call := sim.Calls()[0]; !call.Committed || call.AuthID != subs[0].AuthID || call.Status != 504 {
-			t.Errorf("recorded as %+v", call)
+			t.Errorf("got recorded call %+v, want another one", call)
 		}
 	})
 }
 
-func TestCommitLateDoesNotRepeat(t *testing.T) {
+func TestCommitLate_BeforeDelay_ChangesOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		sim := onlyMain(Options{})
 		sim.Inject(Fault{When: Late, What: Cut, Delay: time.Minute})
 		_, _ = serve(sim, createRequest())
 		if n := sim.CommitLate(); n != 1 {
-			t.Errorf("%d late commits, want 1", n)
+			t.Errorf("got %d late changes, want 1", n)
 		}
 		time.Sleep(2 * time.Minute)
 		synctest.Wait()
 		if n := len(sim.Subaccounts(mainID)); n != 1 || sim.CommitLate() != 0 {
-			t.Errorf("%d subaccounts, want 1", n)
+			t.Errorf("got %d subaccounts, want 1", n)
 		}
 	})
 }
 
-func TestRateLimitIsASlidingWindow(t *testing.T) {
+func TestRateLimit_Requests_CountInSlidingWindow(t *testing.T) {
 	begin := time.Date(2026, 3, 1, 0, 0, 0, 0, time.UTC)
 	now := begin
 	r := start(t, Options{RateLimit: 3, Now: func() time.Time { return now }})
@@ -133,9 +137,9 @@ func TestRateLimitIsASlidingWindow(t *testing.T) {
 		status int
 	}{
 		{0, 200}, {4 * time.Second, 200}, {4500 * time.Millisecond, 200},
-		{4999 * time.Millisecond, 429}, // a fixed window or a bucket that leaks would pass it
-		{5 * time.Second, 200},         // the first is 5 s ago
-		{5 * time.Second, 429},         // and what was refused took no slot
+		{4999 * time.Millisecond, 429}, // a fixed window or a leaky bucket would allow it
+		{5 * time.Second, 200},         // the first request was 5 s ago
+		{5 * time.Second, 429},         // a refused request does not count
 		{8999 * time.Millisecond, 429},
 		{9 * time.Second, 200},
 		{9499 * time.Millisecond, 429},
@@ -144,18 +148,19 @@ func TestRateLimitIsASlidingWindow(t *testing.T) {
 		now = begin.Add(step.at)
 		got := r.do("GET", collection, "")
 		if got.status != step.status {
-			t.Errorf("at %v: %d, want %d", step.at, got.status, step.status)
+			t.Errorf("at %v: got %d, want %d", step.at, got.status, step.status)
 		}
-		if step.status == 429 && (got.json["error"] == nil || got.header.Get("Retry-After") != "") {
-			t.Errorf("at %v: %v %s", step.at, got.header, got.raw)
+		isPlain := got.json["error"] != nil && got.header.Get("Retry-After") == ""
+		if step.status == 429 && !isPlain {
+			t.Errorf("at %v: got %v %s, want an error without Retry-After", step.at, got.header, got.raw)
 		}
-		// Neither another account nor wrong credentials use up the window.
+		// Other accounts and wrong credentials do not use up the window.
 		if got := r.doAs(mainID, "wrong", "GET", collection, ""); got.status != 401 {
-			t.Errorf("at %v with a wrong token: %d", step.at, got.status)
+			t.Errorf("at %v with a wrong token: got %d, want 401", step.at, got.status)
 		}
 	}
 	other := r.doAs(otherID, "other-token", "GET", "/v1/Account/"+otherID+"/Subaccount/", "")
 	if other.status != 200 {
-		t.Errorf("the other account: %d", other.status)
+		t.Errorf("other account: got %d, want 200", other.status)
 	}
 }

@@ -18,13 +18,13 @@ import (
 	"github.com/subaccount-operator/subaccount-operator/internal/mainaccount"
 )
 
-// clusterWithoutFinalizers answers reads of one Subaccount, and accepts every
-// patch. Its webhook removes the finalizer again.
+// clusterWithoutFinalizers stores one Subaccount and accepts every patch, but
+// does not store it, like a webhook that removes the finalizer.
 type clusterWithoutFinalizers struct {
 	client.Client
 	s       *v1alpha1.Subaccount
 	patches int
-	status  string // patch that was last written
+	status  string // the last status patch
 }
 
 func (c *clusterWithoutFinalizers) Get(_ context.Context, key client.ObjectKey, obj client.Object, _ ...client.GetOption) error {
@@ -69,12 +69,12 @@ func TestReconcile_StepWithoutEffect_RetriesAndReports(t *testing.T) {
 	}
 	result, _ := r.Reconcile(t.Context(), ctrl.Request{NamespacedName: client.ObjectKeyFromObject(s)})
 	if cluster.patches != maxSteps {
-		t.Errorf("%d patches, want %d", cluster.patches, maxSteps)
+		t.Errorf("got %d patches, want %d", cluster.patches, maxSteps)
 	}
 	if result.RequeueAfter != kube.RetryFirst {
-		t.Errorf("the next try is after %v", result.RequeueAfter)
+		t.Errorf("got a retry after %v, want %v", result.RequeueAfter, kube.RetryFirst)
 	}
 	if !strings.Contains(cluster.status, "AddFinalizer") {
-		t.Errorf("status %s, want a message that names the step", cluster.status)
+		t.Errorf("got the status %s, want a message with AddFinalizer", cluster.status)
 	}
 }

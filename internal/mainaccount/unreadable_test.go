@@ -10,16 +10,16 @@ import (
 	"github.com/subaccount-operator/subaccount-operator/internal/plivo/plivosim"
 )
 
-func TestSweep_OddRow_ProvesNoAbsenceAndShowsTheOtherRows(t *testing.T) {
+func TestSweep_UnreadableRow_IsIncompleteButShowsOtherRows(t *testing.T) {
 	const marker = "k8s-01234567-01234567-89ab-cdef-0123-456789abcdef"
-	for name, oddRow := range map[string]func(id string) (old, odd string){
+	for name, breakRow := range map[string]func(id string) (old, odd string){
 		"without auth_id": func(id string) (old, odd string) { return `"` + id + `"`, `null` },
 		"with a number":   func(id string) (old, odd string) { return `"` + id + `"`, `7` },
 	} {
 		bubble(t, func(t *testing.T, r *rig) {
 			ids := r.add(45)
 			a := r.swept()
-			old, odd := oddRow(ids[44])
+			old, odd := breakRow(ids[44])
 			r.rewrite = func(body string) string { return strings.Replace(body, old, odd, 1) }
 			r.sim.Edit(mainID, ids[3], func(s *plivosim.Subaccount) { s.Name = "by hand" })
 			r.sim.Remove(mainID, ids[7])
@@ -29,31 +29,31 @@ func TestSweep_OddRow_ProvesNoAbsenceAndShowsTheOtherRows(t *testing.T) {
 			if s.Outcome != OutcomeChanging || s.Complete != 1 || s.Failures != 1 || !strings.Contains(s.Message, "rows that cannot be read: 1 (row ") {
 				t.Errorf("%s: %+v", name, s)
 			}
-			for _, id := range []string{ids[44], ids[7]} { // odd, and really gone
+			for _, id := range []string{ids[44], ids[7]} { // unreadable, and really missing
 				if remote, _, _ := a.Remote(id); remote.IsAbsent() {
-					t.Errorf("%s: %s is taken for absent", name, id)
+					t.Errorf("%s: got %s Absent, want not Absent", name, id)
 				}
 			}
 			remote, _, _ := a.Remote(ids[3])
 			if got, _ := remote.Get(); got.Name != "by hand" {
-				t.Errorf("%s: the drift is not seen: %+v", name, got)
+				t.Errorf("%s: got %+v, want the changed name", name, got)
 			}
 			if found := a.WithMarker(marker); len(found) != 1 || found[0] != created {
-				t.Errorf("%s: the new subaccount is not seen: %v", name, found)
+				t.Errorf("%s: got %v, want the new subaccount", name, found)
 			}
 			r.rewrite = func(body string) string { return body }
 			time.Sleep(time.Minute)
 			if s := a.Status(); s.Outcome != OutcomeComplete || s.Failures != 0 {
-				t.Errorf("%s: after the list was repaired: %+v", name, s)
+				t.Errorf("%s: after the repair: got %+v, want complete", name, s)
 			}
 			if remote, _, _ := a.Remote(ids[7]); !remote.IsAbsent() {
-				t.Errorf("%s: what a complete sweep lacks is not absent", name)
+				t.Errorf("%s: got no Absent for the missing row after a complete sweep", name)
 			}
 		})
 	}
 }
 
-func TestSweep_ListThatNeverAddsUp_CountsFailuresWithNumbers(t *testing.T) {
+func TestSweep_TotalNeverMatches_ReportsNumbers(t *testing.T) {
 	bubble(t, func(t *testing.T, r *rig) {
 		r.add(25)
 		r.sim.Inject(plivosim.Fault{Ops: []plivosim.Op{plivosim.OpList}, Total: 1})
@@ -61,12 +61,12 @@ func TestSweep_ListThatNeverAddsUp_CountsFailuresWithNumbers(t *testing.T) {
 		time.Sleep(5 * time.Second) // sweeps at 0, 1 and 3 s
 		s := a.Status()
 		if s.Outcome != OutcomeChanging || s.Failures != 3 || s.Message != "it promised 26 subaccounts, showed 25, and repeated 0 rows" {
-			t.Errorf("%+v", s)
+			t.Errorf("got %+v, want 3 failures with numbers", s)
 		}
 	})
 }
 
-func TestSweep_MaskedTokens_KeepWhatAGetHasShown(t *testing.T) {
+func TestSweep_MaskedTokens_KeepsDigestFromGet(t *testing.T) {
 	tokens := regexp.MustCompile(`"(auth_token|new_auth_token)": ?"[^"]*"`)
 	bubble(t, func(t *testing.T, r *rig) {
 		one := r.add(1)[0]
@@ -83,7 +83,7 @@ func TestSweep_MaskedTokens_KeepWhatAGetHasShown(t *testing.T) {
 			return got.TokenDigest
 		}
 		if digest() != (plivo.Digest{}) {
-			t.Error("a masked token has a digest")
+			t.Error("got a digest of a masked token, want none")
 		}
 		got, err := get(t, a, mainID, one)
 		if err != nil {
@@ -92,10 +92,10 @@ func TestSweep_MaskedTokens_KeepWhatAGetHasShown(t *testing.T) {
 		time.Sleep(time.Second)
 		r.sweep(a)
 		if digest() != a.digest(got.Token) {
-			t.Error("a list that masks tokens takes away the digest that a get has shown")
+			t.Error("got another digest after a list with masked tokens, want the digest from the get")
 		}
 		if a.Status().Complete != 2 {
-			t.Errorf("%+v", a.Status())
+			t.Errorf("got %+v, want 2 complete sweeps", a.Status())
 		}
 	})
 }

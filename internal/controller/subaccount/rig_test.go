@@ -3,14 +3,11 @@ package subaccount
 import (
 	"context"
 	"errors"
-	"fmt"
 	"net/http"
 	"net/url"
 	"testing"
-	"testing/synctest"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -43,8 +40,8 @@ type rig struct {
 	woken      []string
 }
 
-// newRig returns one whose Account "default" has been swept and has the given
-// request budget. It needs a synctest bubble.
+// newRig returns a rig whose Account "default" has the given request budget and
+// has completed a sweep. It needs a synctest bubble.
 func newRig(t *testing.T, budget int) *rig {
 	t.Helper()
 	scheme := runtime.NewScheme()
@@ -121,7 +118,7 @@ func (g *rig) reload(s *v1alpha1.Subaccount) *v1alpha1.Subaccount {
 	return s
 }
 
-// remove deletes a resource as if its finalizer were removed at once.
+// remove removes the finalizer of a resource and deletes it.
 func (g *rig) remove(s *v1alpha1.Subaccount) {
 	g.t.Helper()
 	g.reload(s).Finalizers = nil
@@ -148,89 +145,4 @@ func (g *rig) spend(budget int) (slot *plivo.Slot) {
 		}
 	}
 	return slot
-}
-
-func TestReconcile_PlivoPausesWhileWaitingForSlot_ReportsRateLimited(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		g := newRig(t, 1)
-		slot := g.spend(1)
-		s := g.apply("a")
-		// The first reconcile writes nothing; a later one, which a sweep causes, reports.
-		for _, want := range []string{"", v1alpha1.ReasonCreating} {
-			if g.reconcile(s); g.reason(s) != want {
-				t.Fatalf("the reason is %q while it waits, not %q", g.reason(s), want)
-			}
-			time.Sleep(reportWaitAfter)
-		}
-		g.sim.Inject(plivosim.Fault{Status: 429, RetryAfter: 3600, Times: 1})
-		if _, err := g.account.Get(t.Context(), slot, mainID, "SAZZZZZZZZZZZZZZZZZZ"); !plivo.IsKind(err, plivo.KindRateLimited) {
-			t.Fatal(err)
-		}
-		if g.reconcile(s); g.reason(s) != v1alpha1.ReasonRateLimited {
-			t.Errorf("the reason is %q while the main account pauses for an hour", g.reason(s))
-		}
-	})
-}
-
-func TestReconcile_NamespaceNotAllowedWhileWaitingForSlot_ReportsIt(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		g := newRig(t, 1)
-		g.spend(1)
-		s := g.apply("a")
-		g.reconcile(s)
-		a := &v1alpha1.Account{}
-		if err := g.k8s.Get(t.Context(), types.NamespacedName{Name: "default"}, a); err != nil {
-			t.Fatal(err)
-		}
-		a.Spec.NamespaceSelector = &metav1.LabelSelector{MatchLabels: map[string]string{"no": "such"}}
-		if err := g.k8s.Update(t.Context(), a); err != nil {
-			t.Fatal(err)
-		}
-		if g.reconcile(s); g.reason(s) != v1alpha1.ReasonNamespaceNotAllowed {
-			t.Errorf("the reason is %q", g.reason(s))
-		}
-	})
-}
-
-func TestReconcile_DeletedWhileWaitingForSlot_LeavesTheQueue(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		g := newRig(t, 1)
-		slot := g.spend(1)
-		before := waitingForSlots(t)
-		for i := range 50 {
-			s := g.apply(fmt.Sprint("deleted-", i))
-			g.reconcile(s)
-			g.remove(s)
-			g.reconcile(s)
-		}
-		if n := waitingForSlots(t) - before; n != 0 {
-			t.Errorf("%v of 50 deleted ones still wait", n)
-		}
-		last := g.apply("last")
-		g.reconcile(last)
-		slot.Cancel()
-		if g.reconcile(last); g.reload(last).Status.AuthID == "" {
-			t.Errorf("the only one that waits is not served with the slot free: %s", g.reason(last))
-		}
-	})
-}
-
-// waitingForSlots returns how many Subaccounts wait for a slot, by the metrics.
-func waitingForSlots(t *testing.T) float64 {
-	t.Helper()
-	registry := prometheus.NewRegistry()
-	registry.MustRegister(plivo.Collectors()...)
-	families, err := registry.Gather()
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, family := range families {
-		for _, m := range family.GetMetric() {
-			if family.GetName() == "subaccount_operator_budget_waiting" && m.GetLabel()[0].GetValue() == plivo.ClassInteractive.String() {
-				return m.GetGauge().GetValue()
-			}
-		}
-	}
-	t.Fatal("no such metric")
-	return 0
 }

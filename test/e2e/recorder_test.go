@@ -24,20 +24,20 @@ import (
 	"github.com/subaccount-operator/subaccount-operator/api/v1alpha1"
 )
 
-// witness sees, all the time, which tokens there are, and keeps what the
-// managers show: logs, metrics, events and the resources, as files in shown.
-type witness struct {
+// recorder polls the tokens that exist, and stores logs, metrics, events and resources as
+// files in the folder shown.
+type recorder struct {
 	w     *world
 	shown string
 	stop  func()
 
 	mu      sync.Mutex
-	tokens  map[string]string // to the authID that they belong to
+	tokens  map[string]string // authID by token
 	scrapes int
 }
 
-func newWitness(w *world) *witness {
-	s := &witness{w: w, shown: filepath.Join(w.dir, "shown"), tokens: map[string]string{w.plivo.token: w.plivo.account}}
+func newRecorder(w *world) *recorder {
+	s := &recorder{w: w, shown: filepath.Join(w.dir, "shown"), tokens: map[string]string{w.plivo.token: w.plivo.account}}
 	Expect(os.Mkdir(s.shown, 0o700)).To(Succeed())
 	metrics, err := os.Create(filepath.Join(s.shown, "metrics"))
 	Expect(err).NotTo(HaveOccurred())
@@ -50,7 +50,7 @@ func newWitness(w *world) *witness {
 				return
 			case <-time.After(200 * time.Millisecond):
 			}
-			s.noteTokens()
+			s.recordTokens()
 			if i%10 == 0 {
 				s.scrape(metrics)
 			}
@@ -64,10 +64,10 @@ func newWitness(w *world) *witness {
 	return s
 }
 
-func (s *witness) noteTokens() {
+func (s *recorder) recordTokens() {
 	all, err := s.w.plivo.list()
 	if err != nil {
-		return // cut off
+		return // the simulator is paused
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -76,19 +76,19 @@ func (s *witness) noteTokens() {
 	}
 }
 
-// scrape reads the metrics of every manager that runs.
-func (s *witness) scrape(into io.Writer) {
+// scrape reads the metrics of every running manager.
+func (s *recorder) scrape(into io.Writer) {
 	s.w.mu.Lock()
 	managers := s.w.managers
 	s.w.mu.Unlock()
 	for _, m := range managers {
-		if !m.runs() {
+		if !m.isRunning() {
 			continue
 		}
 		scraper := http.Client{Timeout: time.Second}
 		resp, err := scraper.Get(m.metrics)
 		if err != nil {
-			continue // it does not serve yet, or no more
+			continue // the manager starts or stops
 		}
 		if n, _ := io.Copy(into, resp.Body); n > 0 {
 			s.mu.Lock()
@@ -99,15 +99,15 @@ func (s *witness) scrape(into io.Writer) {
 	}
 }
 
-// keep writes what the cluster shows to a file. An etcd that is restored
-// forgets it.
-func (s *witness) keep(moment string) {
+// saveResources writes resources and events to files. A spec calls it before it restores
+// etcd or uninstalls, because both remove them.
+func (s *recorder) saveResources(moment string) {
 	for name, list := range map[string]client.ObjectList{
 		"subaccounts": &v1alpha1.SubaccountList{}, "accounts": &v1alpha1.AccountList{},
 		"events": &corev1.EventList{}, "events.events.k8s.io": &eventsv1.EventList{},
 	} {
 		if err := s.w.k8s.List(ctx, list); err != nil {
-			s.w.tell("%s: %v", name, err) // uninstalled
+			s.w.logf("%s: %v", name, err) // expected after the uninstallation
 			continue
 		}
 		text, err := json.MarshalIndent(list, "", " ")
@@ -118,16 +118,16 @@ func (s *witness) keep(moment string) {
 
 var crash = regexp.MustCompile(`(?m)^panic|Observed a panic|^fatal error:|^goroutine \d+ \[|DATA RACE|Request Body`)
 
-// nothingIsShown: no token in any form stands anywhere that people read, and
-// no log tells of a crash.
-func (s *witness) nothingIsShown() {
-	s.noteTokens()
-	s.keep("at-the-end")
+// expectNoTokens checks that no stored file contains a token in any form, and that no log
+// reports a crash.
+func (s *recorder) expectNoTokens() {
+	s.recordTokens()
+	s.saveResources("at-the-end")
 	var secrets corev1.SecretList
 	Expect(s.w.k8s.List(ctx, &secrets)).To(Succeed())
 	text, err := json.Marshal(secrets)
 	Expect(err).NotTo(HaveOccurred())
-	Expect(s.tokensIn(text)).To(ContainElement(s.w.plivo.account), "the search finds what there is to be found")
+	Expect(s.tokensIn(text)).To(ContainElement(s.w.plivo.account), "the search must find the token in the credentials Secret")
 
 	logs, err := filepath.Glob(filepath.Join(s.shown, "manager-*.log"))
 	Expect(err).NotTo(HaveOccurred())
@@ -140,15 +140,15 @@ func (s *witness) nothingIsShown() {
 		content, err := os.ReadFile(file)
 		Expect(err).NotTo(HaveOccurred())
 		size += len(content)
-		Expect(s.tokensIn(content)).To(BeEmpty(), "tokens of these stand in "+file)
+		Expect(s.tokensIn(content)).To(BeEmpty(), "authIDs whose tokens are in "+file)
 		Expect(string(crash.Find(content))).To(BeEmpty(), file)
 	}
-	s.w.tell("searched %d files, %d MB, for %d tokens", len(files), size>>20, len(s.tokens))
+	s.w.logf("searched %d files, %d MB, for %d tokens", len(files), size>>20, len(s.tokens))
 }
 
-// tokensIn are the authIDs of the tokens that stand in a text: a part of one
-// is enough, as it is, or in base64 amid whatever else.
-func (s *witness) tokensIn(text []byte) []string {
+// tokensIn returns the authIDs of the tokens in a text. It finds the last 16 characters
+// of a token, plain or as part of a longer base64 text.
+func (s *recorder) tokensIn(text []byte) []string {
 	const enough = 16
 	s.mu.Lock()
 	parts := map[string]string{}
@@ -168,8 +168,8 @@ func (s *witness) tokensIn(text []byte) []string {
 	return slices.Sorted(maps.Keys(found))
 }
 
-// keepEvidence writes down what a person wants to see who looks into a failure.
-func (w *world) keepEvidence() {
+// writeEvidence writes the calls and subaccounts of a failed spec to files.
+func (w *world) writeEvidence() {
 	for name, what := range map[string]string{"calls": "calls", "subaccounts-at-plivo": "subaccounts"} {
 		var all any
 		err := w.plivo.control(http.MethodGet, what, nil, &all)
@@ -179,5 +179,5 @@ func (w *world) keepEvidence() {
 		}
 		_ = os.WriteFile(filepath.Join(w.dir, name), text, 0o600)
 	}
-	GinkgoWriter.Printf("E2E_SEED=%d. What happened stands in %s: logs, metrics, events, resources, calls.\n", seed, w.dir)
+	GinkgoWriter.Printf("E2E_SEED=%d. Evidence is in %s: logs, metrics, events, resources, calls.\n", seed, w.dir)
 }

@@ -1,0 +1,87 @@
+package plugin
+
+import (
+	"context"
+	"encoding/json"
+	"strings"
+	"testing"
+
+	. "github.com/onsi/gomega"
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/subaccount-operator/subaccount-operator/api/v1alpha1"
+	"github.com/subaccount-operator/subaccount-operator/internal/plan"
+	"github.com/subaccount-operator/subaccount-operator/internal/plivo/plivosim"
+	"github.com/subaccount-operator/subaccount-operator/internal/plugin"
+	"github.com/subaccount-operator/subaccount-operator/test/process"
+)
+
+// differing returns the findings that are not OK.
+func differing(g *WithT, out string) (assumptions []string) {
+	var report plugin.Report
+	g.Expect(json.Unmarshal([]byte(out), &report)).To(Succeed(), out)
+	g.Expect(report.Findings).NotTo(BeEmpty())
+	for _, f := range report.Findings {
+		if f.Verdict != plugin.VerdictOK {
+			assumptions = append(assumptions, f.Assumption)
+		}
+	}
+	return assumptions
+}
+
+func TestCheck_WholeInstallation_PassesAndLeavesNothing(t *testing.T) {
+	g, w := NewWithT(t), newWorld(t, "check")
+	w.add("Theirs")
+	const noLease, noDeployment = "A replica of the operator is the leader", "The operator runs, in the plugin's version"
+	const unmanaged, notReady = "Every subaccount is managed", "The Account check is Ready"
+
+	before := w.plivo("check", "-o", "json")
+	g.Expect(before.Code).To(Equal(1), before.Err)
+	g.Expect(differing(g, before.Out)).To(ConsistOf(noLease, noDeployment, notReady, unmanaged))
+	g.Expect(w.writes()).To(BeZero(), "without --probe nothing is changed")
+
+	labels := map[string]string{"app.kubernetes.io/name": "subaccount-operator"}
+	d := &appsv1.Deployment{ObjectMeta: metav1.ObjectMeta{Namespace: operatorNamespace, Name: "manager", Labels: labels}, Spec: appsv1.DeploymentSpec{
+		Selector: &metav1.LabelSelector{MatchLabels: labels},
+		Template: corev1.PodTemplateSpec{ObjectMeta: metav1.ObjectMeta{Labels: labels}, Spec: corev1.PodSpec{
+			Containers: []corev1.Container{{Name: "manager", Image: "example.com/subaccount-operator:" + process.Version}},
+		}},
+	}}
+	g.Expect(k8s.Create(t.Context(), d)).To(Succeed())
+	t.Cleanup(func() { _ = k8s.Delete(context.Background(), d) })
+	d.Status = appsv1.DeploymentStatus{Replicas: 1, ReadyReplicas: 1, AvailableReplicas: 1}
+	g.Expect(k8s.Status().Update(t.Context(), d)).To(Succeed())
+	a := &v1alpha1.Account{}
+	g.Expect(k8s.Get(t.Context(), types.NamespacedName{Name: "check"}, a)).To(Succeed())
+	plan.SetConditions(&a.Status.Conditions, v1alpha1.ReasonReady, "", a.Generation, metav1.Now())
+	g.Expect(k8s.Status().Update(t.Context(), a)).To(Succeed())
+
+	after := w.plivo("check", "--probe", "--yes", "-o", "json")
+	g.Expect(after.Code).To(Equal(0), after.Err)
+	g.Expect(differing(g, after.Out)).To(ConsistOf(noLease, unmanaged))
+	g.Expect(sim.Subaccounts(w.main)).To(HaveLen(1))
+	for _, token := range append(sim.Tokens(), "Theirs") {
+		g.Expect(after.Out+after.Err).NotTo(ContainSubstring(token), "the report is attached to bug reports")
+	}
+	g.Expect(w.does("check")).To(HavePrefix("ASSUMPTION"))
+}
+
+func TestCheck_CannotRun_ExitsWith2(t *testing.T) {
+	g, w := NewWithT(t), newWorld(t, "check-not")
+	declined := w.plivo("check", "--probe")
+	g.Expect(declined.Code).To(Equal(2))
+	g.Expect(declined.Err).To(ContainSubstring("the probe was declined"))
+	sim.Inject(plivosim.Fault{Account: w.main, Ops: []plivosim.Op{plivosim.OpCreate}, Status: 400})
+	refused := w.plivo("check", "--probe", "--yes")
+	g.Expect(refused.Code).To(Equal(2))
+	g.Expect(refused.Err).To(ContainSubstring("HTTP 400"))
+	g.Expect(w.writes()).To(Equal(1), "the refused create call alone")
+	sim.ClearFaults()
+	sim.Inject(plivosim.Fault{Account: w.main, Status: 401})
+	rejected := w.plivo("check")
+	g.Expect(rejected.Code).To(Equal(1))
+	g.Expect(strings.Join(strings.Fields(rejected.Out), " ")).To(ContainSubstring("HTTP 401"))
+}
