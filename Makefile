@@ -136,12 +136,14 @@ bench: ## Measure at N=100,1000,5000,10000 and write docs/benchmarks.md, an hour
 # Markdown, and Go code whose comments Vale reads. The rules are in .vale.ini and .vale/styles/Project.
 PROSE := README.md docs api cmd internal
 .PHONY: lint
-lint: ## Run Vale and misspell on prose, and golangci-lint with kube-api-linter on code (built once, about 6 minutes).
+lint: ## Run Vale and misspell on prose, actionlint on workflows, and golangci-lint with kube-api-linter on code (built once, about 6 minutes).
 	@vale=$$($(TOOL) vale) && \
 		echo "==> Vale: Markdown and Go comments" && \
 		"$$vale" $(PROSE)
 	@misspell=$$($(TOOL) misspell) && \
 		"$$misspell" -error README.md $$(git ls-files 'docs/*.md')
+	@actionlint=$$($(TOOL) actionlint) && "$$actionlint"
+	@go run ./hack/lint
 	@linter=$$($(TOOL) golangci-lint) && \
 		echo "==> golangci-lint: a minute or two without a cache" && \
 		"$$linter" run

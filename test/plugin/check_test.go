@@ -66,7 +66,7 @@ func TestCheck_WholeInstallation_PassesAndLeavesNothing(t *testing.T) {
 	for _, token := range append(sim.Tokens(), "Theirs") {
 		g.Expect(after.Out+after.Err).NotTo(ContainSubstring(token), "the report is attached to bug reports")
 	}
-	g.Expect(w.does("check")).To(HavePrefix("ASSUMPTION"))
+	g.Expect(w.mustRun("check")).To(HavePrefix("ASSUMPTION"))
 }
 
 func TestCheck_CannotRun_ExitsWith2(t *testing.T) {
