@@ -21,8 +21,8 @@ import (
 	"github.com/subaccount-operator/subaccount-operator/api/v1alpha1"
 )
 
-// change is one merge patch of the objects that the command line selects:
-// Subaccounts, and Accounts where the command allows them.
+// change is a command that patches the selected objects: Subaccounts, and Accounts if
+// the command allows them.
 type change struct {
 	*options
 	print         *genericclioptions.PrintFlags
@@ -32,25 +32,25 @@ type change struct {
 
 	// patch is a merge patch.
 	patch map[string]any
-	// after is called with what was patched; nil: nothing more is done.
+	// after is called with the patched objects, unless it is nil.
 	after func(context.Context, client.Client, []client.Object) error
-	// accounts allows arguments of the form account/NAME.
+	// accounts says whether arguments of the form account/NAME are allowed.
 	accounts bool
 	done     string // past participle of the command, for messages
 }
 
 func newSuspend(o *options) *cobra.Command {
 	c := &change{options: o, patch: suspended(true)}
-	return c.command("suspend", "suspended", "Stop the operator's work on Subaccounts: nothing is called at Plivo, deletion included")
+	return c.command("suspend", "suspended", "Suspend Subaccounts: the operator makes no calls to Plivo for them, not even to delete")
 }
 
 func newResume(o *options) *cobra.Command {
 	c := &change{options: o, patch: suspended(nil)}
-	return c.command("resume", "resumed", "Let the operator work on suspended Subaccounts again")
+	return c.command("resume", "resumed", "Resume suspended Subaccounts")
 }
 
-// suspended with nil takes the field away, so that it is nobody's who applies
-// the resource.
+// suspended with nil removes the field, so that it does not conflict with a pipeline that
+// applies the resource.
 func suspended(value any) map[string]any {
 	return map[string]any{"spec": map[string]any{"suspend": value}}
 }
@@ -70,7 +70,7 @@ func newReconcile(o *options) *cobra.Command {
 		defer cancel()
 		for _, obj := range patched {
 			if s, ok := obj.(*v1alpha1.Subaccount); ok && ptr.Deref(s.Spec.Suspend, false) {
-				_, _ = fmt.Fprintf(o.ErrOut, "Warning: subaccount %s is suspended: nothing is looked at until it is resumed\n", s.Name)
+				_, _ = fmt.Fprintf(o.ErrOut, "Warning: subaccount %s is suspended: the operator reads nothing until it is resumed\n", s.Name)
 				continue
 			}
 			if !*waits {
@@ -85,14 +85,13 @@ func newReconcile(o *options) *cobra.Command {
 	return cmd
 }
 
-// waitUntilHandled waits until the operator has handled the request of the
-// given value.
+// waitUntilHandled waits until the operator has handled the request with this value.
 func waitUntilHandled(ctx context.Context, k8s client.Client, obj client.Object, at string) error {
 	err := wait.PollUntilContextCancel(ctx, 500*time.Millisecond, true, func(ctx context.Context) (bool, error) {
 		err := k8s.Get(ctx, client.ObjectKeyFromObject(obj), obj)
 		return lastHandled(obj) == at, err
 	})
-	// The client's own words for a call whose time ran out differ with the moment.
+	// The client has several messages for a call that times out.
 	if deadline, ok := ctx.Deadline(); ok && !time.Now().Before(deadline) {
 		resource := "subaccounts"
 		if _, ok := obj.(*v1alpha1.Account); ok {
@@ -158,7 +157,7 @@ func (c *change) run(cmd *cobra.Command, args []string) error {
 	var failures []error
 	for _, obj := range chosen {
 		if err := k8s.Patch(ctx, obj, client.RawPatch(types.MergePatchType, patch)); err != nil {
-			failures = append(failures, asKubectlTells(err))
+			failures = append(failures, unwrapForKubectl(err))
 			continue
 		}
 		patched = append(patched, obj)
@@ -168,17 +167,18 @@ func (c *change) run(cmd *cobra.Command, args []string) error {
 	}
 	if c.after != nil {
 		if err := c.after(ctx, k8s, patched); err != nil {
-			failures = append(failures, asKubectlTells(err))
+			failures = append(failures, unwrapForKubectl(err))
 		}
 	}
 	return utilerrors.NewAggregate(failures)
 }
 
 func (c *change) validate(cmd *cobra.Command, args []string) error {
+	selects := c.all || c.selector != ""
 	switch {
-	case len(args) == 0 && !c.all && c.selector == "":
-		return cmdutil.UsageErrorf(cmd, "which Subaccounts? Name them, or use --selector or --all")
-	case len(args) > 0 && (c.all || c.selector != ""):
+	case len(args) == 0 && !selects:
+		return cmdutil.UsageErrorf(cmd, "no Subaccounts selected: name them, or use --selector or --all")
+	case len(args) > 0 && selects:
 		return errors.New("name cannot be provided when a selector is specified")
 	case c.all && c.selector != "":
 		return errors.New("setting 'all' parameter but found a non empty selector")
@@ -188,8 +188,8 @@ func (c *change) validate(cmd *cobra.Command, args []string) error {
 	return nil
 }
 
-// chosen returns the objects that names, or the flags, select, with nothing but
-// their names in them.
+// chosen returns the objects that the arguments or the flags select, with their names
+// only.
 func (c *change) chosen(ctx context.Context, k8s client.Client, args []string) ([]client.Object, error) {
 	namespace, err := c.namespace()
 	if err != nil {
@@ -227,8 +227,8 @@ func (c *change) chosen(ctx context.Context, k8s client.Client, args []string) (
 	return chosen, nil
 }
 
-// objectOf returns the object that an argument names: NAME of a Subaccount, or
-// TYPE/NAME, as kubectl's -o name prints it.
+// objectOf returns the object of an argument: NAME of a Subaccount, or TYPE/NAME as
+// kubectl prints it with -o name.
 func (c *change) objectOf(arg, namespace string) (client.Object, error) {
 	kind, name, ok := strings.Cut(arg, "/")
 	if !ok {

@@ -116,7 +116,7 @@ func (c *check) run(ctx context.Context) error {
 }
 
 func (c *check) cannotRun(err error) error {
-	_, _ = fmt.Fprintf(c.ErrOut, "error: %v\n", asKubectlTells(err))
+	_, _ = fmt.Fprintf(c.ErrOut, "error: %v\n", unwrapForKubectl(err))
 	return exitNotRun
 }
 
@@ -293,5 +293,5 @@ func (c *check) runProbe(ctx context.Context, remote *plivo.Client, clusterUID s
 }
 
 func (c *check) unknown(assumption string, err error) {
-	c.report.Add(assumption, plugin.VerdictUnknown, "The check needs the right to read it.", "%v", asKubectlTells(err))
+	c.report.Add(assumption, plugin.VerdictUnknown, "The check needs the right to read it.", "%v", unwrapForKubectl(err))
 }

@@ -17,10 +17,10 @@ import (
 	"github.com/subaccount-operator/subaccount-operator/api/v1alpha1"
 )
 
-// completionTimeout is how long a person who pressed Tab is kept waiting.
+// completionTimeout limits how long a user who pressed Tab waits.
 const completionTimeout = 5 * time.Second
 
-// complete adds what the shell can complete after flags.
+// complete adds shell completion for the values of flags.
 func (o *options) complete(root *cobra.Command) {
 	for _, cmd := range root.Commands() {
 		if cmd.Flags().Lookup("account") != nil {

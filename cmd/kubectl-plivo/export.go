@@ -13,9 +13,9 @@ func newExport(o *options) *cobra.Command {
 		Use:   "export",
 		Short: "Write manifests that adopt the subaccounts that no resource manages",
 		Long: "Write manifests that adopt the subaccounts that no resource manages, as a YAML stream for the namespace.\n\n" +
-			"It begins with a comment that holds the grant that the Account needs, and the commands that apply and\n" +
-			"withdraw it. Applied, the manifests change nothing at Plivo, and neither does deleting the resources.",
-		Example: `  # Bring what exists at Plivo into the namespace team-a
+			"The stream begins with a comment: the grant that the Account needs, and the commands to apply and to\n" +
+			"withdraw it. Applying the manifests changes nothing at Plivo, and deleting the resources later does not either.",
+		Example: `  # Adopt the existing subaccounts in the namespace team-a
   kubectl plivo export -n team-a > export.yaml`,
 		Args: cobra.NoArgs, ValidArgsFunction: cobra.NoFileCompletions,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -37,6 +37,6 @@ func newExport(o *options) *cobra.Command {
 			return e.Write(o.Out)
 		},
 	}
-	o.bind(cmd)
+	o.addPlivoFlags(cmd)
 	return cmd
 }

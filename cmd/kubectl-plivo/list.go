@@ -39,14 +39,15 @@ func newList(o *options) *cobra.Command {
 			if unmanaged {
 				remotes = plugin.Unmanaged(remotes)
 			}
-			if len(remotes) == 0 && (output == "" || output == "wide") {
+			isTable := output == "" || output == "wide"
+			if len(remotes) == 0 && isTable {
 				_, _ = fmt.Fprintln(o.ErrOut, "No subaccounts found.")
 				return nil
 			}
 			return printer.PrintObj(plugin.NewRemoteList(remotes), o.Out)
 		},
 	}
-	o.bind(cmd)
+	o.addPlivoFlags(cmd)
 	cmd.Flags().BoolVar(&unmanaged, "unmanaged", false, "Only those that no resource manages.")
 	cmd.Flags().BoolVar(&noHeaders, "no-headers", false, "Print no headers.")
 	cmd.Flags().StringVarP(&output, "output", "o", "", "Output format. One of: ("+strings.Join(listFormats, ", ")+").")
@@ -54,7 +55,8 @@ func newList(o *options) *cobra.Command {
 	return cmd
 }
 
-// listPrinter is kubectl's own, for what is no resource.
+// listPrinter returns a printer like kubectl's. kubectl's own printers accept only
+// resources.
 func listPrinter(output string, noHeaders bool) (printers.ResourcePrinter, error) {
 	switch output {
 	case "", "wide":

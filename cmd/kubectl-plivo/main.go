@@ -11,7 +11,7 @@ import (
 	"github.com/spf13/cobra"
 	"k8s.io/cli-runtime/pkg/genericclioptions"
 	"k8s.io/cli-runtime/pkg/genericiooptions"
-	_ "k8s.io/client-go/plugin/pkg/client/auth" // every way of authentication that a kubeconfig can name
+	_ "k8s.io/client-go/plugin/pkg/client/auth" // all authentication methods of a kubeconfig
 	"k8s.io/client-go/rest"
 	"k8s.io/klog/v2"
 	cmdutil "k8s.io/kubectl/pkg/cmd/util"
@@ -26,10 +26,10 @@ func main() {
 	if errors.As(err, &code) {
 		os.Exit(int(code))
 	}
-	cmdutil.CheckErr(asKubectlTells(err))
+	cmdutil.CheckErr(unwrapForKubectl(err))
 }
 
-// userAgent is what the API server and Plivo are told.
+// userAgent is sent to the API server and to Plivo.
 func userAgent() string { return "kubectl-plivo/" + version.String() }
 
 func newCommand(streams genericiooptions.IOStreams) *cobra.Command {
@@ -55,7 +55,7 @@ func newCommand(streams genericiooptions.IOStreams) *cobra.Command {
 	root.SetErr(streams.ErrOut)
 	o.AddFlags(root.PersistentFlags())
 	root.PersistentFlags().IntVarP(&verbosity, "v", "v", 0,
-		fmt.Sprintf("Number for the log level verbosity; %d at most, because more would log the bodies of answers, Secrets among them.", mostVerbose))
+		fmt.Sprintf("Number for the log level verbosity. At most %d: above that, the log would contain the bodies of responses, with Secrets.", maxVerbosity))
 	root.AddCommand(newList(o), newStatus(o), newCheck(o), newExport(o), newReconcile(o), newSuspend(o), newResume(o), &cobra.Command{
 		Use: "version", Short: "Print the plugin's version", Args: cobra.NoArgs,
 		Run: func(*cobra.Command, []string) { _, _ = fmt.Fprintln(streams.Out, "kubectl-plivo", version.String()) },
@@ -64,11 +64,11 @@ func newCommand(streams genericiooptions.IOStreams) *cobra.Command {
 	return root
 }
 
-// mostVerbose ends below the verbosity at which client-go logs bodies.
-const mostVerbose = 7
+// maxVerbosity is the highest verbosity at which client-go does not log bodies.
+const maxVerbosity = 7
 
 func logAt(verbosity int) error {
 	fs := flag.NewFlagSet("klog", flag.ContinueOnError)
 	klog.InitFlags(fs)
-	return fs.Set("v", strconv.Itoa(min(verbosity, mostVerbose)))
+	return fs.Set("v", strconv.Itoa(min(verbosity, maxVerbosity)))
 }

@@ -37,7 +37,7 @@ func init() {
 	utilruntime.Must(v1alpha1.AddToScheme(scheme))
 }
 
-// options are what the commands share.
+// options are shared by all commands.
 type options struct {
 	*genericclioptions.ConfigFlags
 	genericiooptions.IOStreams
@@ -45,11 +45,11 @@ type options struct {
 	account, operatorNamespace, baseURL string
 }
 
-// bind adds the flags of the commands that read Plivo.
-func (o *options) bind(cmd *cobra.Command) {
-	cmd.Flags().StringVar(&o.account, "account", v1alpha1.DefaultAccountName, "The Account whose main account is read.")
+// addPlivoFlags adds the flags of the commands that read Plivo's list.
+func (o *options) addPlivoFlags(cmd *cobra.Command) {
+	cmd.Flags().StringVar(&o.account, "account", v1alpha1.DefaultAccountName, "The Account whose main account to read.")
 	cmd.Flags().StringVar(&o.operatorNamespace, "operator-namespace", "subaccount-operator-system", "Namespace of the Accounts' credentials Secrets.")
-	cmd.Flags().StringVar(&o.baseURL, "plivo-base-url", plivo.DefaultBaseURL, "Base URL of Plivo's API; plain http for loopback addresses only.")
+	cmd.Flags().StringVar(&o.baseURL, "plivo-base-url", plivo.DefaultBaseURL, "Base URL of Plivo's API. Plain http only for loopback addresses.")
 }
 
 func (o *options) client() (client.Client, error) {
@@ -69,8 +69,8 @@ func (o *options) namespace() (string, error) {
 	return ns, err
 }
 
-// read reads the main account's whole list, and then all Subaccounts. It
-// returns each subaccount with the Subaccount that manages it.
+// read reads the whole list of the main account and then all Subaccounts. It returns
+// each subaccount with its manager.
 func (o *options) read(ctx context.Context) (mainAccount string, remotes []plugin.Remote, all []v1alpha1.Subaccount, err error) {
 	base, err := plivo.ParseBaseURL(o.baseURL)
 	if err != nil {
@@ -84,7 +84,7 @@ func (o *options) read(ctx context.Context) (mainAccount string, remotes []plugi
 	if err != nil {
 		return "", nil, nil, err
 	}
-	// Whether they can be listed had better be known before a long list is read.
+	// The plugin checks the right to list Subaccounts before it reads a long list.
 	if err := c.List(ctx, &v1alpha1.SubaccountList{}, client.Limit(1)); err != nil {
 		return "", nil, nil, err
 	}
@@ -103,16 +103,17 @@ func (o *options) read(ctx context.Context) (mainAccount string, remotes []plugi
 	return credentials.AuthID, remotes, list.Items, nil
 }
 
-// credentials returns the main account's, and where they are from.
+// credentials returns the credentials of the main account and their source.
 func (o *options) credentials(ctx context.Context, c client.Client) (credentials plivo.Credentials, from string, err error) {
 	a, secret := &v1alpha1.Account{}, &corev1.Secret{}
 	err = c.Get(ctx, types.NamespacedName{Name: o.account}, a)
 	given := environment()
+	// The Account may not exist yet, or the user may have no right to read it.
+	isOptional := err == nil || apierrors.IsNotFound(err) || apierrors.IsForbidden(err)
 	switch {
-	case given != nil && (err == nil || apierrors.IsNotFound(err) || apierrors.IsForbidden(err)):
-		// The Account may not be there yet, or not be the caller's to read.
+	case given != nil && isOptional:
 		if apierrors.IsNotFound(err) {
-			_, _ = fmt.Fprintf(o.ErrOut, "Warning: there is no Account %s yet; the main account of PLIVO_AUTH_ID is read\n", o.account)
+			_, _ = fmt.Fprintf(o.ErrOut, "Warning: the Account %s does not exist yet; reading the main account of PLIVO_AUTH_ID\n", o.account)
 		}
 		secret.Data, from, err = given, "PLIVO_AUTH_ID and PLIVO_AUTH_TOKEN", nil
 	case err == nil:
@@ -127,14 +128,14 @@ func (o *options) credentials(ctx context.Context, c client.Client) (credentials
 		return credentials, from, fmt.Errorf("%s: %w", from, err)
 	}
 	if given != nil && a.Status.AuthID != "" && a.Status.AuthID != credentials.AuthID {
-		err = fmt.Errorf("PLIVO_AUTH_ID is the main account %s, and the Account %s is %s: unset it, or name another --account",
+		err = fmt.Errorf("PLIVO_AUTH_ID is the main account %s, but the Account %s uses %s: unset PLIVO_AUTH_ID, or set another --account",
 			credentials.AuthID, a.Name, a.Status.AuthID)
 	}
 	return credentials, from, err
 }
 
-// environment returns the credentials in the environment, as a Secret would
-// hold them; nil if it does not hold both.
+// environment returns the credentials in the environment, in the form of a Secret's
+// data; nil unless both variables are set.
 func environment() map[string][]byte {
 	data := map[string][]byte{}
 	for _, name := range []string{"PLIVO_AUTH_ID", "PLIVO_AUTH_TOKEN"} {
@@ -147,9 +148,8 @@ func environment() map[string][]byte {
 	return data
 }
 
-// asKubectlTells frees the errors that kubectl has words for from what they are
-// wrapped in.
-func asKubectlTells(err error) error {
+// unwrapForKubectl unwraps the errors for which kubectl has its own messages.
+func unwrapForKubectl(err error) error {
 	var status *apierrors.StatusError
 	var unreachable *url.Error
 	switch {

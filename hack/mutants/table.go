@@ -25,7 +25,7 @@ var (
 	record = suite{"internal/controller/subaccount", []string{"-test.run=^TestRecord_"}}
 	// stray is the test of the time between two sweeps that show a stray.
 	stray = suite{"test/faultinjection", []string{"-test.run=^TestStray_"}}
-	// walk runs every single fault in memory, and no pairs.
+	// walk runs every single injection in memory, and no pairs.
 	walk = suite{"test/faultinjection", []string{"-test.run=^TestFaults$", "-test.short", "-test.failfast"}}
 )
 

@@ -1,22 +1,24 @@
-// Package logging has what the lines of the log share: levels and names of keys.
-// docs/logging.md lists the lines. No line ever has a token in it.
+// Package logging has the levels and the keys of log lines. docs/logging.md lists the
+// lines, and docs/glossary.md explains the terms. No line has a token in it.
+//
+// The package has constants only and must not import anything.
 package logging
 
-// Levels, for logr.Logger.V. What a person has to look at is logged by Error,
-// which has no level.
+// Levels, for logr.Logger.V. Use Error, which has no level, for a failure that a person
+// may have to fix: "Failed to list Subaccounts; skipping removal of strays".
 const (
-	// Info is for what changes something at Plivo or decides about money or
-	// credentials, each once: a create, update or delete call, a recreation, a
-	// stray that is removed, the mass-deletion guard, other credentials. An
-	// installation at rest logs no line of this level.
+	// Info is for changes at Plivo and for decisions about money or credentials, one
+	// line each. A decision is a recreation, a removed stray, a switch of the
+	// mass-deletion guard, or other credentials. Example: "Called Plivo". While nothing
+	// changes, the operator logs no line at this level.
 	Info = 0
-	// Debug is for what explains a decision: reads of one subaccount, and how each
-	// sweep ended.
+	// Debug is for the reasons of a decision: each read of one subaccount, and how each
+	// sweep ended. Example: "Swept".
 	Debug = 1
 )
 
-// Names of keys. The resource stands in the keys that controller-runtime adds:
-// controller, namespace, name and reconcileID.
+// Keys. controller-runtime adds the keys that name the resource: controller, namespace,
+// name and reconcileID.
 const (
 	// Account is the name of the Account resource.
 	Account = "account"
@@ -24,20 +26,20 @@ const (
 	AccountID = "accountID"
 	// Operation is create, get, update or delete.
 	Operation = "operation"
-	// AuthID is that of the subaccount, empty if a create call has made none.
+	// AuthID is the auth ID of the subaccount; empty if a create call returned none.
 	AuthID = "authID"
-	// PreviousAuthID is that of the subaccount that another one replaces.
+	// PreviousAuthID is the auth ID of the subaccount that a new one replaces.
 	PreviousAuthID = "previousAuthID"
 	// Secret is the name of the Secret, in the namespace of the Subaccount.
 	Secret = "secret"
-	// Attempt is the status.pendingCreation.attempt that a create call belongs to.
+	// Attempt is the status.pendingCreation.attempt of a create call.
 	Attempt = "attempt"
-	// Outcome is success, or the kind of the error, as in the metrics.
+	// Outcome is the outcome of a call or a sweep, with the words of the metrics.
 	Outcome = "outcome"
-	// Status is the HTTP status, 0 if no answer came.
+	// Status is the HTTP status; 0 if there was no response.
 	Status = "status"
-	// Message is Plivo's own words, bounded and scrubbed, or what went wrong.
+	// Message is Plivo's error message, limited and scrubbed, or the operator's own.
 	Message = "message"
-	// Duration is how long it took, such as 120ms.
+	// Duration is the duration of the call or the sweep, such as 120ms.
 	Duration = "duration"
 )

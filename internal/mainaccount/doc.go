@@ -1,6 +1,6 @@
-// Package mainaccount holds one Plivo main account as this process knows it: the
-// client with its credentials, the request budget, the circuit, the mass-deletion
-// guard, and the inventory that sweeps of Plivo's list fill.
+// Package mainaccount holds one Plivo main account as this process knows it. It has the
+// client with its credentials, the request budget, the circuit and the mass-deletion
+// guard. It also has the inventory, which sweeps of Plivo's list fill.
 //
 // It returns its knowledge as facts of internal/plan and so depends on the API
 // types. It must not import a Kubernetes client, controller-runtime or

@@ -157,18 +157,18 @@ func TestSweep_Failures_RepeatWithBackoff(t *testing.T) {
 	})
 }
 
-func TestSweepsComeOncePerInterval(t *testing.T) {
+func TestSweep_NoRequest_StartsOncePerInterval(t *testing.T) {
 	bubble(t, func(t *testing.T, r *rig) {
 		r.swept()
 		time.Sleep(20 * interval)
-		if n := len(r.sim.Calls()); n < 20 || n > 23 { // up to a tenth early
-			t.Errorf("%d sweeps in 20 intervals", n)
+		if n := len(r.sim.Calls()); n < 20 || n > 23 { // each starts up to a tenth early
+			t.Errorf("got %d sweeps in 20 intervals, want 20 to 23", n)
 		}
 		r.sim.ResetCalls()
 		r.registry.Configure("a", credentials(mainID, mainToken), 100, 10*time.Minute)
 		time.Sleep(20 * interval)
 		if n := len(r.sim.Calls()); n < 9 || n > 12 {
-			t.Errorf("%d sweeps in 10 longer intervals", n)
+			t.Errorf("got %d sweeps in 10 longer intervals, want 9 to 12", n)
 		}
 	})
 }

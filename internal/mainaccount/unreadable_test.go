@@ -27,7 +27,7 @@ func TestSweep_UnreadableRow_IsIncompleteButShowsOtherRows(t *testing.T) {
 			r.sweep(a)
 			s := a.Status()
 			if s.Outcome != OutcomeChanging || s.Complete != 1 || s.Failures != 1 || !strings.Contains(s.Message, "rows that cannot be read: 1 (row ") {
-				t.Errorf("%s: %+v", name, s)
+				t.Errorf("%s: got %+v, want an incomplete sweep with one unreadable row", name, s)
 			}
 			for _, id := range []string{ids[44], ids[7]} { // unreadable, and really missing
 				if remote, _, _ := a.Remote(id); remote.IsAbsent() {

@@ -1,7 +1,7 @@
-// Package metricsauth authenticates and authorizes requests for metrics by
-// TokenReview and SubjectAccessReview. It does what controller-runtime's filter
-// does without k8s.io/apiserver, which is a third of a binary and a fifth of a
-// small process's memory: docs/decisions/006-what-memory-buys.md.
+// Package metricsauth authenticates and authorizes requests for metrics with
+// TokenReview and SubjectAccessReview. It replaces the filter of controller-runtime and
+// must not import k8s.io/apiserver, because that is a third of the binary and a fifth of
+// a small process's memory: docs/decisions/006-what-memory-buys.md.
 package metricsauth
 
 import (
@@ -24,11 +24,11 @@ import (
 // timeout of both reviews of a request.
 const timeout = 10 * time.Second
 
-// Filter is a metricsserver.Options.FilterProvider. A request needs a bearer
-// token that a TokenReview accepts (else 401), of a user whom a
-// SubjectAccessReview allows the verb on the path (else 403). If the API server
-// does not respond, the status is 500. Reviews are reused for a few seconds, see
-// memory; too many requests with unknown tokens at once get 429.
+// Filter is a metricsserver.Options.FilterProvider. A request needs a bearer token that
+// a TokenReview accepts, or it gets 401. A SubjectAccessReview has to allow its user the
+// verb on the path, or it gets 403. If the API server does not respond, it gets 500. The
+// filter reuses reviews for reviewTTL. If too many requests with unknown tokens arrive at
+// once, some of them get 429.
 func Filter(config *rest.Config, client *http.Client) (metricsserver.Filter, error) {
 	api, err := newReviews(config, client)
 	if err != nil {
@@ -50,15 +50,14 @@ func Filter(config *rest.Config, client *http.Client) (metricsserver.Filter, err
 	}, nil
 }
 
-// The limits of reviews for tokens that no review has accepted within the last
-// hour. They have no effect on other tokens, so that nobody delays Prometheus by
-// sending invalid ones.
+// These limits are for tokens that no review has accepted within knownTTL. Other tokens
+// have no limit, so that a client with invalid tokens cannot delay Prometheus.
 const (
 	unknownAtOnce  = 4  // reviews in flight at the API server
 	unknownWaiting = 64 // requests in review or waiting for one; the others get 429
 )
 
-// gate decides which requests need a review, and bounds those of unknown tokens.
+// gate decides which requests need a review, and limits reviews of unknown tokens.
 type gate struct {
 	review  func(ctx context.Context, token, verb, path string) (status int, err error)
 	memory  *memory
@@ -73,7 +72,7 @@ func newGate(review func(ctx context.Context, token, verb, path string) (int, er
 	}
 }
 
-// status returns the status of the response, StatusOK for a request that is allowed.
+// status returns StatusOK if the request is allowed, or the status of the response.
 func (g *gate) status(req *http.Request) (status int, err error) {
 	token := bearerToken(req)
 	if token == "" {
@@ -100,8 +99,8 @@ func (g *gate) status(req *http.Request) (status int, err error) {
 	return status, err
 }
 
-// admit waits until the review of an unknown token may begin, and returns the
-// function to call at its end, or the status of the response instead.
+// admit waits until the review of an unknown token may start. It returns a function to
+// call at the end of the review, or the status of the response if there is no review.
 func (g *gate) admit(ctx context.Context) (end func(), status int) {
 	select {
 	case g.waiting <- struct{}{}:
@@ -132,7 +131,7 @@ type reviews struct {
 
 func newReviews(config *rest.Config, client *http.Client) (*reviews, error) {
 	config = rest.CopyConfig(config)
-	config.QPS, config.RateLimiter = -1, nil // the gate limits what needs a limit
+	config.QPS, config.RateLimiter = -1, nil // the gate limits the reviews
 	authentication, errTokens := authenticationclient.NewForConfigAndClient(config, client)
 	authorization, errAccess := authorizationclient.NewForConfigAndClient(config, client)
 	if err := errors.Join(errTokens, errAccess); err != nil {
@@ -141,7 +140,7 @@ func newReviews(config *rest.Config, client *http.Client) (*reviews, error) {
 	return &reviews{authentication.TokenReviews(), authorization.SubjectAccessReviews()}, nil
 }
 
-// review asks the API server who has the token and what the user is allowed.
+// review gets the user of the token and the user's right from the API server.
 func (r *reviews) review(ctx context.Context, token, verb, path string) (status int, err error) {
 	who, err := r.tokens.Create(ctx, &authenticationv1.TokenReview{Spec: authenticationv1.TokenReviewSpec{Token: token}}, metav1.CreateOptions{})
 	if err != nil {

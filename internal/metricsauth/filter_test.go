@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// server stands in for the API server's reviews.
+// server simulates the reviews of the API server.
 type server struct {
 	mu      sync.Mutex
 	allowed map[string]bool // by token; others are refused
@@ -67,7 +67,7 @@ func request(method, path, authorization string) *http.Request {
 func expect(t *testing.T, g *gate, authorization string, want int) {
 	t.Helper()
 	if got, _ := g.status(request(http.MethodGet, "/metrics", authorization)); got != want {
-		t.Errorf("%q gets %d, want %d", authorization, got, want)
+		t.Errorf("%q: got %d, want %d", authorization, got, want)
 	}
 }
 
@@ -78,7 +78,7 @@ func TestGate_RequestWithoutToken_IsRefusedWithoutReview(t *testing.T) {
 		expect(t, g, authorization, http.StatusUnauthorized)
 	}
 	if n := s.total(); n != 0 {
-		t.Errorf("%d reviews, want none", n)
+		t.Errorf("got %d reviews, want none", n)
 	}
 }
 
@@ -91,7 +91,7 @@ func TestGate_ReviewedRequest_IsReviewedAgainAfterTTL(t *testing.T) {
 		expect(t, g, "Bearer bad", http.StatusUnauthorized)
 	}
 	if s.reviews["good"] != 1 || s.reviews["bad"] != 1 {
-		t.Errorf("reviews %v, want one for each token", s.reviews)
+		t.Errorf("got reviews %v, want one for each token", s.reviews)
 	}
 	s.allowed = map[string]bool{"bad": true}
 	now = now.Add(reviewTTL + 1)
@@ -109,7 +109,7 @@ func TestGate_AllowedRequest_AllowsNoOtherVerbOrPath(t *testing.T) {
 		}
 	}
 	if s.reviews["good"] != 3 {
-		t.Errorf("%d reviews, want 3", s.reviews["good"])
+		t.Errorf("got %d reviews, want 3", s.reviews["good"])
 	}
 }
 
@@ -146,7 +146,7 @@ func TestGate_FloodOfUnknownTokens_DelaysNoKnownToken(t *testing.T) {
 		<-s.started
 	}
 	if n := s.total(); n != 1+unknownAtOnce {
-		t.Errorf("%d reviews at the API server, want those of unknown tokens bounded to %d", n-1, unknownAtOnce)
+		t.Errorf("got %d reviews of unknown tokens, want %d", n-1, unknownAtOnce)
 	}
 	now = now.Add(reviewTTL + 1) // the review is due
 	expect(t, g, "Bearer good", http.StatusOK)
@@ -167,9 +167,9 @@ func TestMemory_ManyRefusedTokens_EvictNoAcceptedOne(t *testing.T) {
 		m.add(token, keyOf(token, "get", "/metrics"), http.StatusUnauthorized)
 	}
 	if status, ok := m.reviewed(good); !ok || status != http.StatusOK || !m.isKnown("good") {
-		t.Error("the accepted token is forgotten")
+		t.Error("got no review of the accepted token, want it kept")
 	}
 	if n := len(m.refused.Keys()); n > refusedSize {
-		t.Errorf("%d refused reviews are kept", n)
+		t.Errorf("got %d refused reviews, want at most %d", n, refusedSize)
 	}
 }

@@ -9,18 +9,17 @@ import (
 )
 
 const (
-	// reviewTTL is how long a withdrawn right still reads metrics, and how long a
-	// new one waits at most.
+	// reviewTTL is how long a change of rights takes to have an effect, at most.
 	reviewTTL = 10 * time.Second
-	// knownTTL is as long as Prometheus may go without a scrape and still be known.
+	// knownTTL is how long a token counts as known without a scrape.
 	knownTTL = time.Hour
 
 	allowedSize, refusedSize, knownSize = 64, 512, 64
 )
 
-// memory holds reviews for reviewTTL, and which tokens a review has accepted
-// within knownTTL. Refused reviews have a cache of their own, so that no number
-// of invalid tokens evicts an accepted one. No token is kept, only digests.
+// memory keeps reviews for reviewTTL, and for knownTTL the tokens that a review has
+// accepted. Refused reviews have a cache of their own, so that no number of invalid
+// tokens evicts an accepted one. memory keeps only digests of tokens.
 type memory struct {
 	allowed, refused, known *cache.LRUExpireCache
 }
@@ -49,7 +48,7 @@ func newMemory(now clock) *memory {
 	}
 }
 
-// reviewed returns the status of a review that is not older than reviewTTL.
+// reviewed returns the status of a review that is at most reviewTTL old.
 func (m *memory) reviewed(k key) (status int, ok bool) {
 	if _, ok := m.allowed.Get(k); ok {
 		return http.StatusOK, true

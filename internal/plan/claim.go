@@ -38,10 +38,10 @@ func isOlder(a, b *v1alpha1.Subaccount) bool {
 }
 
 // ClaimFromCache decides a claim from the claimants that the cache shows. A cache
-// may lag. If it shows another holder, the resource waits. But before the
-// credentials are in a Secret, the claim is ours only if the operator created the
-// subaccount for this resource, or if a list at the API server confirmed the
-// claim (confirmed).
+// may lag. If it shows another holder, the resource waits. If it shows none, that
+// proves the claim only for a subaccount that the operator created for this
+// resource, or whose credentials it has already handed out. Any other claim needs a
+// list at the API server (confirmed).
 func ClaimFromCache(s *v1alpha1.Subaccount, claimants []v1alpha1.Subaccount, confirmed bool) Fact[Claim] {
 	holds := IsClaimHolder(s, claimants)
 	alone := !slices.ContainsFunc(claimants, func(h v1alpha1.Subaccount) bool { return h.UID != s.UID && h.Status.AuthID != "" })

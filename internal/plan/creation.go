@@ -19,10 +19,10 @@ import (
 //	     |                                                          |
 //	     +-- refused -----------> ClearIntent, then Rejected        |
 //	     |                                                          |
-//	     +-- lost, or a crash --> sweep after the settle time       |
+//	     +-- lost, or a crash --> sweep                             |
 //	     |                          |           |                   |
-//	     v                        marker      no marker             |
-//	HeldResponse                  found       found ----------------+
+//	     v                        marker      no marker after       |
+//	HeldResponse                  found       the settle time ------+
 //	     |                          |         (new attempt)
 //	     +-------------+------------+
 //	                   v
@@ -30,8 +30,8 @@ import (
 //	Update          name and enabled of the spec
 //	WriteSecret     after a read of the token, if the response was lost
 
-// justAfter returns a time later than t. Two checks need a sweep that starts after
-// an event and not at the same instant.
+// justAfter returns the earliest start of a sweep that has to start after t: a sweep
+// that starts at the same instant may not show an effect of the call at t.
 func justAfter(t time.Time) time.Time { return t.Add(time.Millisecond) }
 
 // pendingCreation continues an intent. An intent of another reconcile may have

@@ -33,8 +33,8 @@ var checks = []check{
 
 // Decide returns what to do next for one Subaccount.
 func Decide(o *Observation) Decision {
-	for _, p := range checks {
-		if d := p(o); d != nil {
+	for _, check := range checks {
+		if d := check(o); d != nil {
 			return o.requireAccount(*d)
 		}
 	}
@@ -139,8 +139,8 @@ func lostStatus(o *Observation) *Decision {
 		"again with spec.authID.")
 }
 
-// missingFinalizer adds the finalizer before the create call, and again if
-// somebody removes it.
+// missingFinalizer adds the finalizer before the create call, and again if another
+// client removes it.
 func missingFinalizer(o *Observation) *Decision {
 	nothingAtPlivo := o.Object.Status.AuthID == "" && o.Object.Status.PendingCreation == nil
 	if o.hasFinalizer() || nothingAtPlivo {

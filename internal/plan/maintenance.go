@@ -101,7 +101,7 @@ func drift(o *Observation) *Decision {
 	remote, ok := o.Remote.Get()
 	if !ok {
 		// This process has not read Plivo's list yet. The status differs from the
-		// spec only if somebody has changed the spec since.
+		// spec only if a user has changed the spec since.
 		if status.Name != nil && status.Enabled != nil {
 			remote = Remote{Name: *status.Name, Enabled: *status.Enabled}
 		} else {

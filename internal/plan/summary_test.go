@@ -20,7 +20,7 @@ func statusOf(t *testing.T, s v1alpha1.SubaccountStatus) (states, reason string)
 	for _, kind := range []string{v1alpha1.ConditionReady, v1alpha1.ConditionReconciling, v1alpha1.ConditionStalled} {
 		c := meta.FindStatusCondition(s.Conditions, kind)
 		if c == nil {
-			t.Fatalf("no condition %s", kind)
+			t.Fatalf("got no condition %s, want one", kind)
 		}
 		states += string(c.Status)[:1]
 		if kind == v1alpha1.ConditionReady {

@@ -140,7 +140,7 @@ func TestCall_NoServer_IsUnknown(t *testing.T) {
 	for _, five := range fiveCalls {
 		e := wantKind(t, five.call(t.Context(), NewClient(base, NewHTTPClient(), credentials, ""), absentID), five.op, KindUnknown)
 		if e.Status != 0 || e.Message != "could not connect" {
-			t.Errorf("%+v", e)
+			t.Errorf("got %+v, want status 0 and could not connect", e)
 		}
 	}
 }

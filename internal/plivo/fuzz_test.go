@@ -20,9 +20,9 @@ func nested(opening, closing string, levels int) string {
 	return `{"error": ` + strings.Repeat(opening, levels) + "1" + strings.Repeat(closing, levels) + `}`
 }
 
-// hostileBodies are not valid responses to any call, except to an update: there any
-// JSON object without an error is success. object says whether the body is a JSON
-// object, so that a refusal is definite.
+// hostileBodies are not valid responses to any call but update. For an update, any JSON
+// object without an error is success. A body that is a JSON object (object) makes a
+// refusal definite.
 var hostileBodies = []struct {
 	name, body string
 	object     bool

@@ -168,14 +168,14 @@ func TestClient_FiveCalls_WorkWithSimulator(t *testing.T) {
 	}
 	got, err := client.Get(t.Context(), created.AuthID)
 	if err != nil || got.Name != "née <&> \"x\"" || got.Enabled || !got.Token.Equal(created.Token) || got.Created == "" || got.Modified != "" {
-		t.Errorf("%+v, %v", got, err)
+		t.Errorf("got %+v, %v; want the created subaccount", got, err)
 	}
 	if err := client.Update(t.Context(), created.AuthID, "two", true); err != nil {
 		t.Error(err)
 	}
 	page, err := client.List(t.Context(), 1, 0)
 	if err != nil || page.Total != 2 || len(page.Subaccounts) != 1 || page.Subaccounts[0].Name != "two" || !page.Subaccounts[0].Enabled {
-		t.Errorf("%+v, %v", page, err)
+		t.Errorf("got %+v, %v; want the updated subaccount", page, err)
 	}
 	if err := client.Delete(t.Context(), created.AuthID, true); err != nil {
 		t.Error(err)

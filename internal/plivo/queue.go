@@ -84,9 +84,9 @@ func (b *Budget) EndTurn(key Key) {
 	})
 }
 
-// hasRoom says whether another key may have a turn. It needs a free slot, and the
-// number of turns is limited twice: by the share of the workers, and so that both
-// calls of each creation fit into one window.
+// hasRoom says whether another key may have a turn. A turn needs a free slot. The share
+// of the workers limits the number of turns. So does half the size of the budget, so that
+// both calls of each creation fit into one window.
 func (b *Budget) hasRoom() bool {
 	reserved := b.count[woken] + b.inAcquire[ClassContinued] + b.dueSweeps()
 	return b.free() > reserved && b.count[woken]+b.count[started] < min(b.maxTurns, max(1, b.size/2))

@@ -1,4 +1,7 @@
-// Package plugin is what kubectl plivo does beside talking to the cluster: it
-// reads the whole list of a main account's subaccounts, finds the resource that
-// manages each, and writes the others as manifests that adopt them.
+// Package plugin has the parts of kubectl plivo that do not talk to the API server. It
+// reads the list of a main account's subaccounts, finds the Subaccount that manages
+// each of them, and writes manifests that adopt the others.
+//
+// It must not import a Kubernetes client: cmd/kubectl-plivo passes the resources.
+// docs/kubectl-plivo.md describes the plugin, and docs/glossary.md explains the terms.
 package plugin

@@ -15,31 +15,30 @@ import (
 	"github.com/subaccount-operator/subaccount-operator/api/v1alpha1"
 )
 
-// authID is the form that spec.authID takes.
+// authID matches the values that spec.authID accepts.
 var authID = regexp.MustCompile(`^SA[A-Z0-9]{18}$`)
 
-// maxGranted is how many auth IDs one grant holds.
+// maxGranted is the largest number of auth IDs in one grant.
 const maxGranted = 10_000
 
-// Export is where the unmanaged subaccounts of a main account shall go.
+// Export has the unmanaged subaccounts of a main account for one namespace.
 type Export struct {
-	// Account is the resource, MainAccount the ID at Plivo.
+	// Account is the name of the resource, MainAccount the ID at Plivo.
 	Account, MainAccount string
 	Namespace            string
 
-	// Notes say which unmanaged subaccounts are left out, and why.
+	// Notes say which unmanaged subaccounts the export omits, and why.
 	Notes []string
 
-	remotes []Remote // to be exported
+	remotes []Remote // to export
 	granted []string
-	taken   map[string]bool // names of Subaccounts
+	taken   map[string]bool // names of the Subaccounts in the namespace
 }
 
-// NewExport sorts out which of the subaccounts can be exported; all are the
-// cluster's Subaccounts.
+// NewExport selects the subaccounts to export. all are the Subaccounts of the cluster.
 func NewExport(account, mainAccount, namespace string, remotes []Remote, all []v1alpha1.Subaccount) *Export {
 	e := &Export{Account: account, MainAccount: mainAccount, Namespace: namespace, taken: map[string]bool{}}
-	asked := map[string]string{}
+	claimed := map[string]string{}
 	for i := range all {
 		s := &all[i]
 		if s.Namespace != namespace {
@@ -47,17 +46,17 @@ func NewExport(account, mainAccount, namespace string, remotes []Remote, all []v
 		}
 		e.taken[s.Name] = true
 		if s.Spec.AuthID != nil && s.Status.AuthID == "" {
-			asked[*s.Spec.AuthID] = s.Name
+			claimed[*s.Spec.AuthID] = s.Name
 		}
 	}
 	for _, r := range NewRemoteList(Unmanaged(remotes)).Items {
-		switch name := asked[r.AuthID]; {
+		switch name := claimed[r.AuthID]; {
 		case r.Unfinished:
 			e.note(r, "an unfinished creation of the operator, in this cluster or another")
 		case !authID.MatchString(r.AuthID):
-			e.note(r, "not of the form of an auth ID")
+			e.note(r, "the auth ID has an unknown form")
 		case name != "":
-			e.note(r, "the Subaccount "+name+" asks for it already")
+			e.note(r, "the Subaccount "+name+" has it in spec.authID")
 			e.granted = append(e.granted, r.AuthID)
 		default:
 			e.remotes = append(e.remotes, r)
@@ -68,17 +67,17 @@ func NewExport(account, mainAccount, namespace string, remotes []Remote, all []v
 }
 
 func (e *Export) note(r Remote, why string) {
-	e.Notes = append(e.Notes, cell(r.AuthID)+" is left out: "+why+".")
+	e.Notes = append(e.Notes, cell(r.AuthID)+" is omitted: "+why+".")
 }
 
-// Empty says whether there is nothing to adopt.
+// Empty says whether there is no subaccount to adopt.
 func (e *Export) Empty() bool { return len(e.granted) == 0 }
 
-const header = `The subaccounts of the Plivo main account %[1]s that no resource of this cluster manages: %[2]d,
-as Subaccounts for the namespace %[3]s.
+const header = `Subaccounts for the namespace %[3]s. They adopt the %[2]d subaccounts of the Plivo main account %[1]s
+that no resource of this cluster manages.
 
-While they are adopted, the Account %[4]s must grant them to the namespace. The lines that begin with "#grant"
-are that grant, which leaves what the Account grants otherwise as it is. With this file as export.yaml:
+The Account %[4]s must grant the adoption to the namespace until all are Ready. The lines that begin with "#grant"
+are this grant. Other grants of the Account stay as they are. With this file as export.yaml:
 
   sed -n 's/^#grant //p' export.yaml | kubectl apply --server-side --field-manager=plivo-export-%[3]s -f -
   kubectl apply -f export.yaml
@@ -90,11 +89,11 @@ To withdraw the grant once all are Ready:
 `
 
 const ofAll = `
-These are more than the %[1]d that one grant holds. So it is of "*": for as long as it stands, the namespace %[2]s
-may adopt every subaccount of the main account that no resource manages, tokens and all, later ones too.
+These are more than the %[1]d that one grant can have, so the grant is for "*". Until you withdraw it, the namespace %[2]s
+may adopt every subaccount of the main account that no resource manages, later ones included, and read its token.
 `
 
-// Write writes the stream of manifests.
+// Write writes the manifests as a YAML stream.
 func (e *Export) Write(w io.Writer) error {
 	var b strings.Builder
 	comment(&b, fmt.Sprintf(header, e.MainAccount, len(e.remotes), e.Namespace, e.Account))
@@ -123,8 +122,8 @@ func comment(b *strings.Builder, text string) {
 
 func (e *Export) grantsAll() bool { return len(e.granted) > maxGranted }
 
-// grant is a part of the Account, for a server-side apply: what others grant in
-// it stays theirs. Its first four lines alone withdraw it.
+// grant returns a part of the Account for a server-side apply, which keeps the grants of
+// other field managers. Its first four lines alone withdraw the grant.
 func (e *Export) grant() string {
 	ids := slices.Sorted(slices.Values(e.granted))
 	if e.grantsAll() {
@@ -154,9 +153,9 @@ func (e *Export) write(b *strings.Builder, r Remote, name string) error {
 	why := Refusal(r.Name)
 	if why != "" {
 		s.Spec.Name = nil
-		comment(b, "spec.name would not take the name at Plivo, which stays as it is: "+why+".")
+		comment(b, "spec.name does not accept the name at Plivo: "+why+". The name at Plivo stays as it is.")
 	}
-	if why != "" || Printable(r.Name) != r.Name { // what does not show might mislead who reads this
+	if why != "" || Printable(r.Name) != r.Name { // an invisible character could mislead the reader
 		comment(b, "The name at Plivo: "+strconv.Quote(shorten(r.Name)))
 	}
 	manifest, err := yaml.Marshal(s)

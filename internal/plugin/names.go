@@ -10,18 +10,18 @@ import (
 	"golang.org/x/text/unicode/norm"
 )
 
-// maxName is how many characters spec.name takes.
+// maxName is the largest number of characters in spec.name.
 const maxName = 128
 
-// These are the rules of spec.name in api/v1alpha1; the API server's regular
-// expressions are Go's.
+// These are the rules of spec.name in api/v1alpha1. The API server uses the regular
+// expressions of Go too.
 var (
 	spaceAtEnds = regexp.MustCompile(`^[\s\p{Z}]|[\s\p{Z}]$`)
 	notPlain    = regexp.MustCompile(`\p{Cc}|[^\P{Z} ]`)
 )
 
-// Refusal says why spec.name does not take a name, other than that it is a
-// marker; empty: it does.
+// Refusal says why spec.name does not accept a name; empty if it does. It does not check
+// whether the name is a marker.
 func Refusal(name string) string {
 	switch {
 	case name == "":
@@ -31,22 +31,23 @@ func Refusal(name string) string {
 	case spaceAtEnds.MatchString(name):
 		return "it begins or ends with white space"
 	case notPlain.MatchString(name):
-		return "it holds control or separator characters"
+		return "it contains control or separator characters"
 	default:
 		return ""
 	}
 }
 
-// maxResourceName keeps a resource's name usable as a label, too.
+// maxResourceName is the largest length of a label, so that the name of a resource is
+// also a valid label.
 const maxResourceName = 63
 
-// resourceNames gives each subaccount a valid name that no other has and that
-// is not taken. It comes from the name at Plivo, and stays the same from one
-// export to the next: where that is not unique, the auth ID makes it so.
+// resourceNames returns a valid and unique name for each subaccount that is not taken. A
+// name derives from the name at Plivo, and from the auth ID if that name is not unique.
+// So it is the same in every export.
 func resourceNames(remotes []Remote, taken map[string]bool) []string {
-	bearers := map[string]int{}
+	counts := map[string]int{}
 	for _, r := range remotes {
-		bearers[slug(r.Name)]++
+		counts[slug(r.Name)]++
 	}
 	used := map[string]bool{}
 	names := make([]string, len(remotes))
@@ -54,10 +55,10 @@ func resourceNames(remotes []Remote, taken map[string]bool) []string {
 		id, name := strings.ToLower(r.AuthID), slug(r.Name)
 		if name == "" {
 			name = id
-		} else if bearers[name] > 1 || taken[name] {
+		} else if counts[name] > 1 || taken[name] {
 			name = cut(name, maxResourceName-len(id)-1) + "-" + id
 		}
-		// Somebody may have named a subaccount after another's ID.
+		// A subaccount may have the auth ID of another one as its name.
 		for n := 0; taken[name] || used[name]; n++ {
 			name = strings.TrimSuffix(fmt.Sprintf("%s-%d", id, n), "-0")
 		}
@@ -67,14 +68,15 @@ func resourceNames(remotes []Remote, taken map[string]bool) []string {
 	return names
 }
 
-// slug makes of a name what a resource's name may hold, empty if that is nothing.
+// slug returns a name with only the characters that the name of a resource may have. It
+// may be empty.
 func slug(name string) string {
 	var b strings.Builder
 	for _, r := range norm.NFKD.String(name) {
 		switch r = unicode.ToLower(r); {
 		case 'a' <= r && r <= 'z', '0' <= r && r <= '9':
 			b.WriteRune(r)
-		case unicode.Is(unicode.Mn, r): // the accent of the letter before
+		case unicode.Is(unicode.Mn, r): // the accent of the previous letter
 		case b.Len() > 0 && !strings.HasSuffix(b.String(), "-"):
 			b.WriteByte('-')
 		}
@@ -82,7 +84,7 @@ func slug(name string) string {
 	return cut(b.String(), maxResourceName)
 }
 
-// cut to so many characters, ending in a letter or digit.
+// cut shortens a slug to size characters or less, so that it ends in a letter or digit.
 func cut(slug string, size int) string {
 	return strings.TrimRight(slug[:min(len(slug), size)], "-")
 }

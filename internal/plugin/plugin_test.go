@@ -26,9 +26,9 @@ func resource(name string, change func(*v1alpha1.Subaccount)) v1alpha1.Subaccoun
 	return s
 }
 
-func TestFindManagers(t *testing.T) {
+func TestFindManagers_Claims_DecideTheManager(t *testing.T) {
 	marker := plan.Marker("cafecafe", uid)
-	released := metav1.Now()
+	deleted := metav1.Now()
 	for name, test := range map[string]struct {
 		remote Remote
 		all    []v1alpha1.Subaccount
@@ -38,33 +38,33 @@ func TestFindManagers(t *testing.T) {
 			resource("a", func(s *v1alpha1.Subaccount) { s.Status.AuthID = "SA1" }),
 			resource("b", func(s *v1alpha1.Subaccount) { s.Status.AuthID = "SA2" }),
 		}, "a"},
-		"recorded by two: the elder holds it": {Remote{AuthID: "SA1"}, []v1alpha1.Subaccount{
+		"recorded by two": {Remote{AuthID: "SA1"}, []v1alpha1.Subaccount{
 			resource("a", func(s *v1alpha1.Subaccount) { s.Status.AuthID = "SA1" }),
 			resource("b", func(s *v1alpha1.Subaccount) {
 				s.Status.AuthID, s.CreationTimestamp = "SA1", metav1.Unix(999, 0)
 			}),
 		}, "b"},
-		"recorded, and being deleted": {Remote{AuthID: "SA1"}, []v1alpha1.Subaccount{
+		"recorded, terminating": {Remote{AuthID: "SA1"}, []v1alpha1.Subaccount{
 			resource("a", func(s *v1alpha1.Subaccount) {
-				s.Status.AuthID, s.DeletionTimestamp, s.Finalizers = "SA1", &released, []string{v1alpha1.Finalizer}
+				s.Status.AuthID, s.DeletionTimestamp, s.Finalizers = "SA1", &deleted, []string{v1alpha1.Finalizer}
 			}),
 		}, "a"},
-		"released, and kept by something else": {Remote{AuthID: "SA1"}, []v1alpha1.Subaccount{
+		"recorded, terminating, only another finalizer": {Remote{AuthID: "SA1"}, []v1alpha1.Subaccount{
 			resource("a", func(s *v1alpha1.Subaccount) {
-				s.Status.AuthID, s.DeletionTimestamp, s.Finalizers = "SA1", &released, []string{"example.com/other"}
+				s.Status.AuthID, s.DeletionTimestamp, s.Finalizers = "SA1", &deleted, []string{"example.com/other"}
 			}),
 		}, ""},
-		"only asked for": {Remote{AuthID: "SA1"}, []v1alpha1.Subaccount{
+		"only in spec.authID": {Remote{AuthID: "SA1"}, []v1alpha1.Subaccount{
 			resource("a", func(s *v1alpha1.Subaccount) { s.Spec.AuthID = ptr.To("SA1") }),
 		}, ""},
-		"created, and not recorded yet": {Remote{AuthID: "SA1", Name: marker}, []v1alpha1.Subaccount{
+		"created, not recorded yet": {Remote{AuthID: "SA1", Name: marker}, []v1alpha1.Subaccount{
 			resource("a", func(s *v1alpha1.Subaccount) { s.UID, s.Status.PendingCreation = uid, &v1alpha1.PendingCreation{} }),
 		}, "a"},
-		"created, and another recorded: a stray": {Remote{AuthID: "SA1", Name: marker}, []v1alpha1.Subaccount{
+		"created, another one recorded": {Remote{AuthID: "SA1", Name: marker}, []v1alpha1.Subaccount{
 			resource("a", func(s *v1alpha1.Subaccount) { s.UID, s.Status.AuthID = uid, "SA2" }),
 		}, ""},
-		"another's marker":    {Remote{AuthID: "SA1", Name: marker}, []v1alpha1.Subaccount{resource("a", func(*v1alpha1.Subaccount) {})}, ""},
-		"recorded by its own": {Remote{AuthID: "SA1", Name: marker}, []v1alpha1.Subaccount{resource("a", func(s *v1alpha1.Subaccount) { s.Status.AuthID = "SA1" })}, "a"},
+		"marker of another":   {Remote{AuthID: "SA1", Name: marker}, []v1alpha1.Subaccount{resource("a", func(*v1alpha1.Subaccount) {})}, ""},
+		"marker and recorded": {Remote{AuthID: "SA1", Name: marker}, []v1alpha1.Subaccount{resource("a", func(s *v1alpha1.Subaccount) { s.Status.AuthID = "SA1" })}, "a"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			remotes := []Remote{test.remote}
@@ -74,13 +74,13 @@ func TestFindManagers(t *testing.T) {
 				got = m.Name
 			}
 			if got != test.want || remotes[0].Unfinished != (test.remote.Name == marker) {
-				t.Errorf("%+v, managed by %q, want %q", remotes[0], got, test.want)
+				t.Errorf("%+v: got manager %q, want %q", remotes[0], got, test.want)
 			}
 		})
 	}
 }
 
-func TestResourceNamesAreValidAndNobodyElses(t *testing.T) {
+func TestResourceNames_AnyNames_AreValidAndUnique(t *testing.T) {
 	name := rapid.OneOf(rapid.String(), rapid.StringMatching(`[ a-c-]{0,3}`), rapid.StringMatching(`[a-c]{60,70}`), rapid.StringMatching(`sa[01]{18}(-[12])?`))
 	rapid.Check(t, func(t *rapid.T) {
 		ids := rapid.SliceOfNDistinct(rapid.StringMatching(`SA[01]{18}`), 0, 8, rapid.ID).Draw(t, "IDs")
@@ -94,17 +94,17 @@ func TestResourceNamesAreValidAndNobodyElses(t *testing.T) {
 		}
 		for _, n := range resourceNames(remotes, used) {
 			if len(validation.IsDNS1123Label(n)) > 0 {
-				t.Fatalf("%q is not valid", n)
+				t.Fatalf("got %q, want a valid name", n)
 			}
 			if used[n] {
-				t.Fatalf("%q is not unique", n)
+				t.Fatalf("got %q twice, want unique names", n)
 			}
 			used[n] = true
 		}
 	})
 }
 
-func TestAResourcesNameDoesNotDependOnTheOthersOrder(t *testing.T) {
+func TestResourceNames_OtherOrder_GivesSameNames(t *testing.T) {
 	a, b, c := Remote{AuthID: "SA1", Name: "Team A"}, Remote{AuthID: "SA2", Name: "team-a"}, Remote{AuthID: "SA3", Name: "Team C"}
 	one, other := resourceNames([]Remote{a, b, c}, nil), resourceNames([]Remote{c, b, a}, nil)
 	if diff := cmp.Diff([]string{"team-a-sa1", "team-a-sa2", "team-c"}, one); diff != "" {
@@ -117,57 +117,57 @@ func TestAResourcesNameDoesNotDependOnTheOthersOrder(t *testing.T) {
 
 var escape = regexp.MustCompile(`\x1b|[\x00-\x08\x0b-\x1f\x7f-\x{9f}\x{2028}\x{202e}]`)
 
-func TestNoNameReachesOutOfATableOrAComment(t *testing.T) {
+func TestCellAndWrite_HostileName_IsEscaped(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		name := rapid.OneOf(rapid.String(), rapid.StringOf(rapid.RuneFrom([]rune("a \n\r\x1b\x00\u0085\u009b\u2028\u202e#-")))).Draw(t, "name")
 		r := Remote{AuthID: "SA000000000000000000", Name: name}
 		if shown := cell(name); escape.MatchString(shown) || strings.ContainsAny(shown, "\n\r\t") {
-			t.Fatalf("a table shows %q", shown)
+			t.Fatalf("got the cell %q, want it escaped", shown)
 		}
 		var b strings.Builder
 		if err := NewExport("default", "MA", "ns", []Remote{r}, nil).Write(&b); err != nil {
 			t.Fatal(err)
 		}
 		if escape.MatchString(strings.ReplaceAll(b.String(), "\u202e", "")) {
-			t.Fatalf("an export holds %q", b.String())
+			t.Fatalf("got the export %q, want it escaped", b.String())
 		}
 		if n := strings.Count(b.String(), "\n---\n"); n != 1 {
-			t.Fatalf("%d documents", n)
+			t.Fatalf("got %d documents, want 1", n)
 		}
 	})
 }
 
-func TestAnExportLeavesOutWhatIsAskedForAlready(t *testing.T) {
+func TestNewExport_ClaimedInSpec_IsOmitted(t *testing.T) {
 	const one, two, three = "SA000000000000000001", "SA000000000000000002", "SA000000000000000003"
-	asks := func(namespace, id string) v1alpha1.Subaccount {
-		return resource("asks", func(s *v1alpha1.Subaccount) { s.Namespace, s.Spec.AuthID = namespace, &id })
+	adopter := func(namespace, id string) v1alpha1.Subaccount {
+		return resource("adopter", func(s *v1alpha1.Subaccount) { s.Namespace, s.Spec.AuthID = namespace, &id })
 	}
 	e := NewExport("default", "MA", "ns", []Remote{{AuthID: one}, {AuthID: two}, {AuthID: three}, {AuthID: "SA\n4"}},
-		[]v1alpha1.Subaccount{asks("ns", one), asks("elsewhere", two)})
+		[]v1alpha1.Subaccount{adopter("ns", one), adopter("elsewhere", two)})
 	var b strings.Builder
 	if err := e.Write(&b); err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff([]string{`SA\n4 is left out: not of the form of an auth ID.`, one + " is left out: the Subaccount asks asks for it already."}, e.Notes); diff != "" {
+	if diff := cmp.Diff([]string{`SA\n4 is omitted: the auth ID has an unknown form.`, one + " is omitted: the Subaccount adopter has it in spec.authID."}, e.Notes); diff != "" {
 		t.Error(diff)
 	}
 	for id, documents := range map[string]int{one: 0, two: 1, three: 1} {
 		if n := strings.Count(b.String(), "\n  authID: "+id+"\n"); n != documents {
-			t.Errorf("%s is in %d documents, want %d", id, n, documents)
+			t.Errorf("%s: got it in %d documents, want %d", id, n, documents)
 		}
 		if !strings.Contains(b.String(), "\n#grant     - "+id+"\n") {
-			t.Errorf("%s is not granted", id)
+			t.Errorf("%s: got no grant, want one", id)
 		}
 	}
 }
 
-func TestAGrantOfMoreThanOneHoldsIsOneOfAll(t *testing.T) {
+func TestWrite_MoreThanMaxGranted_GrantsAll(t *testing.T) {
 	e := &Export{Account: "default", Namespace: "ns", granted: make([]string, maxGranted+1)}
 	var b strings.Builder
 	if err := e.Write(&b); err != nil {
 		t.Fatal(err)
 	}
 	if !strings.HasSuffix(b.String(), "\n#grant     authIDs:\n#grant     - \"*\"\n") || !strings.Contains(b.String(), "\n# These are more than the 10000 ") {
-		t.Error(b.String())
+		t.Errorf("got %s, want a grant of all", b.String())
 	}
 }

@@ -13,33 +13,32 @@ import (
 )
 
 const (
-	// requestBudget is the plugin's share of the 300 requests in 5 s that a main
-	// account has for everything: the operator may spend 150, the rest is the
-	// customer's own traffic.
+	// requestBudget is the plugin's share of the 300 requests in 5 s of a main account.
+	// The operator uses 150 by default, and the rest is for the owner's traffic.
 	requestBudget = 50
 
-	// callTimeout is what the manager gives to a call.
+	// callTimeout is the default of the manager's --plivo-timeout.
 	callTimeout = 10 * time.Second
 
-	// attempts at reading a list that changes meanwhile.
+	// attempts is how often the plugin reads a list that changes during the reading.
 	attempts = 3
 
-	// mostPauses in a row, and mostPause at a time, are waited for when the rate
-	// limit is reached.
-	mostPauses = 5
-	mostPause  = time.Minute
+	// maxPauses is how often in a row, and maxPause how long at a time, the plugin waits
+	// for the rate limit.
+	maxPauses = 5
+	maxPause  = time.Minute
 
-	// mostFailures of one page in a row end the reading: a long list shall not be
-	// lost to one answer. Each pause is as much longer than the last.
-	mostFailures = 4
+	// maxFailures of one page in a row end the reading. One failure must not discard the
+	// pages before it. Each pause is longer than the one before by failurePause.
+	maxFailures  = 4
 	failurePause = time.Second
 
-	// tellEach so many subaccounts that were read, a line of progress.
-	tellEach = 100
+	// progressEvery is the number of subaccounts between two lines of progress.
+	progressEvery = 100
 )
 
-var errChanging = errors.New("the list of subaccounts changed each time it was read, and so does not tell " +
-	"which of them are managed: try again when fewer are made and deleted")
+var errChanging = errors.New("the list of subaccounts changed each time it was read, so the plugin cannot say which of " +
+	"them are managed: try again while fewer subaccounts are created and deleted")
 
 // reader reads the list of one main account.
 type reader struct {
@@ -48,9 +47,9 @@ type reader struct {
 	progress io.Writer
 }
 
-// ReadAll reads the whole list of a main account's subaccounts, without their
-// tokens. A list that changed while it was read can lack some, and is read
-// again. What takes time is told on progress.
+// ReadAll reads the whole list of a main account's subaccounts, without their tokens. If
+// the list changes during the reading, it may lack rows, so ReadAll reads it again. It
+// writes its progress, pauses and retries to progress.
 func ReadAll(ctx context.Context, client *plivo.Client, progress io.Writer) ([]Remote, error) {
 	r := &reader{client, plivo.NewBudget(requestBudget, 0, nil), progress}
 	for range attempts {
@@ -60,11 +59,11 @@ func ReadAll(ctx context.Context, client *plivo.Client, progress io.Writer) ([]R
 		}
 		if reading.AddsUp {
 			for _, row := range reading.Skipped {
-				r.tell("Skipped a subaccount that cannot be read: %s.", row)
+				r.report("Skipped a subaccount that cannot be read: %s.", row)
 			}
 			return remotes, nil
 		}
-		r.tell("The list of subaccounts changed while it was read.")
+		r.report("The list of subaccounts changed while it was read.")
 	}
 	return nil, errChanging
 }
@@ -78,16 +77,16 @@ func (r *reader) readList(ctx context.Context) (remotes []Remote, reading plivo.
 				AuthID: s.AuthID, Name: s.Name, Enabled: s.Enabled, Created: s.Created, Modified: s.Modified,
 			}
 		}
-		if read := offset + len(page.Subaccounts); read/tellEach > offset/tellEach && read < page.Total {
-			r.tell("Read %d of %d subaccounts.", read, page.Total)
+		if read := offset + len(page.Subaccounts); read/progressEvery > offset/progressEvery && read < page.Total {
+			r.report("Read %d of %d subaccounts.", read, page.Total)
 		}
 		return page, err
 	}, nil)
 	return slices.Collect(maps.Values(rows)), reading, err
 }
 
-// readPage reads one page, again when the rate limit is reached and when Plivo,
-// or what is between, fails.
+// readPage reads one page. It retries if the rate limit is reached or for a temporary
+// failure.
 func (r *reader) readPage(ctx context.Context, offset int) (plivo.Page, error) {
 	pauses, failures := 0, 0
 	for {
@@ -101,16 +100,16 @@ func (r *reader) readPage(ctx context.Context, offset int) (plivo.Page, error) {
 			if pause = e.RetryAfter; pause == 0 {
 				pause = plivo.Window
 			}
-			if pauses++; pause > mostPause || pauses > mostPauses {
+			if pauses++; pause > maxPause || pauses > maxPauses {
 				return page, fmt.Errorf("the main account's rate limit at Plivo is reached: try again in %s", pause.Round(time.Second))
 			}
-			r.tell("Plivo's rate limit is reached; going on in %s.", pause.Round(time.Second))
-		case temporary(e):
-			if failures++; failures == mostFailures {
+			r.report("Plivo's rate limit is reached; retrying in %s.", pause.Round(time.Second))
+		case isTemporary(e):
+			if failures++; failures == maxFailures {
 				return page, err
 			}
 			pause = time.Duration(failures) * failurePause
-			r.tell("%v; trying again in %s.", err, pause)
+			r.report("%v; retrying in %s.", err, pause)
 		default:
 			return page, err
 		}
@@ -118,10 +117,11 @@ func (r *reader) readPage(ctx context.Context, offset int) (plivo.Page, error) {
 	}
 }
 
-// temporary says whether there was no whole answer, or one that tells of
-// trouble at the other side: a look can be taken again.
-func temporary(e *plivo.Error) bool {
-	return e.Kind == plivo.KindUnknown && (e.Status < 300 || e.Status >= 500)
+// isTemporary says whether a list may succeed later: there was no complete response, or
+// the status is 5xx.
+func isTemporary(e *plivo.Error) bool {
+	isComplete := e.Status >= 300 && e.Status < 500
+	return e.Kind == plivo.KindUnknown && !isComplete
 }
 
 func (r *reader) list(ctx context.Context, offset int) (plivo.Page, error) {
@@ -135,6 +135,6 @@ func (r *reader) list(ctx context.Context, offset int) (plivo.Page, error) {
 	return r.client.List(ctx, plivo.MaxPageSize, offset)
 }
 
-func (r *reader) tell(format string, args ...any) {
+func (r *reader) report(format string, args ...any) {
 	_, _ = fmt.Fprintf(r.progress, format+"\n", args...)
 }

@@ -13,7 +13,7 @@ import (
 	"github.com/subaccount-operator/subaccount-operator/internal/plan"
 )
 
-// Remote is one subaccount at Plivo, as list shows it.
+// Remote is one subaccount at Plivo, as the command list prints it.
 type Remote struct {
 	AuthID  string `json:"authID"`
 	Name    string `json:"name"`
@@ -21,14 +21,14 @@ type Remote struct {
 	// Created and Modified are dates; Modified is empty until the first update.
 	Created  string `json:"created"`
 	Modified string `json:"modified,omitempty"`
-	// Unfinished: the name is a marker, under which the operator of this or of
-	// another cluster has created it; it cannot be adopted.
+	// Unfinished says whether the name is a marker: the operator of this or another
+	// cluster has created the subaccount and not finished. It cannot be adopted.
 	Unfinished bool `json:"unfinished,omitempty"`
-	// ManagedBy is the Subaccount that manages it, nil if none does.
+	// ManagedBy is the Subaccount that manages it; nil if none does.
 	ManagedBy *Manager `json:"managedBy,omitempty"`
 }
 
-// Manager is the Subaccount that manages a subaccount, with its condition Ready.
+// Manager is the Subaccount that manages a subaccount, with its Ready condition.
 type Manager struct {
 	Namespace string `json:"namespace"`
 	Name      string `json:"name"`
@@ -36,14 +36,14 @@ type Manager struct {
 	Reason    string `json:"reason,omitempty"`
 }
 
-// RemoteList is what list prints as JSON and YAML. It looks like a list of
-// resources and is none: nothing serves it.
+// RemoteList is what the command list prints as JSON and YAML. It has the form of a list
+// of resources, but no API serves it.
 type RemoteList struct {
 	metav1.TypeMeta `json:",inline"`
 	Items           []Remote `json:"items"`
 }
 
-// NewRemoteList makes a list of subaccounts, in order.
+// NewRemoteList returns a list of subaccounts, sorted by name and auth ID.
 func NewRemoteList(remotes []Remote) *RemoteList {
 	l := &RemoteList{Items: slices.SortedFunc(slices.Values(remotes), func(a, b Remote) int {
 		return cmp.Or(cmp.Compare(a.Name, b.Name), cmp.Compare(a.AuthID, b.AuthID))
@@ -60,20 +60,19 @@ func (l *RemoteList) DeepCopyObject() runtime.Object {
 	return &RemoteList{TypeMeta: l.TypeMeta, Items: slices.Clone(l.Items)}
 }
 
-// FindManagers finds out which of all Subaccounts of the cluster manages each
-// subaccount. They must have been read after the list was: what the operator
-// creates and records in between would look like nobody's.
+// FindManagers sets the manager of each subaccount. all are the Subaccounts of the
+// cluster. The caller MUST read them after Plivo's list: otherwise a subaccount that the
+// operator creates in between looks unmanaged.
 //
-// One that several have recorded is managed by the one that holds it. One that
-// bears a marker is managed by the Subaccount that it was created for, as long
-// as that has not recorded another. Who only asks for one, by spec.authID, does
-// not manage it.
+// The manager is the Subaccount that holds the auth ID in its status. If the name is a
+// marker, it is the Subaccount of the marker, unless that has another auth ID. A
+// Subaccount that has the auth ID only in its spec is not the manager.
 func FindManagers(remotes []Remote, all []v1alpha1.Subaccount) {
 	recorded := map[string][]v1alpha1.Subaccount{}
 	creating := map[types.UID]*v1alpha1.Subaccount{}
 	for i := range all {
 		s := &all[i]
-		if released(s) {
+		if isFinalized(s) {
 			continue
 		}
 		if s.Status.AuthID != "" {
@@ -98,9 +97,9 @@ func FindManagers(remotes []Remote, all []v1alpha1.Subaccount) {
 	}
 }
 
-// released says whether the operator is done with a Subaccount that something
-// else keeps from going.
-func released(s *v1alpha1.Subaccount) bool {
+// isFinalized says whether the operator has removed its finalizer from a terminating
+// Subaccount, which another finalizer still keeps.
+func isFinalized(s *v1alpha1.Subaccount) bool {
 	return s.DeletionTimestamp != nil && !slices.Contains(s.Finalizers, v1alpha1.Finalizer)
 }
 
@@ -112,7 +111,7 @@ func manager(s *v1alpha1.Subaccount) *Manager {
 	return m
 }
 
-// Unmanaged are those that no resource manages.
+// Unmanaged returns the subaccounts that no resource manages.
 func Unmanaged(remotes []Remote) []Remote {
 	return slices.DeleteFunc(slices.Clone(remotes), func(r Remote) bool { return r.ManagedBy != nil })
 }

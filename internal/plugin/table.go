@@ -10,10 +10,10 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// none is what kubectl shows where there is nothing to show.
+// none is what kubectl prints for an empty value.
 const none = "<none>"
 
-// Table is the list as kubectl prints tables.
+// Table returns the list in the form in which kubectl prints tables.
 func (l *RemoteList) Table() *metav1.Table {
 	t := &metav1.Table{ColumnDefinitions: []metav1.TableColumnDefinition{
 		{Name: "Auth ID", Type: "string"}, {Name: "Name", Type: "string"}, {Name: "Enabled", Type: "boolean"},
@@ -34,14 +34,13 @@ func (l *RemoteList) Table() *metav1.Table {
 	return t
 }
 
-// cell makes text of whatever origin fit for a terminal: names are chosen by
-// tenants.
+// cell makes a text safe for a terminal. Tenants choose the names of subaccounts.
 func cell(text string) string {
 	return cmp.Or(shorten(Printable(text)), none)
 }
 
-// Printable shows what is not a printable character, in the way of Go's
-// literals: what moves a cursor, hides or turns round other text.
+// Printable escapes characters that are not printable, as Go literals do. They could
+// move the cursor, or hide or reverse other text.
 func Printable(text string) string {
 	var b strings.Builder
 	for _, r := range text {
@@ -55,7 +54,7 @@ func Printable(text string) string {
 	return b.String()
 }
 
-// shorten cuts what is longer than any name that spec.name takes.
+// shorten cuts a text to the largest length of spec.name.
 func shorten(text string) string {
 	if utf8.RuneCountInString(text) <= maxName {
 		return text

@@ -2,8 +2,8 @@
 // or a pair of failures at other steps, and ends with a check of the exact rule
 // (docs/decisions/004-the-fault-walk.md).
 //
-// An injection is a failure that this package causes at a step. A fault is a failure of
-// the simulated Plivo (plivosim.Fault). Some injections use a fault.
+// An injection is a failure or an event that this package causes at a step. A fault is a
+// failure of the simulated Plivo (plivosim.Fault). Some injections use a fault.
 //
 //	life.go        the phases of a life
 //	rule.go        the exact rule, and the states that must never occur

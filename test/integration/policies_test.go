@@ -23,7 +23,7 @@ import (
 	"github.com/subaccount-operator/subaccount-operator/internal/plivo/plivosim"
 )
 
-// webhook stands for the admission policies of a cluster. It reviews the operator's
+// webhook simulates the admission policies of a cluster. It reviews the operator's
 // requests in one namespace.
 type webhook struct {
 	interventions atomic.Int32 // requests that it changed or denied

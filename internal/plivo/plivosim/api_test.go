@@ -70,7 +70,7 @@ func TestServeHTTP_AnyRequest_HasDocumentedStatus(t *testing.T) {
 				t.Error("got a change by a refused request")
 			}
 			if call := r.lastCall(); call.Status != c.status || call.Committed {
-				t.Errorf("got recorded call %+v, want another one", call)
+				t.Errorf("got recorded call %+v, want the request and its outcome", call)
 			}
 		})
 	}
@@ -174,7 +174,7 @@ func TestDelete_Cascade_DeletesNeighbours(t *testing.T) {
 				}
 			}
 			if call := r.lastCall(); call.AuthID != id || !call.Committed {
-				t.Errorf("got recorded call %+v, want another one", call)
+				t.Errorf("got recorded call %+v, want the request and its outcome", call)
 			}
 			r.want(404, "DELETE", collection+id+"/"+c.query, c.body)
 			r.want(404, "GET", collection+id+"/", "")

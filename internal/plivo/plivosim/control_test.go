@@ -42,13 +42,13 @@ func TestControl_Subaccounts_AddEditRemove(t *testing.T) {
 	control[Subaccount](r, 200, "PATCH", "subaccounts/"+created.AuthID, `{"enabled":false}`)
 	list := control[[]Subaccount](r, 200, "GET", "subaccounts"+of1, "")
 	if len(list) != 1 || list[0].Enabled || list[0].Name != "POST" {
-		t.Errorf("got the list %+v, want another one", list)
+		t.Errorf("got the list %+v, want the current state", list)
 	}
 	control[any](r, 204, "DELETE", "subaccounts/"+created.AuthID, "")
 	control[any](r, 404, "DELETE", "subaccounts/"+created.AuthID, "")
 	control[any](r, 404, "PATCH", "subaccounts/"+created.AuthID, "{}")
 	if list := control[[]Subaccount](r, 200, "GET", "subaccounts"+of1, ""); len(list) != 0 {
-		t.Errorf("got the list %+v, want another one", list)
+		t.Errorf("got the list %+v, want the current state", list)
 	}
 	control[any](r, 400, "GET", "subaccounts", "") // the account is missing
 	control[any](r, 404, "GET", "subaccounts?account=MAUNKNOWN", "")
@@ -78,7 +78,7 @@ func TestControl_Accounts_SetTokenAndList(t *testing.T) {
 	control[any](r, 400, "PUT", "accounts/"+mainID, `{}`)
 	list := control[[]controlAccount](r, 200, "GET", "accounts", "")
 	if len(list) != 2 || list[0] != (controlAccount{mainID, "rotated"}) {
-		t.Errorf("got the list %+v, want another one", list)
+		t.Errorf("got the list %+v, want the current state", list)
 	}
 }
 
@@ -105,14 +105,14 @@ func TestControl_Faults_InjectListRemove(t *testing.T) {
 	r.want(503, "GET", collection+"SAXXXXXXXXXXXXXXXXXX/", "")
 	list := control[[]injected](r, 200, "GET", "faults", "")
 	if len(list) != 2 || list[0].ID != one || list[0].Struck != 1 || list[0].Fault.String() != "delay=1ms,ops=get,status=503" {
-		t.Errorf("got the list %+v, want another one", list)
+		t.Errorf("got the list %+v, want the current state", list)
 	}
 	control[any](r, 204, "DELETE", fmt.Sprintf("faults/%d", one), "")
 	control[any](r, 404, "DELETE", fmt.Sprintf("faults/%d", one), "")
 	control[any](r, 404, "DELETE", "faults/x", "")
 	control[any](r, 204, "DELETE", "faults", "")
 	if list := control[[]injected](r, 200, "GET", "faults", ""); len(list) != 0 {
-		t.Errorf("got the list %+v, want another one", list)
+		t.Errorf("got the list %+v, want the current state", list)
 	}
 }
 
@@ -122,14 +122,14 @@ func TestControl_CallsAndLate_ListAndCommit(t *testing.T) {
 	r.do("POST", collection, `{"name":"x"}`)
 	calls := control[[]Call](r, 200, "GET", "calls", "")
 	if len(calls) != 1 || calls[0].Op != OpCreate || calls[0].Committed || calls[0].Fault != "times=1,what=cut,when=late" {
-		t.Errorf("got calls %+v, want another list", calls)
+		t.Errorf("got calls %+v, want the recorded ones", calls)
 	}
 	if n := control[map[string]int](r, 200, "POST", "late", "")["committed"]; n != 1 || len(r.sim.Subaccounts(mainID)) != 1 {
 		t.Errorf("got %d late changes, want 1", n)
 	}
 	control[any](r, 204, "DELETE", "calls", "")
 	if calls := control[[]Call](r, 200, "GET", "calls", ""); len(calls) != 0 {
-		t.Errorf("got calls %+v, want another list", calls)
+		t.Errorf("got calls %+v, want the recorded ones", calls)
 	}
 }
 

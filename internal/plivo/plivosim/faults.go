@@ -70,8 +70,8 @@ type Fault struct {
 	Rows Rows `json:"rows,omitempty"`
 	// Without is the auth_id of a row to omit, also from total_count.
 	Without string `json:"without,omitempty"`
-	// Shift moves the rows of every page but the first, as if the list had changed
-	// between the pages: n > 0 misses n rows, n < 0 repeats n rows.
+	// Shift moves the rows of every page after the first, as if the list had changed
+	// in between. A positive number misses so many rows, a negative one repeats them.
 	Shift int `json:"shift,omitempty"`
 	// Total is added to total_count and does not change the rows.
 	Total int `json:"total,omitempty"`

@@ -61,7 +61,7 @@ func TestFault_Create_StrikesOnce(t *testing.T) {
 			call := r.lastCall()
 			if call.Op != OpCreate || call.Name != "tenant" || call.Status != c.status || call.Committed != c.created ||
 				(call.AuthID != "") != c.created || call.Fault != c.fault.String() {
-				t.Errorf("got recorded call %+v, want another one", call)
+				t.Errorf("got recorded call %+v, want the request and its outcome", call)
 			}
 			r.create("no fault any more")
 		})
@@ -119,14 +119,14 @@ func isHalfJSON(t *testing.T, got clientResponse) {
 func isNestedError(t *testing.T, got clientResponse) {
 	t.Helper()
 	if _, ok := got.json["error"].(map[string]any); !ok || got.json["api_id"] == nil {
-		t.Errorf("got %s, want another body", got.raw)
+		t.Errorf("got %s, want the body of the fault", got.raw)
 	}
 }
 
 func hasNoAPIID(t *testing.T, got clientResponse) {
 	t.Helper()
 	if got.json["error"] == nil || got.json["api_id"] != nil {
-		t.Errorf("got %s, want another body", got.raw)
+		t.Errorf("got %s, want the body of the fault", got.raw)
 	}
 }
 
@@ -150,7 +150,7 @@ func isHuge(t *testing.T, got clientResponse) {
 func isNoCreation(t *testing.T, got clientResponse) {
 	t.Helper()
 	if got.json["api_id"] == nil || got.json["auth_id"] != nil {
-		t.Errorf("got %s, want another body", got.raw)
+		t.Errorf("got %s, want the body of the fault", got.raw)
 	}
 }
 
@@ -261,7 +261,7 @@ func TestFault_Selectors_LimitStrikes(t *testing.T) {
 		}
 	}
 	if struck < 25 || struck > 75 {
-		t.Errorf("probability 0.5 struck %d times of 100", struck)
+		t.Errorf("probability 0.5: got %d strikes of 100, want about 50", struck)
 	}
 	r.sim.ClearFaults()
 

@@ -75,10 +75,10 @@ func TestFault_Hang_EndsWithClient(t *testing.T) {
 					t.Errorf("got the end after %v (%v), want a cut after one minute", took, err)
 				}
 				if created := len(sim.Subaccounts(mainID)) == 1; created != (when == After) {
-					t.Errorf("made: %v", created)
+					t.Errorf("got created %v, want %v", created, when == After)
 				}
 				if call := sim.Calls()[0]; call.Status != 0 {
-					t.Errorf("got recorded call %+v, want another one", call)
+					t.Errorf("got recorded call %+v, want the request and its outcome", call)
 				}
 				sim.CommitLate()
 			})
@@ -107,7 +107,7 @@ func TestFault_Late_ChangesAfterDelay(t *testing.T) {
 			t.Fatalf("got %d subaccounts after the delay, want 1", len(subs))
 		}
 		if call := sim.Calls()[0]; !call.Committed || call.AuthID != subs[0].AuthID || call.Status != 504 {
-			t.Errorf("got recorded call %+v, want another one", call)
+			t.Errorf("got recorded call %+v, want the request and its outcome", call)
 		}
 	})
 }
