@@ -8,7 +8,6 @@ import (
 	"io"
 	"net/http"
 	"net/url"
-	"regexp"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -161,28 +160,14 @@ func (p *process) plivo(req *http.Request) (*http.Response, error) {
 	return p.step(string(operationOf(req)), req, func() (*http.Response, error) { return p.world.send(req) })
 }
 
-var (
-	subaccountsPattern = regexp.MustCompile(`^/v1/Account/[^/]+/Subaccount/([^/]+/)?$`)
-
-	collectionOperations = map[string]plivosim.Op{http.MethodPost: plivosim.OpCreate, http.MethodGet: plivosim.OpList}
-	itemOperations       = map[string]plivosim.Op{
-		http.MethodPost: plivosim.OpUpdate, http.MethodGet: plivosim.OpGet, http.MethodDelete: plivosim.OpDelete,
-	}
-)
-
-// operationOf panics on a request that it does not know, so that a new kind of call cannot
-// pass as one of the others.
+// operationOf panics on a request that is none of the operations on subaccounts, so that
+// a new kind of call cannot pass as one of the others.
 func operationOf(req *http.Request) plivosim.Op {
-	if m := subaccountsPattern.FindStringSubmatch(req.URL.Path); m != nil {
-		operations := collectionOperations
-		if m[1] != "" {
-			operations = itemOperations
-		}
-		if op, ok := operations[req.Method]; ok {
-			return op
-		}
+	op := plivosim.OpOf(req.Method, req.URL.Path)
+	if op == plivosim.OpOther {
+		panic(fmt.Sprintf("got %s %s, want a request for subaccounts", req.Method, req.URL.Path))
 	}
-	panic(fmt.Sprintf("got %s %s, want a request for subaccounts; add the new operation to process.go", req.Method, req.URL.Path))
+	return op
 }
 
 // step makes one call of the process, with the injection that is due at it.

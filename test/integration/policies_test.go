@@ -145,7 +145,7 @@ var _ = Describe("An admission webhook", func() {
 		s := w.apply("a")
 		// Updating is also the reason during the creation, so wait for the message too.
 		Eventually(func() string { return readyState(s)() + ": " + readyMessage(s.Status.Conditions) }).
-			Should(And(HavePrefix("False/Updating: "), ContainSubstring("changes the Secret a-plivo whenever the operator writes it")))
+			Should(And(HavePrefix("False/Updating: "), ContainSubstring("changes the Secret a-plivo after every write of the operator")))
 		writes, calls := policy.interventions.Load(), w.callsExceptLists()
 		Expect(writes).To(BeNumerically("<=", 3))
 		w.sweep(2)

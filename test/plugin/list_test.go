@@ -155,7 +155,7 @@ func TestList_RateLimited_Waits(t *testing.T) {
 	sim.Inject(plivosim.Fault{Account: w.main, Status: 429, RetryAfter: 1, Skip: 1, Times: 1})
 	sim.ResetCalls()
 	got := w.plivo("list", "-o", "name")
-	g.Expect(got.Err).To(Equal("Plivo's rate limit is reached; going on in 1s.\n"))
+	g.Expect(got.Err).To(Equal("Plivo's rate limit is reached; retrying in 1s.\n"))
 	g.Expect(strings.Fields(got.Out)).To(HaveLen(21))
 	g.Expect(w.listOffsets()).To(Equal([]int{0, 20, 20}))
 
@@ -169,7 +169,7 @@ func TestList_PageFails_IsRetried(t *testing.T) {
 	sim.Inject(plivosim.Fault{Account: w.main, Status: 503, Skip: 1, Times: 2})
 	sim.ResetCalls()
 	got := w.plivo("list", "-o", "name")
-	g.Expect(got.Err).To(And(MatchRegexp(`^plivo: list: HTTP 503.*; trying again in 1s.\n`), HaveSuffix("; trying again in 2s.\n")))
+	g.Expect(got.Err).To(And(MatchRegexp(`^plivo: list: HTTP 503.*; retrying in 1s.\n`), HaveSuffix("; retrying in 2s.\n")))
 	g.Expect(strings.Fields(got.Out)).To(HaveLen(21))
 	g.Expect(w.listOffsets()).To(Equal([]int{0, 20, 20, 20}))
 
@@ -196,7 +196,7 @@ func TestList_CredentialsInEnvironment_AreUsed(t *testing.T) {
 	g.Expect(as(given[:1], "list")).To(haveFailed(1, `Error from server (NotFound): accounts.plivo.subaccount-operator.dev "no-such-account" not found`))
 	got := as(given, "list", "-o", "name")
 	g.Expect(got.Out).NotTo(BeEmpty())
-	g.Expect(got.Err).To(Equal("Warning: there is no Account no-such-account yet; the main account of PLIVO_AUTH_ID is read\n"))
+	g.Expect(got.Err).To(Equal("Warning: the Account no-such-account does not exist yet; reading the main account of PLIVO_AUTH_ID\n"))
 	own := append(slices.Clone(w.env), given...)
 	g.Expect((&world{t: t, name: w.name, env: own}).plivo("list").Err).To(BeEmpty())
 
@@ -204,7 +204,7 @@ func TestList_CredentialsInEnvironment_AreUsed(t *testing.T) {
 	a.Status.AuthID = "MAANOTHERANOTHER0000"
 	g.Expect(k8s.Status().Update(t.Context(), a)).To(Succeed())
 	w.env = append(w.env, given...)
-	g.Expect(w.plivo("list")).To(haveFailed(1, "error: PLIVO_AUTH_ID is the main account "+w.main+", and the Account environment is MAANOTHERANOTHER0000"))
+	g.Expect(w.plivo("list")).To(haveFailed(1, "error: PLIVO_AUTH_ID is the main account "+w.main+", but the Account environment uses MAANOTHERANOTHER0000"))
 }
 
 func TestList_RejectedCredentialsOrURL_Fails(t *testing.T) {

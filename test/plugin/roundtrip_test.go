@@ -48,7 +48,7 @@ func TestExport_FortyOddNames_AllAreAdopted(t *testing.T) {
 
 	exported := w.mustRun("export", "-n", w.name)
 	g.Expect(exported).NotTo(ContainSubstring(w.token))
-	g.Expect(exported).To(ContainSubstring("# " + before[len(odd)].AuthID + " is left out: an unfinished creation"))
+	g.Expect(exported).To(ContainSubstring("# " + before[len(odd)].AuthID + " is omitted: an unfinished creation"))
 	file := filepath.Join(t.TempDir(), "export.yaml")
 	g.Expect(os.WriteFile(file, []byte(exported), 0o600)).To(Succeed())
 	var commands []string
