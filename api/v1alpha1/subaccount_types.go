@@ -21,7 +21,7 @@ type SubaccountSpec struct {
 	// +optional
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=128
-	// +kubebuilder:validation:XValidation:rule="!self.matches('^[\\\\s\\\\p{Z}]|[\\\\s\\\\p{Z}]$')",message="must not begin or end with white space"
+	// +kubebuilder:validation:XValidation:rule="!self.matches('^[\\\\s\\\\p{Z}]|[\\\\s\\\\p{Z}]$')",message="must not begin or end with whitespace"
 	// +kubebuilder:validation:XValidation:rule="!self.matches('\\\\p{Cc}|[^\\\\P{Z} ]')",message="must not contain control or separator characters other than the plain space"
 	// +kubebuilder:validation:XValidation:rule="!self.matches('^k8s-[0-9a-f]{8}-[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$')",message="must not have the form of the operator's own marker, k8s-<8 hex digits>-<UUID>"
 	Name *string `json:"name,omitempty"`

@@ -184,7 +184,7 @@ func (e nameForm) readBack(name string) nameForm {
 	case name == e.sent:
 		e.seen, e.repeats = "", 0
 	case normalized(name) == normalized(e.sent):
-		// Only white space or case differ: a person would not change that.
+		// Only whitespace or case differ: a person would not change that.
 		e.seen, e.repeats = name, settledRepeats
 	case name == e.seen:
 		e.repeats++

@@ -84,7 +84,7 @@ func text(raw json.RawMessage) (string, bool) {
 	return string(raw), isScalar
 }
 
-// boolean reads a bool, or a string or number that stands for one; null is false.
+// boolean reads a bool, or a string or number that means one; null is false.
 func boolean(raw json.RawMessage) (value, ok bool) {
 	if string(raw) == "null" {
 		return false, true

@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// Headers records facts about responses that only their headers and their timing tell.
+// Headers records facts about responses that only their headers and their timing show.
 type Headers struct {
 	Next http.RoundTripper
 

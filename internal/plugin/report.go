@@ -69,7 +69,7 @@ func (r *Report) Differs() bool {
 	return slices.ContainsFunc(r.Findings, func(f Finding) bool { return f.Verdict == VerdictDiffers })
 }
 
-// Write prints the report as a table. What a verdict other than OK means follows its line.
+// Write prints the report as a table, and then the meaning of each verdict other than OK.
 func (r *Report) Write(w io.Writer) error {
 	t := tabwriter.NewWriter(w, 0, 0, 3, ' ', 0)
 	_, _ = fmt.Fprintln(t, "ASSUMPTION\tOBSERVED\tVERDICT")

@@ -104,7 +104,7 @@ func TestErrors_InvalidCommands_MatchKubectl(t *testing.T) {
 	g.Expect(w.plivo("resume", "--all", "-n", "nowhere")).To(haveFailed(0, "No resources found in nowhere namespace."))
 
 	for message, args := range map[string]string{
-		"error: no Subaccounts selected: name them, or use --selector or --all\nSee 'kubectl plivo suspend -h'":                  "suspend",
+		"error: no Subaccounts selected: name them, or use --selector or --all\nSee 'kubectl plivo suspend -h'":            "suspend",
 		"error: name cannot be provided when a selector is specified":                                                      "suspend a --all",
 		"error: setting 'all' parameter but found a non empty selector":                                                    "suspend -l a=b --all",
 		"error: a resource cannot be retrieved by name across all namespaces":                                              "suspend a -A",
