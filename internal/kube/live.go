@@ -29,7 +29,7 @@ type LiveReader struct {
 }
 
 // livePageSize is the number of Subaccounts in one request. It bounds the memory
-// that a list needs, because a tenant can make a Subaccount large.
+// that a list needs, because one Subaccount can be large.
 const livePageSize = 500
 
 // Subaccounts lists the Subaccounts of the served namespaces that match the

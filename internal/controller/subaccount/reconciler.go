@@ -23,8 +23,8 @@ import (
 // that a webhook or another controller undoes.
 const maxSteps = 30
 
-// Reconciler makes the subaccount at Plivo and the Secret match the spec of a
-// Subaccount.
+// Reconciler reconciles Subaccounts: the subaccount at Plivo and the Secret match the
+// spec.
 type Reconciler struct {
 	// Client reads from the cache and writes to the API server.
 	Client client.Client
