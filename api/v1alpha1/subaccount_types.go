@@ -12,8 +12,8 @@ import (
 // +kubebuilder:validation:XValidation:rule="has(self.authID) == has(oldSelf.authID)",message="authID can be neither added nor removed later",fieldPath=".authID"
 // +kubebuilder:validation:XValidation:rule="!has(self.authID) || has(self.deletionPolicy)",message="deletionPolicy is required with authID: Orphan leaves the adopted subaccount at Plivo, Delete deletes it there",fieldPath=".deletionPolicy",reason=FieldValueRequired
 type SubaccountSpec struct {
-	// name is the name of the subaccount at Plivo: 1 to 128 characters, without white
-	// space at either end, and without control or separator characters other than the
+	// name is the name of the subaccount at Plivo: 1 to 128 characters, without
+	// whitespace at either end, and without control or separator characters other than the
 	// plain space. It need not be unique. It must not have the form of the operator's
 	// marker: k8s-, 8 hex digits, -, a UUID. Required unless authID is set. If omitted
 	// with authID, the operator does not change the name at Plivo.

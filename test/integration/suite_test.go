@@ -162,7 +162,7 @@ var _ = SynchronizedAfterSuite(func() {
 		return
 	}
 	// In a process without specs the manager may not run yet. It must install its signal handler before SIGTERM.
-	Eventually(logs.String).Should(ContainSubstring("starting"))
+	Eventually(logs.String).Should(ContainSubstring("Starting the manager"))
 	Expect(op.stop(syscall.SIGTERM)).To(Succeed())
 	shown := logs.String()
 	var events corev1.EventList
