@@ -111,7 +111,7 @@ func (s *Status) remote() string {
 	if ptr.Deref(sub.Status.Enabled, false) {
 		state = "enabled"
 	}
-	text := fmt.Sprintf(`%s "%s", %s, when last read`, sub.Status.AuthID, Printable(ptr.Deref(sub.Status.Name, "")), state)
+	text := sub.Status.AuthID + ` "` + Printable(ptr.Deref(sub.Status.Name, "")) + `", ` + state + ", when last read"
 	if sub.Status.PreviousAuthID != "" {
 		text += ", instead of " + sub.Status.PreviousAuthID
 	}
