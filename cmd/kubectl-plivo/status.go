@@ -21,8 +21,8 @@ func newStatus(o *options) *cobra.Command {
 	return &cobra.Command{
 		Use:   "status [NAME ...]",
 		Short: "Explain why Subaccounts are Ready or not, and what to do",
-		Long: "Explain why Subaccounts are Ready or not: the resource, its Account, its Secret, the last events, whose\n" +
-			"turn it is and what to do. Without names: every Subaccount of the namespace that is not Ready.",
+		Long: "Explain why Subaccounts are Ready or not: the resource, its Account, its Secret, the last events, who has\n" +
+			"to act, and what to do. Without names: every Subaccount of the namespace that is not Ready.",
 		Example:           "  kubectl plivo status\n  kubectl plivo status team-a -n tenants",
 		ValidArgsFunction: o.completeNames,
 		RunE: func(cmd *cobra.Command, names []string) error {

@@ -94,7 +94,7 @@ func (s *Status) Write(w io.Writer) error {
 		line("Pending", "a create call of %s ago whose result is not recorded", duration.HumanDuration(s.Now.Sub(p.Since.Time)))
 	}
 	if status != string(metav1.ConditionTrue) {
-		line("Whose turn", "%s", a.who)
+		line("Who acts", "%s", a.who)
 		line("What to do", "%s", a.do)
 	}
 	s.writeEvents(&b)

@@ -36,7 +36,7 @@ func written(t *testing.T, s *Status) string {
 	return b.String()
 }
 
-func TestStatus_EachReason_SaysWhoseTurnItIsAndWhatToDo(t *testing.T) {
+func TestStatus_EachReason_SaysWhoActsAndWhatToDo(t *testing.T) {
 	for _, reason := range v1alpha1.Reasons() {
 		t.Run(reason, func(t *testing.T) {
 			a, ok := advices[reason]
@@ -50,7 +50,7 @@ func TestStatus_EachReason_SaysWhoseTurnItIsAndWhatToDo(t *testing.T) {
 				}
 				return
 			}
-			for _, want := range []string{"not Ready since 5m: " + reason, "The message.", "Whose turn:  " + a.who, "What to do:  " + a.do} {
+			for _, want := range []string{"not Ready since 5m: " + reason, "The message.", "Who acts:    " + a.who, "What to do:  " + a.do} {
 				if !strings.Contains(got, want) {
 					t.Errorf("got\n%s\nwant %q in it", got, want)
 				}
