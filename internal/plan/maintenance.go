@@ -39,9 +39,9 @@ func missingSubaccount(o *Observation) *Decision {
 		return wait(v1alpha1.ReasonInventoryImplausible, implausibleMessage)
 	}
 	first := o.NotFound.First
-	again := o.NotFound.First.Add(o.SettleTime)
-	if account, _ := o.Account.Get(); o.NotFound.MissingSince.Add(account.SweepInterval).After(again) {
-		again = o.NotFound.MissingSince.Add(account.SweepInterval)
+	secondSweep := o.NotFound.First.Add(o.SettleTime) // its earliest start
+	if account, _ := o.Account.Get(); o.NotFound.MissingSince.Add(account.SweepInterval).After(secondSweep) {
+		secondSweep = o.NotFound.MissingSince.Add(account.SweepInterval)
 	}
 	sweep, swept := o.lastSweep()
 	switch {
@@ -49,8 +49,8 @@ func missingSubaccount(o *Observation) *Decision {
 		return o.getOnce(authID)
 	case !o.Remote.IsAbsent(), o.NotFound.MissingSince.IsZero():
 		return o.awaitMissing(justAfter(first))
-	case !swept, sweep.Started.Before(again):
-		return o.awaitMissing(again)
+	case !swept, sweep.Started.Before(secondSweep):
+		return o.awaitMissing(secondSweep)
 	case !o.NotFound.Last.After(sweep.Started):
 		return o.getOnce(authID)
 	case !o.allowsRecreation():
