@@ -27,7 +27,7 @@ func keyed(field string, keys ...string) []string {
 }
 
 func TestSubaccountRules_Name(t *testing.T) {
-	const ends = "must not begin or end with white space"
+	const ends = "must not begin or end with whitespace"
 	const separators = "must not contain control or separator characters other than the plain space"
 	check(t, "Subaccount", []rule{{
 		name: "is required unless authID is given",
@@ -48,7 +48,7 @@ func TestSubaccountRules_Name(t *testing.T) {
 			named(strings.Repeat("a", 129)), named(strings.Repeat("é", 129))),
 			refusal{named(""), "spec.name", "should be at least 1 chars long"}),
 	}, {
-		name:     "has no white space at either end",
+		name:     "has no whitespace at either end",
 		accepted: []string{named("a b"), named("a  b")},
 		refused: refusedAlike("spec.name", ends, named(" a"), named("a "), named(" "), named(`\ta`), named(`a\n`),
 			named(`\u00a0a`), named(`a\u3000`), named(`a\u2028`)),
