@@ -9,7 +9,7 @@ import (
 // The creation protocol, one step per line, for a new subaccount, a lost response
 // and a missing subaccount that the operator recreates:
 //
-//	new resource                    missing subaccount (see missingSubaccount)
+//	new resource                    missing subaccount (maintenance.go)
 //	     |                                  |
 //	     +----------------+-----------------+
 //	                      v

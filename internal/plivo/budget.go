@@ -114,7 +114,7 @@ func (b *Budget) addWaiting(class Class, n int) {
 func (b *Budget) tryAcquire(class Class, started time.Time) (*Slot, <-chan struct{}) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	due := b.dueSweeps()
+	due := b.reservedForSweep()
 	reserved := 0 // number of free slots that other calls get first
 	switch {
 	case class == ClassContinued:
@@ -176,8 +176,8 @@ func (b *Budget) free() int {
 	return b.size - b.inFlight - len(b.freeAt)
 }
 
-// dueSweeps returns 1 if a sweep waits and the next slot is its share, else 0.
-func (b *Budget) dueSweeps() int {
+// reservedForSweep returns 1 if a sweep waits and the next slot is its share, else 0.
+func (b *Budget) reservedForSweep() int {
 	if b.inAcquire[ClassBackground] > 0 && b.sinceLastSweep >= sweepShare-1 {
 		return 1
 	}

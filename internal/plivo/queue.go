@@ -17,10 +17,10 @@ type queue struct {
 	maxTurns int // how many keys may have a turn at once: a share of the workers
 	wake     func(Key)
 
-	places     map[Key]*place
-	count      [3]int           // number of places, by state
-	namespaces map[string][]Key // queued keys
-	turns      []string         // namespaces with queued keys, the next one first
+	places         map[Key]*place
+	count          [3]int           // number of places, by state
+	namespaces     map[string][]Key // queued keys
+	namespaceOrder []string         // namespaces with queued keys, the next one first
 }
 
 // Key names a resource. Namespaces take turns in the queue.
@@ -88,17 +88,17 @@ func (b *Budget) EndTurn(key Key) {
 // of the workers limits the number of turns. So does half the size of the budget, so that
 // both calls of each creation fit into one window.
 func (b *Budget) hasRoom() bool {
-	reserved := b.count[woken] + b.inAcquire[ClassContinued] + b.dueSweeps()
+	reserved := b.count[woken] + b.inAcquire[ClassContinued] + b.reservedForSweep()
 	return b.free() > reserved && b.count[woken]+b.count[started] < min(b.maxTurns, max(1, b.size/2))
 }
 
 // wakeAll gives turns to the keys in the queue while there is room.
 func (b *Budget) wakeAll() {
-	for len(b.turns) > 0 && b.hasRoom() {
-		namespace := b.turns[0]
+	for len(b.namespaceOrder) > 0 && b.hasRoom() {
+		namespace := b.namespaceOrder[0]
 		key := b.namespaces[namespace][0]
 		if b.dequeue(key); len(b.namespaces[namespace]) > 0 {
-			b.turns = append(b.turns[1:], namespace)
+			b.namespaceOrder = append(b.namespaceOrder[1:], namespace)
 		}
 		b.setState(b.places[key], woken)
 		b.wake(key)
@@ -116,8 +116,8 @@ func (b *Budget) enqueue(key Key) {
 	b.places[key] = &place{state: queued, since: time.Now()}
 	b.count[queued]++
 	b.namespaces[key.Namespace] = append(b.namespaces[key.Namespace], key)
-	if !slices.Contains(b.turns, key.Namespace) {
-		b.turns = append(b.turns, key.Namespace)
+	if !slices.Contains(b.namespaceOrder, key.Namespace) {
+		b.namespaceOrder = append(b.namespaceOrder, key.Namespace)
 	}
 }
 
@@ -126,7 +126,7 @@ func (b *Budget) dequeue(key Key) {
 	left := without(b.namespaces[key.Namespace], key)
 	if b.namespaces[key.Namespace] = left; len(left) == 0 {
 		delete(b.namespaces, key.Namespace)
-		b.turns = without(b.turns, key.Namespace)
+		b.namespaceOrder = without(b.namespaceOrder, key.Namespace)
 	}
 }
 

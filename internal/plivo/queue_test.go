@@ -73,7 +73,7 @@ func TestRequestTurn_SlotBecomesFree_WakesNamespacesInTurn(t *testing.T) {
 			slot.Cancel()
 			b.EndTurn(keyOf(key))
 		}
-		if len(b.places)+len(b.namespaces)+len(b.turns) != 0 || b.count != [3]int{} {
+		if len(b.places)+len(b.namespaces)+len(b.namespaceOrder) != 0 || b.count != [3]int{} {
 			t.Errorf("got state left behind: %+v", b)
 		}
 	})
@@ -279,7 +279,7 @@ func TestRequestTurn_RandomKeysAndDeletions_ServesAllInTime(t *testing.T) {
 			if n := fullest(o.spans); n > size || o.most > share {
 				t.Errorf("seed %d: got %d in one window, want at most %d; got %d turns at once, want at most %d", seed, n, size, o.most, share)
 			}
-			if len(o.b.places)+len(o.b.namespaces)+len(o.b.turns)+o.b.inFlight != 0 {
+			if len(o.b.places)+len(o.b.namespaces)+len(o.b.namespaceOrder)+o.b.inFlight != 0 {
 				t.Errorf("seed %d: got state left behind: %+v", seed, o.b.places)
 			}
 		})

@@ -81,6 +81,7 @@ func setSecretMetadata(s *v1alpha1.Subaccount, secret *corev1.Secret) {
 		maps.Copy(*m, from)
 	}
 	put(&secret.Labels, s.Spec.Secret.Labels)
+	// kube.DigestSecret must keep a label of the operator, or each sweep finds it missing.
 	put(&secret.Labels, map[string]string{v1alpha1.ManagedByLabel: v1alpha1.ManagedByValue})
 	put(&secret.Annotations, s.Spec.Secret.Annotations)
 	now.Labels = slices.Sorted(maps.Keys(s.Spec.Secret.Labels))

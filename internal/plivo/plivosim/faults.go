@@ -14,9 +14,10 @@ import (
 // server tries faults in the order of their injection. The first that strikes is the
 // only one for a request.
 //
-// A new field also needs a line in fields and in faultHelp (faulttext.go), its check in
-// Validate, and its effect in strike.go. A new Body needs an entry in bodies. The test
-// of FaultHelp fails if the help lacks one.
+// A new field also needs a line in fields and in faultHelp (faulttext.go) and its check
+// in Validate. A field that selects requests takes effect in pickFault, any other in
+// strike.go. A new Body needs an entry in bodies; a new What takes effect in response.go.
+// The test of FaultHelp fails if the help lacks one.
 //
 // Examples:
 //
