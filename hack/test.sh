@@ -61,7 +61,8 @@ suite() { # suite NAME COMMAND...: runs a suite in the background; its lines beg
 
 suite faults gotest -v ./test/faultinjection
 suite integration ginkgo ./test/integration
-suite packages gotest $(go list ./... | grep -v -e /test/faultinjection -e /test/integration)
+# Three packages at a time on two cores: some of them wait for most of their time.
+suite packages gotest -p 3 $(go list ./... | grep -v -e /test/faultinjection -e /test/integration)
 
 failed=0
 for job in $(jobs -p); do
@@ -72,6 +73,6 @@ cat "$logs/durations"
 if [ $failed != 0 ]; then
 	# At the end of the output, because a CI system may show only that.
 	printf '\nFailures:\n'
-	grep -h -A 14 -E '\[FAILED\]|--- FAIL|panic:|^\[[a-z]+\] FAIL' "$logs"/* | head -n 200
+	grep -h -A 14 -E '\[FAILED\]|--- FAIL|panic:|\[(build|setup) failed\]' "$logs"/* | head -n 200
 fi
 exit $failed
