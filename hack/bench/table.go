@@ -89,7 +89,14 @@ func (t *table) median(key string) float64 {
 // holds reports whether all values are within the bound.
 func (f *figure) holds(l load, sorted []float64) bool {
 	bound, ok := f.most(l)
-	return !ok || sorted[len(sorted)-1] <= bound && (!f.exact || sorted[0] == bound)
+	switch {
+	case !ok:
+		return true
+	case f.exact && sorted[0] != bound:
+		return false
+	default:
+		return sorted[len(sorted)-1] <= bound
+	}
 }
 
 // off returns the counts that differ from their exact bound.
