@@ -6,7 +6,7 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 KUBECTL=${KUBECTL:-kubectl} PORT=${PORT:-8090}
-namespace=subaccount-operator-system label=plivo.subaccount-operator.dev/make-run=true
+namespace=subaccount-operator-system label=plivo.subaccount-operator.dev/make-run
 main_id=MASIMULATORSIMULATOR main_token=token-of-the-simulator
 
 context=$("$KUBECTL" config current-context)
@@ -18,7 +18,7 @@ if [ -n "$("$KUBECTL" get deployment --namespace "$namespace" --ignore-not-found
 fi
 "$KUBECTL" apply --server-side --kustomize config/crd
 "$KUBECTL" wait --for=condition=Established --timeout=60s crd/accounts.plivo.subaccount-operator.dev crd/subaccounts.plivo.subaccount-operator.dev
-if [ -n "$("$KUBECTL" get accounts.plivo.subaccount-operator.dev --selector "!${label%=*}" --output name)" ]; then
+if [ -n "$("$KUBECTL" get accounts.plivo.subaccount-operator.dev --selector "!$label" --output name)" ]; then
 	echo "make run: $context has Accounts that make run did not create; use another cluster" >&2
 	exit 1
 fi
@@ -42,7 +42,7 @@ kind: Account
 metadata:
   name: default
   labels:
-    ${label%=*}: "true"
+    $label: "true"
 spec:
   credentialsSecretRef:
     name: plivo-simulator

@@ -56,7 +56,7 @@ func (o *options) status(ctx context.Context, k8s client.Client, namespace strin
 			return err
 		}
 		for i := range all.Items {
-			if plugin.IsReady(&all.Items[i]) {
+			if plan.IsReady(all.Items[i].Status.Conditions, all.Items[i].Generation) {
 				ready++
 			} else {
 				list.Items = append(list.Items, all.Items[i])

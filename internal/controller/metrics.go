@@ -12,6 +12,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/subaccount-operator/subaccount-operator/api/v1alpha1"
+	"github.com/subaccount-operator/subaccount-operator/internal/plan"
 )
 
 // resourceCollector counts the resources that this instance serves, in the cache
@@ -137,7 +138,6 @@ func (t tally) collect(gauge func(*prometheus.Desc, float64, ...string)) {
 // stateOf returns the state of a resource, the first one that applies. The names
 // follow kstatus where it has a name.
 func stateOf(obj client.Object, suspended bool, conditions []metav1.Condition) string {
-	ready := meta.FindStatusCondition(conditions, v1alpha1.ConditionReady)
 	switch {
 	case obj.GetDeletionTimestamp() != nil:
 		return "Terminating"
@@ -145,7 +145,7 @@ func stateOf(obj client.Object, suspended bool, conditions []metav1.Condition) s
 		return "Suspended"
 	case meta.IsStatusConditionTrue(conditions, v1alpha1.ConditionStalled):
 		return "Stalled"
-	case ready != nil && ready.Status == metav1.ConditionTrue && ready.ObservedGeneration == obj.GetGeneration():
+	case plan.IsReady(conditions, obj.GetGeneration()):
 		return "Ready"
 	default:
 		return "Reconciling"

@@ -90,6 +90,13 @@ func (o *Observation) needsEvent(reason string) bool {
 	}
 }
 
+// IsReady reports whether the conditions of a resource say Ready for its current
+// generation.
+func IsReady(conditions []metav1.Condition, generation int64) bool {
+	ready := meta.FindStatusCondition(conditions, v1alpha1.ConditionReady)
+	return ready != nil && ready.Status == metav1.ConditionTrue && ready.ObservedGeneration == generation
+}
+
 // SetConditions sets the three conditions to the states that v1alpha1.StatesOf
 // returns for a reason. If the reason keeps Ready, Ready also keeps its
 // observedGeneration, because the operator has not acted on the new spec.

@@ -152,25 +152,31 @@ func (p *Prober) checkList(ctx context.Context, created plivo.Created) {
 }
 
 func (p *Prober) checkUpdates(ctx context.Context, authID string) {
-	update := func(assumption, meaning string, enabled bool, ok func(plivo.Subaccount) bool) {
-		err := p.call(ctx, func(ctx context.Context) error { return p.Client.Update(ctx, authID, oddName, enabled) })
-		if err != nil {
-			p.unknown(assumption, err)
-			return
-		}
-		got, err := p.get(ctx, authID)
-		if err != nil {
-			p.unknown(assumption, err)
-			return
-		}
-		p.report.Add(assumption, VerdictOf(ok(got)), meaning, "enabled: %t, a name of %d characters", got.Enabled, utf8.RuneCountInString(got.Name))
+	const nameKept = "A name of 128 characters, several scripts and double spaces is kept"
+	const both, disables = "update sets name and enabled together", "update honours enabled: false"
+	const observed = "enabled: %t, a name of %d characters"
+	if got, err := p.update(ctx, authID, true); err != nil {
+		p.unknown(nameKept, err)
+		p.unknown(both, err)
+	} else {
+		length := utf8.RuneCountInString(got.Name)
+		p.report.Add(nameKept, VerdictOf(got.Name == oddName), "Plivo keeps some names in another form. "+
+			"The operator notices, reports NameChangedByPlivo and does not send the name again.", observed, got.Enabled, length)
+		p.report.Add(both, VerdictOf(got.Enabled), "The operator cannot disable or rename subaccounts in one call.", observed, got.Enabled, length)
 	}
-	update("A name of 128 characters, several scripts and double spaces is kept", "Plivo keeps some names in another form. "+
-		"The operator notices, reports NameChangedByPlivo and does not send the name again.",
-		true, func(s plivo.Subaccount) bool { return s.Name == oddName })
-	update("update sets name and enabled together", "The operator cannot disable or rename subaccounts in one call.",
-		true, func(s plivo.Subaccount) bool { return s.Enabled })
-	update("update honours enabled: false", "The operator cannot disable subaccounts.", false, func(s plivo.Subaccount) bool { return !s.Enabled })
+	if got, err := p.update(ctx, authID, false); err != nil {
+		p.unknown(disables, err)
+	} else {
+		p.report.Add(disables, VerdictOf(!got.Enabled), "The operator cannot disable subaccounts.", observed, got.Enabled, utf8.RuneCountInString(got.Name))
+	}
+}
+
+// update sets oddName and enabled, and returns the subaccount as a get shows it then.
+func (p *Prober) update(ctx context.Context, authID string, enabled bool) (plivo.Subaccount, error) {
+	if err := p.call(ctx, func(ctx context.Context) error { return p.Client.Update(ctx, authID, oddName, enabled) }); err != nil {
+		return plivo.Subaccount{}, err
+	}
+	return p.get(ctx, authID)
 }
 
 func (p *Prober) checkLimit(ctx context.Context) {

@@ -37,12 +37,6 @@ type Status struct {
 	Now time.Time
 }
 
-// IsReady reports whether a Subaccount is Ready with its current spec.
-func IsReady(s *v1alpha1.Subaccount) bool {
-	c := meta.FindStatusCondition(s.Status.Conditions, v1alpha1.ConditionReady)
-	return c != nil && c.Status == metav1.ConditionTrue && c.ObservedGeneration == s.Generation
-}
-
 // reasonOf returns the reason, message and age of the condition Ready, for the current
 // generation of the spec.
 func reasonOf(conditions []metav1.Condition, generation int64, now time.Time) (status, reason, message, age string) {

@@ -10,7 +10,6 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -192,8 +191,7 @@ func (st *reconcileState) updateSubaccount(ctx context.Context, d plan.Decision)
 // difference at Plivo is then drift, and not a change of the spec.
 func (st *reconcileState) wasReady() bool {
 	s := st.obs.Object
-	ready := meta.FindStatusCondition(s.Status.Conditions, v1alpha1.ConditionReady)
-	return ready != nil && ready.Status == metav1.ConditionTrue && ready.ObservedGeneration == s.Generation
+	return plan.IsReady(s.Status.Conditions, s.Generation)
 }
 
 func (st *reconcileState) deleteSubaccount(ctx context.Context, d plan.Decision) error {
