@@ -54,9 +54,8 @@ func (a *Account) configure(ctx context.Context, c plivo.Credentials, budget *pl
 		a.log.Info("Started using credentials", logging.AccountID, c.AuthID, "rotated", a.client != nil)
 		a.client, a.token = a.options.NewClient(c), c.Token
 		a.circuit = circuit{}
-		a.sweeper.failures = 0
-		a.sweeper.requestStart(time.Now())
-		a.sweeper.wakeUp() // also if requestStart kept an earlier request
+		a.sweeper.failures, a.sweeper.requestedAt = 0, time.Now()
+		a.sweeper.wakeUp()
 	}
 	if a.stop == nil {
 		ctx, a.stop = context.WithCancel(ctx)

@@ -3,7 +3,6 @@ package mainaccount
 import (
 	"fmt"
 	"testing"
-	"time"
 
 	"github.com/subaccount-operator/subaccount-operator/internal/plivo/plivosim"
 )
@@ -60,30 +59,26 @@ func TestSweep_MostRecordedSubaccountsMissing_SwitchesGuardOn(t *testing.T) {
 	bubble(t, func(t *testing.T, r *rig) {
 		r.recorded = r.add(20)
 		a := r.swept()
-		sweep := func() {
-			a.RequestSweep(time.Now())
-			time.Sleep(time.Second)
-		}
 		id := r.sim.Inject(plivosim.Fault{Ops: []plivosim.Op{plivosim.OpList}, Rows: plivosim.None})
 		gets := r.sim.Inject(plivosim.Fault{Ops: []plivosim.Op{plivosim.OpGet}, Status: 404})
 		if _, err := get(t, a, mainID, r.recorded[0]); err == nil {
 			t.Error("got no error, want a 404")
 		}
-		sweep()
+		r.sweep(a)
 		if _, missing, _ := a.Remote(r.recorded[0]); !a.GuardOn() || !missing.First.IsZero() {
 			t.Errorf("got guard on %v, 404s %+v; want true and no 404 from before", a.GuardOn(), missing)
 		}
 		_, _ = get(t, a, mainID, r.recorded[0])
 		r.sim.RemoveFault(id)
 		r.sim.RemoveFault(gets)
-		sweep()
+		r.sweep(a)
 		if _, missing, _ := a.Remote(r.recorded[0]); a.GuardOn() || !missing.First.IsZero() {
 			t.Errorf("got guard on %v, 404s %+v; want false and no 404 from meanwhile", a.GuardOn(), missing)
 		}
 		for _, authID := range r.recorded[:11] {
 			r.sim.Remove(mainID, authID)
 		}
-		sweep()
+		r.sweep(a)
 		_, _ = get(t, a, mainID, r.recorded[0])
 		if !a.GuardOn() || !a.ConfirmDisappearance() || a.GuardOn() {
 			t.Error("got the guard on after a confirmation, want it off")
@@ -91,7 +86,7 @@ func TestSweep_MostRecordedSubaccountsMissing_SwitchesGuardOn(t *testing.T) {
 		if _, missing, _ := a.Remote(r.recorded[0]); !missing.First.IsZero() {
 			t.Error("got a 404 from while the guard was on, want none")
 		}
-		sweep()
+		r.sweep(a)
 		if a.GuardOn() {
 			t.Error("got the guard on again for the same missing rows, want it off")
 		}

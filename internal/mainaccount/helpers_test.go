@@ -108,6 +108,7 @@ func (r *rig) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 // sweep requests one more sweep and waits for it.
 func (r *rig) sweep(a *Account) {
 	r.t.Helper()
+	time.Sleep(plivo.Window) // the pause before a requested sweep
 	a.RequestSweep(time.Now())
 	time.Sleep(900 * time.Millisecond) // shorter than the pause before a retry
 }

@@ -22,7 +22,7 @@ type sweeper struct {
 	completeCount  int
 
 	requested   string    // value of the last reconcile request
-	requestedAt time.Time // zero: no reconcile request
+	requestedAt time.Time // of the last reconcile request or new credentials
 	handled     string    // value of the last reconcile request whose sweep has ended
 
 	completedAt time.Time     // end of the last complete sweep; before the first one, creation of the account
@@ -52,15 +52,13 @@ const (
 
 // RequestSweep requests a sweep that starts at or after a time, without waiting for
 // the sweep interval. One sweep serves all requests for an earlier or equal time. If
-// the sweep starts before notBefore, the caller has to request another one.
+// the sweep starts before notBefore, the caller has to request another one. A
+// requested sweep starts at least one plivo.Window after the end of the last sweep, so
+// that a stream of requests does not read the list all the time.
 func (a *Account) RequestSweep(notBefore time.Time) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.sweeper.requestStart(notBefore)
-}
-
-func (s *sweeper) requestStart(notBefore time.Time) {
-	if s.requestedStart.IsZero() || notBefore.Before(s.requestedStart) {
+	if s := &a.sweeper; s.requestedStart.IsZero() || notBefore.Before(s.requestedStart) {
 		s.requestedStart = notBefore
 		s.wakeUp()
 	}
@@ -109,10 +107,17 @@ func (a *Account) due() time.Time {
 	case s.failures > 0:
 		return s.ended.Add(min(time.Second<<min(s.failures-1, 6), time.Minute, a.interval))
 	case !s.requestedStart.IsZero() && s.requestedStart.Before(due):
-		return s.requestedStart
+		return later(s.requestedStart, s.ended.Add(plivo.Window))
 	default:
 		return due
 	}
+}
+
+func later(x, y time.Time) time.Time {
+	if x.After(y) {
+		return x
+	}
+	return y
 }
 
 // early returns by how much a sweep starts before the end of the interval, at most

@@ -220,6 +220,30 @@ func TestRequestSweep_DuringSweep_NeedsAnotherSweep(t *testing.T) {
 	})
 }
 
+// While Plivo answers no create call, each of them requests a sweep of its own.
+func TestRequestSweep_StreamOfRequests_StartsOneSweepPerWindow(t *testing.T) {
+	bubble(t, func(t *testing.T, r *rig) {
+		a := r.swept()
+		const windows = 12
+		for range windows * int(plivo.Window/(100*time.Millisecond)) {
+			a.RequestSweep(time.Now())
+			time.Sleep(100 * time.Millisecond)
+		}
+		r.wantCalls(plivosim.OpList, windows)
+	})
+}
+
+func TestConfigure_NewCredentials_StartsSweepAtOnce(t *testing.T) {
+	bubble(t, func(t *testing.T, r *rig) {
+		a := r.swept()
+		r.sweep(a)
+		r.sim.SetToken(mainID, "new-token")
+		r.registry.Configure("a", credentials(mainID, "new-token"), 100, interval)
+		time.Sleep(100 * time.Millisecond)
+		r.wantCalls(plivosim.OpList, 2)
+	})
+}
+
 func TestRequestSweep_FailedSweep_IsRepeatedUntilComplete(t *testing.T) {
 	bubble(t, func(t *testing.T, r *rig) {
 		a := r.swept()

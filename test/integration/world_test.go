@@ -46,7 +46,12 @@ func newWorld(change ...func(*v1alpha1.Account)) *world {
 		c(a)
 	}
 	Expect(k8s.Create(ctx, a)).To(Succeed())
-	DeferCleanup(sim.ClearFaults)
+	DeferCleanup(func() {
+		sim.ClearFaults()
+		// Without credentials the operator stops working for this world, and the next spec finds it idle.
+		secret := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: operatorNamespace, Name: w.name}}
+		Expect(client.IgnoreNotFound(k8s.Delete(ctx, secret))).To(Succeed())
+	})
 	return w
 }
 
