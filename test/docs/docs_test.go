@@ -27,7 +27,8 @@ const (
 	version   = "v1.2.3"
 )
 
-// TestDocuments_EveryPage_CommandsSucceed runs the commands of each page on new clusters.
+// TestDocuments_EveryPage_CommandsSucceed runs the commands of each page, on a new cluster
+// or on the one of the page before.
 func TestDocuments_EveryPage_CommandsSucceed(t *testing.T) {
 	ctrl.SetLogger(logr.Discard()) // for envtest
 	root, err := controlplane.Root()
@@ -60,29 +61,34 @@ func TestDocuments_EveryPage_CommandsSucceed(t *testing.T) {
 	if err := os.Symlink(helm, filepath.Join(bin, "helm")); err != nil {
 		t.Fatal(err)
 	}
-	ran := 0
+	scripts := map[string][]string{} // by page
+	isContinued := map[string]bool{} // the pages whose last script runs as a part of another page's
 	for _, pattern := range []string{"README.md", "docs/*.md", "docs/spec/*.md", "docs/runbooks/*.md"} {
 		pages, err := filepath.Glob(filepath.Join(work, pattern))
 		if err != nil {
 			t.Fatal(err)
 		}
 		for _, page := range pages {
-			scripts, err := scriptsOf(page)
+			all, continued, err := scriptsOf(page)
 			if err != nil {
 				t.Error(err)
 			}
-			for _, steps := range scripts {
-				if steps == "" {
-					continue
-				}
-				ran++
-				t.Run(strings.TrimPrefix(page, work+"/"), func(t *testing.T) {
-					t.Parallel() // each page has its own folder, because pages write files
-					own := t.TempDir()
-					shell(t, work, nil, "cp -R . "+own)
-					shell(t, own, newReader(t, bin), steps)
-				})
+			scripts[page], isContinued[continued] = all, true
+		}
+	}
+	ran := 0
+	for page, all := range scripts {
+		for i, steps := range all {
+			if isLast := i == len(all)-1; steps == "" || isLast && isContinued[page] {
+				continue
 			}
+			ran++
+			t.Run(strings.TrimPrefix(page, work+"/"), func(t *testing.T) {
+				t.Parallel() // each has its own folder, because pages write files
+				own := t.TempDir()
+				shell(t, work, nil, "cp -R . "+own)
+				shell(t, own, newReader(t, bin), steps)
+			})
 		}
 	}
 	if ran == 0 {

@@ -19,8 +19,8 @@ import (
 //	<!-- patch: account/default -->  pass the block to kubectl patch, as a dry run
 //	<!-- not run: why -->            skip the block
 //
-// Two comments apply to the page. The first runs the last script of another page before.
-// The second starts a new script on a new cluster:
+// Two comments apply to the page. The first continues the last script of another page, on
+// its cluster. The second starts a new script on a new cluster:
 //
 //	<!-- after: getting-started.md -->
 //	<!-- on another cluster -->
@@ -34,21 +34,22 @@ var (
 	shown  = map[string]bool{"": true, "console": true, "text": true, "lua": true, "json": true, "go": true, "mermaid": true}
 )
 
-// scriptsOf returns the scripts of a page, one for each cluster.
-func scriptsOf(path string) ([]string, error) {
+// scriptsOf returns the scripts of a page, one for each cluster, and the path of the page
+// whose last script the first one contains.
+func scriptsOf(path string) (scripts []string, continued string, err error) {
 	content, err := os.ReadFile(path)
 	if err != nil {
-		return nil, err
+		return nil, "", err
 	}
-	var scripts []string
 	var b strings.Builder
 	lines := strings.Split(string(content), "\n")
 	previous := ""
 	for i := 0; i < len(lines); i++ {
 		if m := after.FindStringSubmatch(lines[i]); m != nil {
-			before, err := scriptsOf(filepath.Join(filepath.Dir(path), m[1]))
+			continued = filepath.Join(filepath.Dir(path), m[1])
+			before, _, err := scriptsOf(continued)
 			if err != nil {
-				return nil, err
+				return nil, "", err
 			}
 			b.WriteString(before[len(before)-1])
 		}
@@ -61,11 +62,11 @@ func scriptsOf(path string) ([]string, error) {
 			for i++; i < len(lines) && lines[i] != "```"; i++ {
 			}
 			if i == len(lines) {
-				return nil, fmt.Errorf("%s:%d: got a block without an end, want a line ```", path, start)
+				return nil, "", fmt.Errorf("%s:%d: got a block without an end, want a line ```", path, start)
 			}
 			step, err := command(m[1], previous, lines[start:i])
 			if err != nil {
-				return nil, fmt.Errorf("%s:%d: %w", path, start, err)
+				return nil, "", fmt.Errorf("%s:%d: %w", path, start, err)
 			}
 			if step != "" {
 				fmt.Fprintf(&b, "echo '### %s:%d' >&2\n%s\n", path, start, step)
@@ -75,7 +76,7 @@ func scriptsOf(path string) ([]string, error) {
 			previous = lines[i]
 		}
 	}
-	return append(scripts, b.String()), nil
+	return append(scripts, b.String()), continued, nil
 }
 
 // command returns the shell command for a block; previous is the line before the block.
