@@ -94,14 +94,14 @@ var _ = Describe("An unexpected Plivo response:", func() {
 			}
 		}), Status: http.StatusOK})
 		a := accountOf(w)
-		Eventually(func() string { return readyState(a)() + ": " + readyMessage(a.Status.Conditions) }, "60s").
+		Eventually(func() string { return readyState(a)() + ": " + readyMessage(a.Status.Conditions) }).
 			Should(And(HavePrefix("False/Unavailable"), ContainSubstring("rows that cannot be read: 1 ("+odd.Status.AuthID+")")))
 		Eventually(w.names).Should(Equal([]string{"Name of drifted", "Name of odd"}))
 		w.sweep(2)
 		Expect(w.history(odd.Status.AuthID)).To(Equal("create update"))
 		Expect(w.calls(plivosim.OpCreate)).To(Equal(2))
 		sim.ClearFaults()
-		Eventually(readyState(a), "60s").Should(Equal("True/Ready"))
+		Eventually(readyState(a)).Should(Equal("True/Ready"))
 	})
 
 	It("a list with a wrong total is reported, and its drift is fixed", func() {
@@ -111,12 +111,12 @@ var _ = Describe("An unexpected Plivo response:", func() {
 		sim.Inject(plivosim.Fault{Ops: list, Account: w.main, Total: 1})
 		sim.Edit(w.main, s.Status.AuthID, func(x *plivosim.Subaccount) { x.Name = "By hand" })
 		a := accountOf(w)
-		Eventually(func() string { return readyState(a)() + ": " + readyMessage(a.Status.Conditions) }, "60s").
+		Eventually(func() string { return readyState(a)() + ": " + readyMessage(a.Status.Conditions) }).
 			Should(And(HavePrefix("False/Unavailable"), ContainSubstring("it promised 2 subaccounts, showed 1, and repeated 0 rows")))
 		Eventually(w.names).Should(Equal([]string{"Name of a"}))
 		expectReady(s)
 		sim.ClearFaults()
-		Eventually(readyState(a), "60s").Should(Equal("True/Ready"))
+		Eventually(readyState(a)).Should(Equal("True/Ready"))
 	})
 
 	It("masked tokens in a list cause no get call", func() {

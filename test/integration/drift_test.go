@@ -35,8 +35,8 @@ var _ = Describe("Drift", func() {
 		sim.Edit(w.main, token.Status.AuthID, func(x *plivosim.Subaccount) { x.AuthToken = "rotated-in-the-console-0123456789abcdefg" })
 		sim.Remove(w.main, old)
 		sim.Remove(w.main, console.AuthID)
-		Eventually(authID(deleted), "120s").ShouldNot(Or(Equal(old), BeEmpty()))
-		Eventually(readyState(adopted), "60s").Should(Equal("False/RemoteNotFound"))
+		Eventually(authID(deleted)).ShouldNot(Or(Equal(old), BeEmpty()))
+		Eventually(readyState(adopted)).Should(Equal("False/RemoteNotFound"))
 		w.sweep(2) // must cause no further calls
 
 		expectReady(none, name, enabled, token, deleted)
@@ -70,12 +70,12 @@ var _ = Describe("Drift", func() {
 		expectReady(s)
 		old, started := s.Status.AuthID, time.Now()
 		sim.Remove(w.main, old)
-		Eventually(readyState(s), "90s").Should(Equal("False/RemoteNotFound"))
+		Eventually(readyState(s)).Should(Equal("False/RemoteNotFound"))
 		Expect(time.Since(started)).To(BeNumerically(">=", 10*time.Second), "two sweeps, an interval apart")
 		w.sweep(2)
 		Expect(w.calls(plivosim.OpCreate)).To(Equal(1))
 		edit(s, func(s *v1alpha1.Subaccount) { s.Spec.RecreatePolicy = v1alpha1.RecreatePolicyAutomatic })
-		Eventually(readyState(s), "60s").Should(Equal("True/Ready"))
+		Eventually(readyState(s)).Should(Equal("True/Ready"))
 		w.expectExact(s)
 		Expect(s.Status.PreviousAuthID).To(Equal(old))
 		Expect(w.calls(plivosim.OpCreate)).To(Equal(2))
@@ -137,7 +137,7 @@ var _ = Describe("Drift", func() {
 			a.Annotations = map[string]string{v1alpha1.ConfirmDisappearanceAnnotation: "removed by hand"}
 		})
 		for _, s := range lost {
-			Eventually(authID(s), "120s").ShouldNot(Or(Equal(before[s.Name]), BeEmpty()))
+			Eventually(authID(s)).ShouldNot(Or(Equal(before[s.Name]), BeEmpty()))
 		}
 		expectReady(all...)
 		w.sweep(2)
@@ -185,9 +185,9 @@ var _ = Describe("Drift", func() {
 			Expect(w.secret(s).Data).NotTo(BeEmpty())
 		}
 		sim.RemoveFault(proxy)
-		Eventually(isGone(deleting), "60s").Should(BeTrue())
+		Eventually(isGone(deleting)).Should(BeTrue())
 		for _, s := range []*v1alpha1.Subaccount{unchanged, requested, renamed} {
-			Eventually(readyState(s), "60s").Should(Equal("True/Ready"), s.Name)
+			Eventually(readyState(s)).Should(Equal("True/Ready"), s.Name)
 			w.expectExact(s)
 		}
 		Eventually(func() string { readyState(requested)(); return requested.Status.LastHandledReconcileAt }).Should(Equal("now"))

@@ -25,7 +25,7 @@ var _ = Describe("The request budget", func() {
 		expectReady(late)
 		Expect(w.calls(plivosim.OpCreate)).To(BeNumerically("<", many/2))
 		for _, s := range all {
-			Eventually(readyState(s), "120s").Should(Equal("True/Ready"), s.Name)
+			Eventually(readyState(s)).Should(Equal("True/Ready"), s.Name)
 		}
 		Expect(w.calls(plivosim.OpCreate)).To(Equal(many + 1))
 		Expect(w.calls(plivosim.OpUpdate)).To(Equal(many + 1))

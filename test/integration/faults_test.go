@@ -36,7 +36,7 @@ var _ = Describe("Exactly one subaccount", func() {
 			all = append(all, w.apply(fmt.Sprintf("s%d", i)))
 		}
 		for _, s := range all {
-			Eventually(readyState(s), "150s").Should(Equal("True/Ready"), s.Name)
+			Eventually(readyState(s)).Should(Equal("True/Ready"), s.Name)
 			w.expectExact(s)
 		}
 		Eventually(w.names).Should(HaveLen(8))
@@ -52,7 +52,7 @@ var _ = Describe("Exactly one subaccount", func() {
 		Eventually(func() int { return w.calls(plivosim.OpCreate) }).Should(BeNumerically(">=", 3))
 		killAndRestart()
 		for _, s := range all {
-			Eventually(readyState(s), "150s").Should(Equal("True/Ready"), s.Name)
+			Eventually(readyState(s)).Should(Equal("True/Ready"), s.Name)
 			w.expectExact(s)
 		}
 		Expect(w.names()).To(HaveLen(4))

@@ -42,7 +42,7 @@ var _ = Describe("With --namespaces", func() {
 		Eventually(readyState(waiting)).Should(Equal("False/NamespaceNotAllowed"))
 
 		grantSecretsRole(without)
-		Eventually(m.Exited(), "90s").Should(BeClosed(), "the Deployment would restart the process")
+		Eventually(m.Exited()).Should(BeClosed(), "the Deployment would restart the process")
 		m = startManager("--namespaces", w.name+","+without)
 		w.sweep(1)
 		expectReady(waiting)
@@ -56,7 +56,7 @@ var _ = Describe("With --namespaces", func() {
 		Expect(k8s.Delete(ctx, ns)).To(Succeed())
 		Eventually(isGone(&rbacv1.RoleBinding{ObjectMeta: metav1.ObjectMeta{Namespace: without, Name: "subaccount-operator-secrets"}})).Should(BeTrue())
 		m = startManager("--namespaces", w.name+","+without)
-		Eventually(isGone(ns), "60s").Should(BeTrue())
+		Eventually(isGone(ns)).Should(BeTrue())
 		Expect(w.names()).To(Equal([]string{"Name of a"}))
 		Expect(m.stop(syscall.SIGTERM)).To(Succeed())
 	})

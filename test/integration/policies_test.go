@@ -278,7 +278,7 @@ var _ = Describe("A namespace that is removed by force", func() {
 		Eventually(isGone(namespace)).Should(BeTrue())
 		Expect(k8s.Get(ctx, client.ObjectKeyFromObject(s), s)).To(Succeed())
 		sim.ClearFaults()
-		Eventually(func() int { return len(w.names()) }, "60s").Should(BeZero(), "the subaccount is deleted at Plivo")
+		Eventually(func() int { return len(w.names()) }).Should(BeZero(), "the subaccount is deleted at Plivo")
 		Eventually(isGone(s)).Should(BeTrue())
 	})
 })

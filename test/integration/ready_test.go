@@ -3,7 +3,6 @@ package integration
 import (
 	"net/http"
 	"syscall"
-	"time"
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
@@ -61,7 +60,7 @@ var _ = Describe("Readiness", func() {
 
 		role.Rules = everything
 		Expect(k8s.Update(ctx, role)).To(Succeed())
-		Eventually(probe(address, "/readyz")).WithTimeout(time.Minute).Should(Equal(http.StatusOK))
+		Eventually(probe(address, "/readyz")).Should(Equal(http.StatusOK))
 	},
 		Entry("without namespaces", 0), Entry("without Secrets", 1), Entry("without Subaccounts", 2), Entry("without Accounts", 3),
 	)

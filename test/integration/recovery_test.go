@@ -114,7 +114,7 @@ var _ = Describe("A Subaccount", func() {
 		foreign := w.secret(s)
 		Expect(foreign.OwnerReferences).To(BeEmpty())
 		Expect(k8s.Delete(ctx, foreign)).To(Succeed())
-		Eventually(readyState(s), "90s").Should(Equal("True/Ready"))
+		Eventually(readyState(s)).Should(Equal("True/Ready"))
 		w.expectExact(s)
 		Expect(w.history(s.Status.AuthID)).To(Equal("create update get"))
 	})

@@ -41,7 +41,7 @@ var _ = Describe("A restore with the status, as Velero does it,", func() {
 		w.expectExact(restored[0])
 		Eventually(readyState(restored[1])).Should(Equal("False/SecretConflict"))
 		Expect(k8s.Delete(ctx, conflicting)).To(Succeed())
-		Eventually(readyState(restored[1]), "90s").Should(Equal("True/Ready")) // the operator retries every minute
+		Eventually(readyState(restored[1])).Should(Equal("True/Ready")) // the operator retries every minute
 		w.expectExact(restored[1])
 		Expect(sim.Subaccounts(w.main)).To(Equal(before))
 		Expect(w.calls(plivosim.OpCreate) + w.calls(plivosim.OpUpdate)).To(Equal(4))

@@ -35,7 +35,7 @@ var _ = Describe("Strays", func() {
 			sim.Add(w.main, name, false)
 		}
 		for _, x := range []plivosim.Subaccount{stray, unclaimed} {
-			Eventually(func() bool { _, ok := sim.Subaccount(w.main, x.AuthID); return ok }, "90s").Should(BeFalse())
+			Eventually(func() bool { _, ok := sim.Subaccount(w.main, x.AuthID); return ok }).Should(BeFalse())
 			Expect(w.history(x.AuthID)).To(Equal("delete"))
 			// The operator logs after it has received Plivo's response, so the simulator shows the effect earlier.
 			Eventually(logLines).WithArguments(map[string]any{"msg": "Removed a stray", "level": "info", logging.AuthID: x.AuthID}).
@@ -59,7 +59,7 @@ var _ = Describe("Orphan", func() {
 		Expect(k8s.Delete(ctx, s)).To(Succeed())
 		Eventually(isGone(s)).Should(BeTrue())
 		stray := sim.Add(w.main, "k8s-"+clusterUID()[:8]+"-01234567-89ab-cdef-0123-456789abcdef", false)
-		Eventually(func() bool { _, ok := sim.Subaccount(w.main, stray.AuthID); return ok }, "90s").Should(BeFalse())
+		Eventually(func() bool { _, ok := sim.Subaccount(w.main, stray.AuthID); return ok }).Should(BeFalse())
 		killAndRestart()
 		w.sweep(2)
 		Expect(w.countMarkers()).To(Equal(1))

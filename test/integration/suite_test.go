@@ -72,7 +72,7 @@ var (
 func TestIntegration(t *testing.T) {
 	RegisterFailHandler(Fail)
 	ctrl.SetLogger(GinkgoLogr) // envtest and the clients warn if no logger is set
-	SetDefaultEventuallyTimeout(30 * time.Second)
+	SetDefaultEventuallyTimeout(3 * time.Minute) // longer than any condition takes on a busy machine
 	SetDefaultEventuallyPollingInterval(100 * time.Millisecond)
 	SetDefaultConsistentlyDuration(3 * time.Second)
 	RunSpecs(t, "Integration")

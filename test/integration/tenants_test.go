@@ -299,7 +299,7 @@ var _ = Describe("A tenant", func() {
 		Eventually(func() corev1.ResourceList {
 			Expect(k8s.Get(ctx, client.ObjectKeyFromObject(quota), quota)).To(Succeed())
 			return quota.Status.Used
-		}, "90s").Should(HaveLen(1), "the quota controller discovers new kinds every 30 s")
+		}).Should(HaveLen(1), "the quota controller discovers new kinds every 30 s")
 		// The API server's quota admission reads this status a moment later, and rejects all Subaccounts until then.
 		Eventually(func() error { return k8s.Create(ctx, w.newSubaccount("one")) }).Should(Succeed())
 		two := w.apply("two")
@@ -321,7 +321,7 @@ var _ = Describe("A tenant", func() {
 			Eventually(func() string { return readyState(s)() }).Should(HavePrefix("False/"))
 			sim.RemoveFault(id)
 			edit(s, func(s *v1alpha1.Subaccount) { s.Spec.Name = ptr.To(fmt.Sprint("After ", status)) })
-			Eventually(readyState(s), "90s").Should(Equal("True/Ready"))
+			Eventually(readyState(s)).Should(Equal("True/Ready"))
 		}
 		// SynchronizedAfterSuite searches the logs, events and statuses for tokens.
 	})

@@ -256,7 +256,7 @@ func (w *world) sweep(n int) {
 		Eventually(func() string {
 			Expect(k8s.Get(ctx, client.ObjectKeyFromObject(a), a)).To(Succeed())
 			return a.Status.LastHandledReconcileAt
-		}, "60s").Should(Equal(at))
+		}).Should(Equal(at))
 		Eventually(checkIdle).Should(Succeed())
 	}
 }
@@ -267,7 +267,7 @@ var requests int // of sweeps, so that each has its own annotation value
 func (w *world) awaitLists(n int) {
 	GinkgoHelper()
 	before := w.calls(plivosim.OpList)
-	Eventually(func() int { return w.calls(plivosim.OpList) - before }, "60s").Should(BeNumerically(">=", n))
+	Eventually(func() int { return w.calls(plivosim.OpList) - before }).Should(BeNumerically(">=", n))
 }
 
 func clusterUID() string {
