@@ -23,7 +23,7 @@ import (
 
 // startTimeout is the limit for the start of each program. All of them together need 4 s
 // on an idle machine.
-const startTimeout = 60 * time.Second
+const startTimeout = 3 * time.Minute
 
 // Options of a control plane; the zero value serves most tests.
 type Options struct {
