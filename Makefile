@@ -134,7 +134,7 @@ bench: ## Measure N=100,1000,5000,10000 and write docs/benchmarks.md, 75 minutes
 		go run ./hack/bench
 
 # Markdown, and Go code whose comments Vale reads. The rules are in .vale.ini and .vale/styles/Project.
-PROSE := $(wildcard *.md) docs api cmd internal
+PROSE := $(wildcard *.md) docs api cmd internal plivosim
 .PHONY: lint
 lint: ## Run Vale and misspell on prose, actionlint on workflows, and golangci-lint with kube-api-linter on code (built once, about 6 minutes).
 	@vale=$$($(TOOL) vale) && \

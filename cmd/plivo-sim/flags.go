@@ -8,7 +8,7 @@ import (
 	"regexp"
 	"strings"
 
-	"github.com/subaccount-operator/subaccount-operator/internal/plivo/plivosim"
+	"github.com/subaccount-operator/subaccount-operator/plivosim"
 )
 
 const usage = `plivo-sim serves a simulated Plivo Subaccount API.

@@ -16,8 +16,8 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/subaccount-operator/subaccount-operator/internal/plivo/plivosim"
 	"github.com/subaccount-operator/subaccount-operator/internal/version"
+	"github.com/subaccount-operator/subaccount-operator/plivosim"
 )
 
 // shutdownGrace is how long requests in progress may take after the signal to stop.

@@ -10,7 +10,7 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/subaccount-operator/subaccount-operator/internal/plivo/plivosim"
+	"github.com/subaccount-operator/subaccount-operator/plivosim"
 	"github.com/subaccount-operator/subaccount-operator/test/controlplane"
 	"github.com/subaccount-operator/subaccount-operator/test/process"
 )

@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"github.com/subaccount-operator/subaccount-operator/internal/plivo"
-	"github.com/subaccount-operator/subaccount-operator/internal/plivo/plivosim"
+	"github.com/subaccount-operator/subaccount-operator/plivosim"
 )
 
 func TestCircuit_CredentialsRefused_SendsOnlyProbes(t *testing.T) {

@@ -4,7 +4,7 @@ import (
 	"fmt"
 	"testing"
 
-	"github.com/subaccount-operator/subaccount-operator/internal/plivo/plivosim"
+	"github.com/subaccount-operator/subaccount-operator/plivosim"
 )
 
 func TestIsMassDisappearance_MoreThanHalfAndAtLeastTen_IsTrue(t *testing.T) {

@@ -11,7 +11,7 @@ import (
 	"github.com/go-logr/logr/funcr"
 
 	"github.com/subaccount-operator/subaccount-operator/internal/plivo"
-	"github.com/subaccount-operator/subaccount-operator/internal/plivo/plivosim"
+	"github.com/subaccount-operator/subaccount-operator/plivosim"
 )
 
 // logTo returns a logger that appends its lines up to a level, without durations.

@@ -6,7 +6,7 @@ import (
 	"time"
 
 	"github.com/subaccount-operator/subaccount-operator/internal/plivo"
-	"github.com/subaccount-operator/subaccount-operator/internal/plivo/plivosim"
+	"github.com/subaccount-operator/subaccount-operator/plivosim"
 )
 
 func TestSweep_RowMayBeMissed_IsIncomplete(t *testing.T) {

@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"github.com/subaccount-operator/subaccount-operator/internal/plivo"
-	"github.com/subaccount-operator/subaccount-operator/internal/plivo/plivosim"
+	"github.com/subaccount-operator/subaccount-operator/plivosim"
 )
 
 func TestSweep_UnreadableRow_IsIncompleteButShowsOtherRows(t *testing.T) {

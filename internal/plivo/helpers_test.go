@@ -8,7 +8,7 @@ import (
 	"net/url"
 	"testing"
 
-	"github.com/subaccount-operator/subaccount-operator/internal/plivo/plivosim"
+	"github.com/subaccount-operator/subaccount-operator/plivosim"
 	"github.com/subaccount-operator/subaccount-operator/test/inprocess"
 )
 

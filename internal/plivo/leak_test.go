@@ -16,7 +16,7 @@ import (
 	"github.com/go-logr/logr/funcr"
 	"sigs.k8s.io/yaml"
 
-	"github.com/subaccount-operator/subaccount-operator/internal/plivo/plivosim"
+	"github.com/subaccount-operator/subaccount-operator/plivosim"
 )
 
 func wantNoLeak(t *testing.T, text string) {

@@ -14,7 +14,7 @@ import (
 	"time"
 
 	"github.com/subaccount-operator/subaccount-operator/internal/plivo"
-	"github.com/subaccount-operator/subaccount-operator/internal/plivo/plivosim"
+	"github.com/subaccount-operator/subaccount-operator/plivosim"
 	"github.com/subaccount-operator/subaccount-operator/test/inprocess"
 )
 

@@ -10,7 +10,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/subaccount-operator/subaccount-operator/internal/plivo/plivosim"
+	"github.com/subaccount-operator/subaccount-operator/plivosim"
 )
 
 // step is one call of a process.

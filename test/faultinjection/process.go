@@ -29,7 +29,7 @@ import (
 	"github.com/subaccount-operator/subaccount-operator/internal/controller/subaccount"
 	"github.com/subaccount-operator/subaccount-operator/internal/kube"
 	"github.com/subaccount-operator/subaccount-operator/internal/plivo"
-	"github.com/subaccount-operator/subaccount-operator/internal/plivo/plivosim"
+	"github.com/subaccount-operator/subaccount-operator/plivosim"
 )
 
 // process is one manager with caches, queues, both controllers and sweeps, but without

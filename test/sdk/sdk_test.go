@@ -12,7 +12,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/subaccount-operator/subaccount-operator/internal/plivo/plivosim"
+	"github.com/subaccount-operator/subaccount-operator/plivosim"
 )
 
 const (

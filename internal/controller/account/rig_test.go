@@ -28,7 +28,7 @@ import (
 	"github.com/subaccount-operator/subaccount-operator/internal/mainaccount"
 	"github.com/subaccount-operator/subaccount-operator/internal/plan"
 	"github.com/subaccount-operator/subaccount-operator/internal/plivo"
-	"github.com/subaccount-operator/subaccount-operator/internal/plivo/plivosim"
+	"github.com/subaccount-operator/subaccount-operator/plivosim"
 	"github.com/subaccount-operator/subaccount-operator/test/inprocess"
 )
 

@@ -4,7 +4,7 @@ import (
 	"testing"
 
 	"github.com/subaccount-operator/subaccount-operator/api/v1alpha1"
-	"github.com/subaccount-operator/subaccount-operator/internal/plivo/plivosim"
+	"github.com/subaccount-operator/subaccount-operator/plivosim"
 )
 
 func TestConfirmDisappearance_NewValueWhileGuardIsOn_TurnsItOff(t *testing.T) {
