@@ -7,8 +7,9 @@ VERSION ?= $(shell git describe --tags --match 'v*' --dirty 2>/dev/null || echo 
 # VERSION may omit the v.
 override VERSION := v$(VERSION:v%=%)
 IMG     ?= ghcr.io/subaccount-operator/subaccount-operator:$(VERSION)
+SIM_IMG ?= ghcr.io/subaccount-operator/plivo-sim:$(VERSION)
 KUBECTL ?= kubectl
-# The tool that builds the image (docker, podman, buildah), and the platforms.
+# The tool that builds the images (docker, podman, buildah), and the platforms.
 CONTAINER_TOOL ?= docker
 PLATFORMS ?= linux/$(shell go env GOARCH)
 # buildah needs no daemon and no registry, and its images are reproducible. buildah and podman need --manifest for several
@@ -20,7 +21,8 @@ GO_BUILD := CGO_ENABLED=0 go build -trimpath -ldflags "-s -w -X $(MODULE)/intern
 BIN      ?= bin
 ASSETS   := go run ./hack/assets control-plane
 TOOL     := go run ./hack/assets tool
-SET_IMAGE = sed 's|image: ghcr.io/subaccount-operator/subaccount-operator:.*|image: $(IMG)|'
+SET_IMAGE = sed -e 's|image: ghcr.io/subaccount-operator/subaccount-operator:.*|image: $(IMG)|' \
+	-e 's|image: ghcr.io/subaccount-operator/plivo-sim:.*|image: $(SIM_IMG)|'
 
 .PHONY: help
 help: ## Show this list.
@@ -123,7 +125,7 @@ test-e2e: ready ## Run the end-to-end tests, about 5 minutes.
 		go tool ginkgo run --procs=3 --tags=e2e --vet=off --timeout=30m --no-color -v --focus='$(E2E_FOCUS)' ./test/e2e
 
 .PHONY: test-image
-test-image: ## Build the image for two platforms and run it; needs buildah.
+test-image: ## Build the images for two platforms and run them; needs buildah.
 	@assets=$$($(ASSETS)) && export KUBEBUILDER_ASSETS="$$assets" && \
 		go test -vet=off -tags image -count=1 -v ./test/image
 
@@ -157,12 +159,13 @@ vuln: ## Check the dependencies against Go's vulnerability database, https://vul
 	go -C hack/supplychain tool govulncheck -C $(CURDIR) ./...
 
 DIST ?= dist
-SBOM := go -C hack/supplychain tool cyclonedx-gomod bin -json -version '$(VERSION)' -output
+SBOM := go -C hack/supplychain tool cyclonedx-gomod bin -json -std -version '$(VERSION)' -output
 .PHONY: sbom
-sbom: build ## Write the CycloneDX SBOMs of the manager (the only file in the image) and of the kubectl plugin.
+sbom: build ## Write the CycloneDX SBOMs of the manager and of plivo-sim (each the only file in its image) and of the kubectl plugin.
 	@mkdir -p $(DIST)
 	$(SBOM) $(abspath $(DIST)/sbom.json) $(abspath $(BIN)/manager)
 	$(SBOM) $(abspath $(DIST)/sbom-kubectl-plivo.json) $(abspath $(BIN)/kubectl-plivo)
+	$(SBOM) $(abspath $(DIST)/sbom-plivo-sim.json) $(abspath $(BIN)/plivo-sim)
 
 .PHONY: reproducible
 reproducible: ## Build the commit twice without caches and compare the files.
@@ -171,7 +174,7 @@ reproducible: ## Build the commit twice without caches and compare the files.
 PLUGIN_PLATFORMS := linux/amd64 linux/arm64 darwin/amd64 darwin/arm64 windows/amd64 windows/arm64
 CHANGELOG ?= CHANGELOG.md
 .PHONY: release
-release: ## Write the files of release VERSION (v1.2.3) into DIST (dist). make docker-build builds the image.
+release: ## Write the files of release VERSION (v1.2.3) into DIST (dist). make docker-build docker-build-simulator builds the images.
 	@[[ '$(VERSION)' =~ ^v[0-9]+\.[0-9]+\.[0-9]+(-[0-9A-Za-z.-]+)?$$ ]] || { echo "release: VERSION must be like v1.2.3" >&2; exit 1; }
 	@grep -q '^## \[$(VERSION:v%=%)\]' $(CHANGELOG) || { echo "release: $(CHANGELOG) has no section ## [$(VERSION:v%=%)]" >&2; exit 1; }
 	rm -rf $(DIST) $(BIN)/release
@@ -195,11 +198,12 @@ demo: build ## Run a demo: a control plane, the simulated Plivo and the manager 
 		ONCE='$(ONCE)' go run ./hack/demo
 
 .PHONY: dist
-dist: ## Write crds.yaml, and install.yaml with the image IMG and without CRDs, into DIST (dist).
+dist: ## Write crds.yaml, and install.yaml and simulator.yaml with the images IMG and SIM_IMG, into DIST (dist).
 	@mkdir -p $(DIST)
 	@kubectl=$$($(ASSETS) kubectl)/kubectl && \
 		"$$kubectl" kustomize config/crd >$(DIST)/crds.yaml && \
-		"$$kubectl" kustomize config/install | $(SET_IMAGE) >$(DIST)/install.yaml
+		"$$kubectl" kustomize config/install | $(SET_IMAGE) >$(DIST)/install.yaml && \
+		"$$kubectl" kustomize config/simulator | $(SET_IMAGE) >$(DIST)/simulator.yaml
 
 .PHONY: package
 package: ## Package the Helm chart with version VERSION into DIST (dist).
@@ -231,13 +235,19 @@ undeploy: ## Remove the CRDs, so that the manager removes the finalizers, and th
 	$(KUBECTL) delete --ignore-not-found -k config/crd
 	$(KUBECTL) delete --ignore-not-found -k config/default
 
+# The Dockerfile has a target for each program.
+PROGRAM ?= manager
 .PHONY: docker-build
 docker-build: ## Build the image IMG, for PLATFORMS (linux/amd64,linux/arm64), with CONTAINER_TOOL, on BASE (scratch).
 	rm -rf bin/image
 	@set -e; for platform in $(subst $(comma), ,$(PLATFORMS)); do \
-		echo "building bin/image/$$platform/manager"; \
-		GOOS=$${platform%/*} GOARCH=$${platform#*/} $(GO_BUILD) -o bin/image/$$platform/manager ./cmd; \
+		echo "building bin/image/$$platform/$(PROGRAM)"; \
+		GOOS=$${platform%/*} GOARCH=$${platform#*/} $(GO_BUILD) -o bin/image/$$platform/$(PROGRAM) $(patsubst ./cmd/manager,./cmd,./cmd/$(PROGRAM)); \
 	done
 	@# buildah and podman add to an existing manifest list. Some versions cannot remove it by rmi.
 	@$(if $(filter buildah podman,$(CONTAINER_TOOL)),{ $(CONTAINER_TOOL) manifest rm $(IMG) || $(CONTAINER_TOOL) rmi -f $(IMG); } >/dev/null 2>&1 || true)
-	$(CONTAINER_TOOL) build --platform $(PLATFORMS) --build-arg VERSION=$(VERSION) $(if $(BASE),--build-arg BASE=$(BASE)) $(IMAGE_FLAGS) $(IMG) .
+	$(CONTAINER_TOOL) build --platform $(PLATFORMS) --target $(PROGRAM) --build-arg VERSION=$(VERSION) $(if $(BASE),--build-arg BASE=$(BASE)) $(IMAGE_FLAGS) $(IMG) .
+
+.PHONY: docker-build-simulator
+docker-build-simulator: ## Build the image SIM_IMG of plivo-sim, as docker-build does.
+	@$(MAKE) --no-print-directory docker-build PROGRAM=plivo-sim IMG='$(SIM_IMG)'

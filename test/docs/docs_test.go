@@ -51,7 +51,7 @@ func TestDocuments_EveryPage_CommandsSucceed(t *testing.T) {
 	if err := os.Mkdir(original, 0o700); err != nil {
 		t.Fatal(err)
 	}
-	for name, dir := range map[string]string{"manager": bin, "kubectl-plivo": original} {
+	for name, dir := range map[string]string{"manager": bin, "plivo-sim": bin, "kubectl-plivo": original} {
 		if _, err := process.Program(name, dir); err != nil {
 			t.Fatal(err)
 		}
@@ -127,10 +127,7 @@ func newReader(t *testing.T, bin string) []string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	node := &kubelet{
-		plane: plane, k8s: k8s, binary: filepath.Join(bin, "manager"), logs: &process.Log{},
-		args: []string{"--plivo-base-url", plivo.URL, "--metrics-bind-address=127.0.0.1:0", "--health-probe-bind-address=127.0.0.1:0"},
-	}
+	node := &kubelet{plane: plane, k8s: k8s, bin: bin, plivoURL: plivo.URL, logs: &process.Log{}}
 	ctx, stop := context.WithCancel(context.Background())
 	var ended sync.WaitGroup
 	ended.Go(func() { node.run(ctx) })

@@ -2,6 +2,7 @@ package docs
 
 import (
 	"context"
+	"path/filepath"
 	"syscall"
 	"time"
 
@@ -14,26 +15,30 @@ import (
 	"github.com/subaccount-operator/subaccount-operator/test/process"
 )
 
-// kubelet replaces a node. It runs the operator's Deployment as a process with the
-// Deployment's arguments and ServiceAccount, and updates the Deployment's status.
+// kubelet replaces a node. It runs each container of the operator's Deployment as a
+// process with the Deployment's arguments and ServiceAccount, and updates the
+// Deployment's status.
 type kubelet struct {
-	plane  *controlplane.Plane
-	k8s    client.Client
-	binary string
-	args   []string // added to the container's arguments
-	logs   *process.Log
+	plane    *controlplane.Plane
+	k8s      client.Client
+	bin      string // has the programs of the images, under the names in programs
+	plivoURL string // for a manager without a simulator in its Pod
+	logs     *process.Log
 
-	manager *process.Process
-	started identity // of the Deployment that manager was started for
+	running []*process.Process
+	started identity // of the Deployment that running was started for
 }
 
-// identity changes when the manager needs a restart.
+// programs has the entrypoints of the images, by container.
+var programs = map[string]string{"manager": "manager", "simulator": "plivo-sim"}
+
+// identity changes when the containers need a restart.
 type identity struct {
 	deployment, account types.UID
 	generation          int64
 }
 
-// run synchronizes until the context ends, and then stops the manager.
+// run synchronizes until the context ends, and then stops the containers.
 func (k *kubelet) run(ctx context.Context) {
 	for ctx.Err() == nil {
 		if err := k.sync(ctx); err != nil && ctx.Err() == nil {
@@ -57,7 +62,7 @@ func (k *kubelet) sync(ctx context.Context) error {
 		return nil
 	}
 	d := &all.Items[0]
-	pod := d.Spec.Template.Spec
+	pod := &d.Spec.Template.Spec
 	account := &corev1.ServiceAccount{}
 	if err := k.k8s.Get(ctx, client.ObjectKey{Namespace: d.Namespace, Name: pod.ServiceAccountName}, account); err != nil {
 		return err
@@ -65,14 +70,13 @@ func (k *kubelet) sync(ctx context.Context) error {
 	n := *d.Spec.Replicas
 	if n == 0 {
 		k.stop()
-	} else if current := (identity{d.UID, account.UID, d.Generation}); k.manager == nil || current != k.started {
+	} else if current := (identity{d.UID, account.UID, d.Generation}); len(k.running) == 0 || current != k.started {
 		k.stop()
 		kubeconfig, err := k.plane.ServiceAccount(ctx, d.Namespace, account.Name)
 		if err != nil {
 			return err
 		}
-		env := []string{"KUBECONFIG=" + kubeconfig, "POD_NAMESPACE=" + d.Namespace}
-		if k.manager, err = process.Start(k.logs, env, k.binary, append(pod.Containers[0].Args, k.args...)...); err != nil {
+		if err := k.start(pod, "KUBECONFIG="+kubeconfig, "POD_NAMESPACE="+d.Namespace); err != nil {
 			return err
 		}
 		k.started = current
@@ -90,9 +94,29 @@ func (k *kubelet) sync(ctx context.Context) error {
 	return k.k8s.Status().Update(ctx, d)
 }
 
-func (k *kubelet) stop() {
-	if k.manager != nil {
-		_ = k.manager.Stop(syscall.SIGTERM)
-		k.manager = nil
+func (k *kubelet) start(pod *corev1.PodSpec, env ...string) error {
+	for _, c := range pod.Containers {
+		args := c.Args
+		if c.Name == "manager" {
+			// Free ports, because the managers of all pages run on this machine.
+			args = append(args, "--metrics-bind-address=127.0.0.1:0", "--health-probe-bind-address=127.0.0.1:0")
+			if len(pod.Containers) == 1 {
+				args = append(args, "--plivo-base-url="+k.plivoURL)
+			}
+		}
+		p, err := process.Start(k.logs, env, filepath.Join(k.bin, programs[c.Name]), args...)
+		if err != nil {
+			k.stop()
+			return err
+		}
+		k.running = append(k.running, p)
 	}
+	return nil
+}
+
+func (k *kubelet) stop() {
+	for _, p := range k.running {
+		_ = p.Stop(syscall.SIGTERM)
+	}
+	k.running = nil
 }

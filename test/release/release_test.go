@@ -78,11 +78,17 @@ func TestRelease_ThisPlatform_FilesAreComplete(t *testing.T) {
 		if crds := read(t, dist, "crds.yaml"); strings.Count(crds, "\nkind: CustomResourceDefinition\n") != 2 {
 			t.Error("got another number of CRDs in crds.yaml, want 2")
 		}
+		for _, name := range []string{"subaccount-operator", "plivo-sim"} {
+			if released := "image: ghcr.io/subaccount-operator/" + name + ":" + version + "\n"; strings.Count(read(t, dist, "simulator.yaml"), released) != 1 {
+				t.Errorf("simulator.yaml: want %q once", released)
+			}
+		}
 		checkInstallation(t, run(t, out, helm, "template", "a", filepath.Join(dist, chart), "--set", "crds.enabled=false"))
 	})
 	t.Run("sbom", func(t *testing.T) {
 		checkSBOM(t, read(t, dist, "sbom.json"), "sigs.k8s.io/controller-runtime")
 		checkSBOM(t, read(t, dist, "sbom-kubectl-plivo.json"), "k8s.io/cli-runtime")
+		checkSBOM(t, read(t, dist, "sbom-plivo-sim.json"), "std")
 	})
 }
 
@@ -98,7 +104,7 @@ func checkSums(t *testing.T, dist string) map[string]string {
 		}
 		sums[name] = sum
 	}
-	wanted := []string{"crds.yaml", "install.yaml", tarball, zipped, "plivo.yaml", "sbom-kubectl-plivo.json", "sbom.json", chart}
+	wanted := []string{"crds.yaml", "install.yaml", tarball, zipped, "plivo.yaml", "sbom-kubectl-plivo.json", "sbom-plivo-sim.json", "sbom.json", "simulator.yaml", chart}
 	if got := slices.Sorted(maps.Keys(sums)); !slices.Equal(got, wanted) {
 		t.Errorf("got checksums of %v, want %v", got, wanted)
 	}

@@ -3,6 +3,17 @@
 {{- if and (gt (int .Values.replicaCount) 1) (not .Values.leaderElection.enabled) }}
 {{- fail "replicaCount: more than one replica needs leaderElection.enabled, because only one process may serve a main account" }}
 {{- end }}
+{{- if .Values.simulator.enabled }}
+{{- if .Values.plivoBaseURL }}
+{{- fail "simulator.enabled: the manager calls either the simulator or plivoBaseURL; set one of them" }}
+{{- end }}
+{{- if gt (int .Values.replicaCount) 1 }}
+{{- fail "simulator.enabled: needs replicaCount 1, because each Pod has a simulator with other subaccounts" }}
+{{- end }}
+{{- if .Values.defaultAccount.credentialsSecretName }}
+{{- fail "simulator.enabled: the chart creates the credentials of the simulator; do not set defaultAccount.credentialsSecretName" }}
+{{- end }}
+{{- end }}
 {{- $values := dict
       "health-probe-bind-address" "ports.health"
       "metrics-bind-address" "ports.metrics"

@@ -62,14 +62,17 @@ labels:
   {{- include "subaccount-operator.labels" (concat (list $root) $labels) | nindent 2 }}
 {{- end }}
 
-{{- /* global.imageRegistry replaces the registry of image.repository, which is its first part if that has a dot or a colon. */}}
+{{- /* An image, as (list $ .Values.image). global.imageRegistry replaces the registry of its repository, which is the first part
+       of that if it has a dot or a colon. */}}
 {{- define "subaccount-operator.image" -}}
-{{- $repository := .Values.image.repository -}}
-{{- with dig "imageRegistry" "" (.Values.global | default dict) -}}
+{{- $root := first . -}}
+{{- $image := index . 1 -}}
+{{- $repository := $image.repository -}}
+{{- with dig "imageRegistry" "" ($root.Values.global | default dict) -}}
 {{- $repository = printf "%s/%s" (trimSuffix "/" .) (regexReplaceAll "^(localhost|[^/]*[.:][^/]*)/" $repository "") -}}
 {{- end -}}
-{{- with .Values.image -}}
-{{- $repository }}{{ .digest | empty | ternary (printf ":%s" (.tag | default $.Chart.AppVersion)) (printf "@%s" .digest) -}}
+{{- with $image -}}
+{{- $repository }}{{ .digest | empty | ternary (printf ":%s" (.tag | default $root.Chart.AppVersion)) (printf "@%s" .digest) -}}
 {{- end -}}
 {{- end }}
 
