@@ -124,6 +124,17 @@ plivoBaseURL: https://plivo.example.com/eu
 extraArgs: [--plivo-timeout=5s, --zap-log-level=debug]`, func(_ objects, manager *corev1.Container) {
 			Expect(manager.Args).To(ContainElements("--plivo-base-url=https://plivo.example.com/eu", "--plivo-timeout=5s", "--zap-log-level=debug"))
 		}),
+		Entry("with the simulator", `
+global: {imageRegistry: registry.example.com}
+simulator: {enabled: true, image: {tag: v7}, extraArgs: [--latency=50ms]}
+openshift: {enabled: true}`, func(all objects, manager *corev1.Container) {
+			Expect(manager.Args).To(ContainElement("--plivo-base-url=http://127.0.0.1:8089"))
+			simulator := all.pod().Spec.Containers[1]
+			Expect(simulator.Image).To(Equal("registry.example.com/subaccount-operator/plivo-sim:v7"))
+			Expect(simulator.Args).To(ContainElements("--listen=127.0.0.1:8089", "--latency=50ms"))
+			Expect(simulator.SecurityContext).To(Equal(manager.SecurityContext))
+			Expect(all.account().Spec.CredentialsSecretRef.Name).To(Equal(all.of("Secret")[0].GetName()))
+		}),
 		Entry("for the Prometheus operator and Grafana", `
 serviceMonitor: {enabled: true, interval: 30s, labels: {release: prometheus}}
 prometheusRule: {enabled: true, labels: {release: prometheus}}
