@@ -33,8 +33,8 @@ help: ## Show this list.
 ##@ Development
 
 .PHONY: generate
-generate: ## Generate the deepcopy code and the API reference.
-	go tool controller-gen object paths=./api/...
+generate: ## Generate the deepcopy code, the apply configurations and the API reference.
+	go tool controller-gen object applyconfiguration paths=./api/...
 	@tool=$$($(TOOL) crd-ref-docs) && "$$tool" --config hack/apidocs.yaml --source-path api/v1alpha1 \
 		--renderer markdown --output-path docs/spec/api.md --log-level ERROR
 

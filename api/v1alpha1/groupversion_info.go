@@ -5,6 +5,7 @@
 // with examples, docs/glossary.md the terms.
 //
 // +kubebuilder:object:generate=true
+// +kubebuilder:ac:generate=true
 // +groupName=plivo.subaccount-operator.dev
 package v1alpha1
 
@@ -45,6 +46,10 @@ const (
 
 // GroupVersion is the group and version of this package's kinds.
 var GroupVersion = schema.GroupVersion{Group: Group, Version: "v1alpha1"}
+
+// SchemeGroupVersion is the name of GroupVersion that the generated apply
+// configurations use.
+var SchemeGroupVersion = GroupVersion
 
 // AddToScheme adds this package's kinds to a scheme.
 func AddToScheme(s *runtime.Scheme) error {
