@@ -269,11 +269,17 @@ func expectReferencesExist(folder string) {
 		Expect(yaml.Unmarshal(text, &obj)).To(Succeed())
 		return obj
 	}
-	flux, argo := read("flux/team-a.yaml"), read("argocd/team-a.yaml")
+	flux, argo := read("flux/team-a.yaml"), read("argocd/tenants.yaml")
 	fluxPath, _, _ := unstructured.NestedString(flux, "spec", "path")
-	argoPath, _, _ := unstructured.NestedString(argo, "spec", "source", "path")
-	for _, path := range []string{fluxPath, argoPath} {
-		Expect(filepath.Join(root, folder, path, "kustomization.yaml")).To(BeAnExistingFile())
+	Expect(filepath.Join(root, folder, fluxPath, "kustomization.yaml")).To(BeAnExistingFile())
+	generators, _, _ := unstructured.NestedSlice(argo, "spec", "generators")
+	Expect(generators).To(HaveLen(1))
+	directories, _, _ := unstructured.NestedSlice(generators[0].(map[string]any), "git", "directories")
+	Expect(directories).To(HaveLen(2))
+	for _, directory := range directories {
+		found, err := filepath.Glob(filepath.Join(root, folder, directory.(map[string]any)["path"].(string), "kustomization.yaml"))
+		Expect(err).NotTo(HaveOccurred())
+		Expect(found).NotTo(BeEmpty())
 	}
 	checks, _, _ := unstructured.NestedSlice(flux, "spec", "healthChecks")
 	Expect(checks).To(HaveLen(2))
