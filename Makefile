@@ -138,13 +138,17 @@ bench: ## Measure N=100,1000,5000,10000 and write docs/benchmarks.md, 75 minutes
 # Markdown, and Go code whose comments Vale reads. The rules are in .vale.ini and .vale/styles/Project.
 PROSE := $(wildcard *.md) docs api cmd internal plivosim
 .PHONY: lint
-lint: ## Run Vale and misspell on prose, actionlint on workflows, and golangci-lint with kube-api-linter on code (built once, about 6 minutes).
+lint: ## Run Vale and misspell on prose, actionlint on workflows, kubeconform on samples, and golangci-lint with kube-api-linter on code (built once, about 6 minutes).
 	@vale=$$($(TOOL) vale) && \
 		echo "==> Vale: Markdown and Go comments" && \
 		"$$vale" $(PROSE)
 	@misspell=$$($(TOOL) misspell) && \
 		"$$misspell" -error README.md $$(git ls-files 'docs/*.md')
 	@actionlint=$$($(TOOL) actionlint) && "$$actionlint"
+	@# Kinds of other projects have no schema here; test/samples checks them against their CRDs.
+	@kubeconform=$$($(TOOL) kubeconform) && mkdir -p bin/schemas && go run ./hack/schemas -out bin/schemas && \
+		"$$kubeconform" -summary -ignore-missing-schemas -ignore-filename-pattern 'kustomization\.yaml$$' \
+			-schema-location 'bin/schemas/{{.Group}}_{{.ResourceKind}}_{{.ResourceAPIVersion}}.json' config/samples
 	@go run ./hack/lint
 	@linter=$$($(TOOL) golangci-lint) && \
 		echo "==> golangci-lint: a minute or two without a cache" && \
@@ -198,12 +202,13 @@ demo: build ## Run a demo: a control plane, the simulated Plivo and the manager 
 		ONCE='$(ONCE)' go run ./hack/demo
 
 .PHONY: dist
-dist: ## Write crds.yaml, and install.yaml and simulator.yaml with the images IMG and SIM_IMG, into DIST (dist).
+dist: ## Write crds.yaml, their JSON schemas, and install.yaml and simulator.yaml with the images IMG and SIM_IMG, into DIST (dist).
 	@mkdir -p $(DIST)
 	@kubectl=$$($(ASSETS) kubectl)/kubectl && \
 		"$$kubectl" kustomize config/crd >$(DIST)/crds.yaml && \
 		"$$kubectl" kustomize config/install | $(SET_IMAGE) >$(DIST)/install.yaml && \
 		"$$kubectl" kustomize config/simulator | $(SET_IMAGE) >$(DIST)/simulator.yaml
+	@go run ./hack/schemas -out $(DIST)
 
 .PHONY: package
 package: ## Package the Helm chart with version VERSION into DIST (dist).

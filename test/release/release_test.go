@@ -104,7 +104,9 @@ func checkSums(t *testing.T, dist string) map[string]string {
 		}
 		sums[name] = sum
 	}
-	wanted := []string{"crds.yaml", "install.yaml", tarball, zipped, "plivo.yaml", "sbom-kubectl-plivo.json", "sbom-plivo-sim.json", "sbom.json", "simulator.yaml", chart}
+	wanted := []string{"crds.yaml", "install.yaml", tarball, zipped,
+		"plivo.subaccount-operator.dev_account_v1alpha1.json", "plivo.subaccount-operator.dev_subaccount_v1alpha1.json",
+		"plivo.yaml", "sbom-kubectl-plivo.json", "sbom-plivo-sim.json", "sbom.json", "simulator.yaml", chart}
 	if got := slices.Sorted(maps.Keys(sums)); !slices.Equal(got, wanted) {
 		t.Errorf("got checksums of %v, want %v", got, wanted)
 	}

@@ -32,6 +32,7 @@ var tools = map[string]Tool{
 	"actionlint":    {Module: "actionlint", Package: "github.com/rhysd/actionlint/cmd/actionlint", BuildTime: time.Minute},
 	"crd-ref-docs":  {Module: "crd-ref-docs", Package: "github.com/elastic/crd-ref-docs", BuildTime: time.Minute},
 	"helm":          {Module: "helm", Package: "helm.sh/helm/v4/cmd/helm", BuildTime: 5 * time.Minute},
+	"kubeconform":   {Module: "kubeconform", Package: "github.com/yannh/kubeconform/cmd/kubeconform", BuildTime: time.Minute},
 	"prometheus":    {Module: "prometheus", Package: "github.com/prometheus/prometheus/cmd/prometheus", Flags: noDiscovery, BuildTime: 5 * time.Minute},
 	"promtool":      {Module: "prometheus", Package: "github.com/prometheus/prometheus/cmd/promtool", Flags: noDiscovery, BuildTime: 3 * time.Minute},
 	// The module of golangci-lint includes misspell.
