@@ -5,9 +5,9 @@ package samples
 import (
 	"bufio"
 	"errors"
+	"fmt"
 	"io"
 	"io/fs"
-	"maps"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -122,9 +122,13 @@ func TestSamples_ManifestWithMistake_IsRefused(t *testing.T) {
 func TestKyvernoPolicy_SelectedNamespace_GetsValidSubaccount(t *testing.T) {
 	all, samples := readSchemas(t), readSamples(t)
 	policy, account := samples["kyverno/subaccount-per-namespace.yaml"][0], samples["gitops/platform/account.yaml"][0]
-	selector := nested[map[string]any](t, policy, "spec", "matchConstraints", "namespaceSelector", "matchLabels")
-	if want := nested[map[string]any](t, account, "spec", "namespaceSelector", "matchLabels"); !maps.Equal(selector, want) {
-		t.Errorf("got selector %v, want the Account's %v", selector, want)
+	var conditions []any
+	for key, value := range nested[map[string]any](t, account, "spec", "namespaceSelector", "matchLabels") {
+		expression := fmt.Sprintf(`object.metadata.?labels[%q].orValue("") == %q`, key, value)
+		conditions = append(conditions, map[string]any{"name": "is-tenant", "expression": expression})
+	}
+	if got := nested[[]any](t, policy, "spec", "matchConditions"); !reflect.DeepEqual(got, conditions) {
+		t.Errorf("got conditions %v, want the labels that the Account selects: %v", got, conditions)
 	}
 	if variables := nested[[]any](t, policy, "spec", "variables"); !reflect.DeepEqual(variables, []any{
 		map[string]any{"name": "tenant", "expression": "object.metadata.name"},
