@@ -26,17 +26,14 @@ const (
 var _ = Describe("A release of the chart", func() {
 	It("keeps all resources through upgrades, rollbacks, uninstall and reinstall", func() {
 		w := newWorld("team-a", "team-b")
+		const fields = "create: true, credentialsSecretName: plivo, sweepInterval: 10s, "
 		values := func(budget string) string {
-			return w.values("defaultAccount: {create: true, credentialsSecretName: plivo, sweepInterval: 10s, requestsPer5Seconds: " + budget + "}\n")
+			return w.values("defaultAccount: {" + fields + "requestsPer5Seconds: " + budget + "}\n")
 		}
-		upgrade := []string{"upgrade", "--install", "subaccount-operator", "--namespace", operatorNamespace, "--values", "-"}
+		upgrade := []string{"upgrade", "subaccount-operator", "--namespace", operatorNamespace, "--values", "-"}
 
-		By("installing with one command")
-		w.helm(values("200"), append(upgrade, "--create-namespace", chart)...)
-		w.credentials(operatorNamespace, "plivo")
-		m := w.start(operatorNamespace, deploymentName)
-		w.apply("old", "default", w.tenants...)
-		w.expectReady()
+		By("installing the previous release and upgrading it to this one")
+		m := w.upgradeFromPrevious(upgrade, fields)
 		account, deployment := w.account("default"), w.deployment()
 		Expect(account.Spec.RequestsPer5Seconds).To(BeEquivalentTo(200))
 		before := w.kept()
@@ -78,7 +75,7 @@ var _ = Describe("A release of the chart", func() {
 		Expect(w.deployment().Spec.Strategy.Type).To(Equal(appsv1.RollingUpdateDeploymentStrategyType))
 
 		By("rolling back")
-		w.helm("", "rollback", "subaccount-operator", "1", "--namespace", operatorNamespace)
+		w.helm("", "rollback", "subaccount-operator", "2", "--namespace", operatorNamespace)
 		m.end()
 		m = w.start(operatorNamespace, deploymentName)
 		w.expectServed()
@@ -97,7 +94,7 @@ var _ = Describe("A release of the chart", func() {
 		Expect(w.kept()).To(Equal(before))
 
 		By("reinstalling")
-		w.helm(values("150"), append(upgrade, chart)...)
+		w.helm(values("150"), append(upgrade, "--install", chart)...)
 		m = w.start(operatorNamespace, deploymentName)
 		w.expectServed()
 		Expect(w.kept()).To(Equal(before))

@@ -220,6 +220,11 @@ type manager struct {
 // kubelet would.
 func (w *world) start(namespace, deployment string, more ...string) *manager {
 	GinkgoHelper()
+	return w.startProgram(managerBinary, namespace, deployment, more...)
+}
+
+func (w *world) startProgram(binary, namespace, deployment string, more ...string) *manager {
+	GinkgoHelper()
 	d := &appsv1.Deployment{}
 	Expect(w.k8s.Get(ctx, client.ObjectKey{Namespace: namespace, Name: deployment}, d)).To(Succeed())
 	pod := d.Spec.Template.Spec
@@ -234,7 +239,7 @@ func (w *world) start(namespace, deployment string, more ...string) *manager {
 		env = append(env, e.Name+"="+e.Value)
 	}
 	m := &manager{log: &process.Log{}}
-	m.Process, err = process.Start(m.log, env, managerBinary, slices.Concat(pod.Containers[0].Args, quick, more)...)
+	m.Process, err = process.Start(m.log, env, binary, slices.Concat(pod.Containers[0].Args, quick, more)...)
 	Expect(err).NotTo(HaveOccurred())
 	DeferCleanup(func() {
 		_ = m.Stop(syscall.SIGKILL)

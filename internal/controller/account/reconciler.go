@@ -1,6 +1,7 @@
 package account
 
 import (
+	"cmp"
 	"context"
 	"slices"
 	"time"
@@ -22,6 +23,10 @@ import (
 	"github.com/subaccount-operator/subaccount-operator/internal/mainaccount"
 	"github.com/subaccount-operator/subaccount-operator/internal/plivo"
 )
+
+// defaultRequestsPer5Seconds is the default of the CRD. While the CRDs are those of another release,
+// the field can be 0, and the operator would send nothing.
+const defaultRequestsPer5Seconds = 150
 
 // Reconciler configures the main account of an Account and reports its sweeps.
 type Reconciler struct {
@@ -240,7 +245,8 @@ func (r *Reconciler) configure(ctx context.Context, a *v1alpha1.Account, users [
 		r.Accounts.Block(a.Name, reason, message)
 		return reason, message, nil
 	}
-	acct := r.Accounts.Configure(a.Name, credentials, int(a.Spec.RequestsPer5Seconds), a.Spec.SweepInterval.Duration)
+	budget := cmp.Or(int(a.Spec.RequestsPer5Seconds), defaultRequestsPer5Seconds)
+	acct := r.Accounts.Configure(a.Name, credentials, budget, a.Spec.SweepInterval.Duration)
 	if confirmsDisappearance(a) && acct.ConfirmDisappearance() {
 		r.Events.Eventf(a, nil, corev1.EventTypeWarning, "DisappearanceConfirmed", "Sweep",
 			"A person confirmed that the subaccounts missing from Plivo's list are gone. The operator may recreate them.")

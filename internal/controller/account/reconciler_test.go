@@ -41,6 +41,19 @@ func TestReconcile_StatusWriteFails_StillHandlesTheSweep(t *testing.T) {
 	})
 }
 
+func TestReconcile_CRDLacksTheBudget_UsesTheDefault(t *testing.T) {
+	withAccounts(t, func(t *testing.T, r *accountRig) {
+		r.account("a", testMain)
+		a := r.get("a")
+		a.Spec.RequestsPer5Seconds = 0
+		if err := r.k8s.Update(context.Background(), a); err != nil {
+			t.Fatal(err)
+		}
+		r.settle("a")
+		r.wantReason("a", v1alpha1.ReasonReady)
+	})
+}
+
 func TestFinalize_SubaccountMissingInCache_KeepsTheFinalizer(t *testing.T) {
 	withAccounts(t, func(t *testing.T, r *accountRig) {
 		s := r.subaccount("a", "a")
