@@ -114,6 +114,8 @@ defaultAccount: {create: true, credentialsSecretName: plivo, labels: {release: a
 		Entry(nil, "--namespaces=a", "watchNamespaces"),
 		Entry(nil, "--account-selector=a=b", "accountSelector"),
 		Entry(nil, "--plivo-base-url=https://plivo.example.com", "plivoBaseURL"),
+		Entry(nil, "--zap-log-level=debug", "logLevel"),
+		Entry(nil, "--zap-encoder=console", "logFormat"),
 	)
 
 	It("rejects another operator namespace than the release's", func() {

@@ -121,8 +121,8 @@ defaultAccount:
 		}),
 		Entry("with another Plivo URL and extra arguments", `
 plivoBaseURL: https://plivo.example.com/eu
-extraArgs: [--plivo-timeout=5s, --zap-log-level=debug]`, func(_ objects, manager *corev1.Container) {
-			Expect(manager.Args).To(ContainElements("--plivo-base-url=https://plivo.example.com/eu", "--plivo-timeout=5s", "--zap-log-level=debug"))
+extraArgs: [--plivo-timeout=5s]`, func(_ objects, manager *corev1.Container) {
+			Expect(manager.Args).To(ContainElements("--plivo-base-url=https://plivo.example.com/eu", "--plivo-timeout=5s"))
 		}),
 		Entry("with the simulator", `
 global: {imageRegistry: registry.example.com}
@@ -153,6 +153,50 @@ dashboards: {enabled: true, annotations: {grafana_folder: Plivo}}`, func(all obj
 			Expect(dashboard.GetAnnotations()).To(HaveKeyWithValue("grafana_folder", "Plivo"))
 			text := all.field("ConfigMap", "data").(map[string]any)["op-subaccount-operator.json"]
 			Expect(json.Valid([]byte(text.(string)))).To(BeTrue())
+		}),
+		Entry("without some alerts, and with other runbooks and another namespace", `
+prometheusRule: {enabled: true, namespace: team-a, disabledAlerts: [SubaccountOperatorRateLimited], runbookBaseURL: https://runbooks.example.com/plivo/}`, func(all objects, _ *corev1.Container) {
+			Expect(all.of("PrometheusRule")[0].GetNamespace()).To(Equal("team-a"))
+			rules := all.field("PrometheusRule", "spec", "groups").([]any)[0].(map[string]any)["rules"].([]any)
+			Expect(rules).To(HaveLen(11))
+			for _, rule := range rules {
+				alert := rule.(map[string]any)["alert"].(string)
+				Expect(alert).NotTo(Equal("SubaccountOperatorRateLimited"))
+				Expect(rule).To(HaveKeyWithValue("annotations", HaveKeyWithValue("runbook_url", "https://runbooks.example.com/plivo/"+alert+".md")))
+			}
+		}),
+		Entry("with further objects", `
+commonLabels: {team: platform}
+extraObjects:
+- {apiVersion: v1, kind: ConfigMap, metadata: {name: plain, namespace: "{{ .Release.Namespace }}"}}
+- |
+  apiVersion: v1
+  kind: ConfigMap
+  metadata:
+    name: {{ include "subaccount-operator.fullname" . }}-text
+    namespace: {{ .Release.Namespace }}
+    labels:
+      {{- include "subaccount-operator.labels" (list .) | nindent 6 }}`, func(all objects, _ *corev1.Container) {
+			Expect(all.of("ConfigMap")).To(ConsistOf(
+				HaveField("GetName()", "plain"),
+				And(HaveField("GetName()", "op-subaccount-operator-text"), HaveField("GetLabels()", HaveKeyWithValue("team", "platform")))))
+			Expect(all.of("ConfigMap")).To(HaveEach(HaveField("GetNamespace()", "ops")))
+		}),
+		Entry("without RBAC", `rbac: {create: false}`, func(all objects, _ *corev1.Container) {
+			for _, kind := range []string{"Role", "RoleBinding", "ClusterRole", "ClusterRoleBinding"} {
+				Expect(all.of(kind)).To(BeEmpty())
+			}
+			Expect(all.of("ServiceAccount")).To(HaveLen(1))
+		}),
+		Entry("without aggregation", `rbac: {aggregate: false}`, func(all objects, _ *corev1.Container) {
+			names := []string{}
+			for _, role := range all.of("ClusterRole") {
+				names = append(names, role.GetName())
+				for label := range role.GetLabels() {
+					Expect(label).NotTo(ContainSubstring("/aggregate-to-"), role.GetName())
+				}
+			}
+			Expect(names).To(ContainElements("op-subaccount-operator-subaccount-viewer-role.ops", "op-subaccount-operator-subaccount-editor-role.ops", "op-subaccount-operator-subaccount-admin-role.ops"))
 		}),
 		Entry("with a network policy", `
 networkPolicy: {enabled: true, extraEgress: [{ports: [{port: 3128}]}]}`, func(all objects, _ *corev1.Container) {
@@ -210,6 +254,19 @@ topologySpreadConstraints: [{maxSkew: 1, topologyKey: zone, whenUnsatisfiable: S
 extraEnv: [{name: HTTPS_PROXY, value: "http://proxy:3128"}, {name: SSL_CERT_FILE, value: /ca/ca.crt}]
 extraVolumes: [{name: ca, configMap: {name: ca}}]
 extraVolumeMounts: [{name: ca, mountPath: /ca, readOnly: true}]
+deploymentAnnotations: {reloader.stakater.com/auto: "true"}
+metricsService: {annotations: {example.com/scrape: "yes"}}
+logLevel: 2
+logFormat: console
+livenessProbe: {initialDelaySeconds: 30, timeoutSeconds: 5}
+readinessProbe: {failureThreshold: 6}
+dnsPolicy: None
+dnsConfig: {nameservers: [10.0.0.53]}
+hostAliases: [{ip: 10.0.0.1, hostnames: [api.plivo.com]}]
+initContainers:
+- name: wait
+  image: registry.example.com/wait
+  securityContext: {allowPrivilegeEscalation: false, capabilities: {drop: [ALL]}}
 commonLabels: {team: platform}`, func(all objects, manager *corev1.Container) {
 			Expect(manager.Image).To(Equal("registry.example.com/plivo@sha256:0000000000000000000000000000000000000000000000000000000000000000"))
 			Expect(manager.ImagePullPolicy).To(Equal(corev1.PullAlways))
@@ -227,8 +284,35 @@ commonLabels: {team: platform}`, func(all objects, manager *corev1.Container) {
 			Expect(pod.Spec.Tolerations).NotTo(BeEmpty())
 			Expect(pod.Spec.Affinity.NodeAffinity).NotTo(BeNil())
 			Expect(pod.Spec.TopologySpreadConstraints).To(HaveLen(1))
+			Expect(all.deployment().Annotations).To(HaveKeyWithValue("reloader.stakater.com/auto", "true"))
+			Expect(all.of("Service")[0].GetAnnotations()).To(HaveKeyWithValue("example.com/scrape", "yes"))
+			Expect(manager.Args).To(ContainElements("--zap-log-level=2", "--zap-encoder=console"))
+			Expect(manager.LivenessProbe).To(HaveField("InitialDelaySeconds", BeEquivalentTo(30)))
+			Expect(manager.LivenessProbe).To(HaveField("PeriodSeconds", BeEquivalentTo(20)), "the default of a timing that is not set")
+			Expect(manager.LivenessProbe.TimeoutSeconds).To(BeEquivalentTo(5))
+			Expect(manager.ReadinessProbe.FailureThreshold).To(BeEquivalentTo(6))
+			Expect(pod.Spec.DNSPolicy).To(Equal(corev1.DNSNone))
+			Expect(pod.Spec.DNSConfig.Nameservers).To(ConsistOf("10.0.0.53"))
+			Expect(pod.Spec.HostAliases).To(HaveLen(1))
+			Expect(pod.Spec.InitContainers).To(HaveLen(1))
 		}),
 	)
+
+	It("with namespaceOverride render the same as a release in that namespace", func() {
+		const values = `
+defaultAccount: {create: true, credentialsSecretName: plivo}
+metricsCertificate: {certManager: {enabled: true}}
+serviceMonitor: {enabled: true}
+prometheusRule: {enabled: true}
+dashboards: {enabled: true}
+networkPolicy: {enabled: true}
+podDisruptionBudget: {enabled: true}`
+		there, err := template("op", "ops", values)
+		Expect(err).NotTo(HaveOccurred())
+		moved, err := template("op", "other", values+"\nnamespaceOverride: ops")
+		Expect(err).NotTo(HaveOccurred())
+		Expect(moved).To(Equal(there))
+	})
 
 	It("can be names that look like numbers, like release and namespace", func() {
 		_, err := dryPlane.RunKubectl(ctx, "", "create", "namespace", "456")
@@ -253,6 +337,11 @@ adoptionPolicy: {enabled: true}`)
 	It("with several replicas require leader election", func() {
 		_, err := template("op", "ops", `{replicaCount: 2, leaderElection: {enabled: false}}`)
 		Expect(err).To(MatchError(ContainSubstring("more than one replica needs leaderElection.enabled")))
+	})
+
+	It("reject the name of an alert that does not exist", func() {
+		_, err := template("op", "ops", `prometheusRule: {enabled: true, disabledAlerts: [SubaccountOperatorSlow]}`)
+		Expect(err).To(MatchError(And(ContainSubstring("the chart has no alert SubaccountOperatorSlow"), ContainSubstring("SubaccountOperatorDown"))))
 	})
 
 	DescribeTable("are rejected by the schema:", func(values, where string) {
@@ -280,6 +369,21 @@ adoptionPolicy: {enabled: true}`)
 		Entry("a boolean as a string", `networkPolicy: {enabled: "yes"}`, "at '/networkPolicy/enabled'"),
 		Entry("a list as a string", `admissionPolicy: {extraStatusWriters: velero}`, "at '/admissionPolicy/extraStatusWriters'"),
 		Entry("an argument that is not a flag", `extraArgs: [debug]`, "at '/extraArgs/0'"),
+		Entry("an unknown log level", `logLevel: verbose`, "at '/logLevel'"),
+		Entry("an unknown log format", `logFormat: xml`, "at '/logFormat'"),
+		Entry("another path of a probe", `livenessProbe: {httpGet: {path: /x}}`, "at '/livenessProbe'"),
+		Entry("a probe that never runs", `readinessProbe: {periodSeconds: 0}`, "at '/readinessProbe/periodSeconds'"),
+		Entry("an unknown DNS policy", `dnsPolicy: Cluster`, "at '/dnsPolicy'"),
+		Entry("an invalid namespace", `namespaceOverride: a.b`, "at '/namespaceOverride'"),
+		Entry("an invalid namespace of the alerts", `prometheusRule: {namespace: a.b}`, "at '/prometheusRule/namespace'"),
+		Entry("runbooks without a URL", `prometheusRule: {runbookBaseURL: docs/runbooks}`, "at '/prometheusRule/runbookBaseURL'"),
+		Entry("an object that is a list", `extraObjects: [[a]]`, "at '/extraObjects/0'"),
+		Entry("an annotation that is no string", `deploymentAnnotations: {a: 1}`, "at '/deploymentAnnotations/a'"),
+		Entry("an annotation of the Service that is no string", `metricsService: {annotations: {a: 1}}`, "at '/metricsService/annotations/a'"),
+		Entry("an unknown right", `rbac: {pspEnabled: true}`, "at '/rbac'"),
+		Entry("hosts as a map", `hostAliases: {a: b}`, "at '/hostAliases'"),
+		Entry("init containers as a map", `initContainers: {a: b}`, "at '/initContainers'"),
+		Entry("DNS configuration as a list", `dnsConfig: [a]`, "at '/dnsConfig'"),
 		Entry("environment as a map", `extraEnv: {HTTPS_PROXY: x}`, "at '/extraEnv'"),
 	)
 })

@@ -24,14 +24,16 @@
       "leader-election-id" "leaderElection.enabled; the name of the lease follows from accountSelector and watchNamespaces"
       "namespaces" "watchNamespaces"
       "account-selector" "accountSelector"
-      "plivo-base-url" "plivoBaseURL" }}
+      "plivo-base-url" "plivoBaseURL"
+      "zap-log-level" "logLevel"
+      "zap-encoder" "logFormat" }}
 {{- range .Values.extraArgs }}
 {{- $flag := regexReplaceAll "=.*" (regexReplaceAll "^--?" . "") "" }}
 {{- with get $values $flag }}
-{{- fail (printf "extraArgs: the chart sets --%s itself, and other objects of the chart depend on it; use the value %s" $flag .) }}
+{{- fail (printf "extraArgs: the chart sets --%s itself, and other objects of the chart may depend on it; use the value %s" $flag .) }}
 {{- end }}
 {{- if eq $flag "operator-namespace" }}
-{{- fail "extraArgs: --operator-namespace is the release's namespace, where the chart's Roles are; install the release there" }}
+{{- fail "extraArgs: --operator-namespace is the release's namespace, where the chart's Roles are; install the release there, or use the value namespaceOverride" }}
 {{- end }}
 {{- end }}
 {{- end }}

@@ -10,10 +10,14 @@
 {{- ternary (printf "op-%s" $full) $full (regexMatch "^[0-9]" $full) | trunc 44 | trimSuffix "-" -}}
 {{- end }}
 
+{{- define "subaccount-operator.namespace" -}}
+{{- .Values.namespaceOverride | default .Release.Namespace -}}
+{{- end }}
+
 {{- /* A name that is unique in the cluster: (list $ "role"). The name of a namespace has no dot. */}}
 {{- define "subaccount-operator.clusterName" -}}
 {{- $root := first . -}}
-{{- printf "%s-%s.%s" (include "subaccount-operator.fullname" $root) (last .) $root.Release.Namespace -}}
+{{- printf "%s-%s.%s" (include "subaccount-operator.fullname" $root) (last .) (include "subaccount-operator.namespace" $root) -}}
 {{- end }}
 
 {{- define "subaccount-operator.serviceAccountName" -}}
@@ -51,13 +55,13 @@ app.kubernetes.io/component: manager
 {{- include "subaccount-operator.merged" (concat (list $release) (rest .) (list $root.Values.commonLabels)) -}}
 {{- end }}
 
-{{- /* The metadata of an object in the release's namespace with the name <fullname>-<suffix>: (list $ "suffix"), followed by
+{{- /* The metadata of a namespaced object with the name <fullname>-<suffix>: (list $ "suffix"), followed by
        further labels as above. */}}
 {{- define "subaccount-operator.metadata" -}}
 {{- $root := first . -}}
 {{- $labels := slice . 2 -}}
 name: {{ include "subaccount-operator.fullname" $root }}-{{ index . 1 }}
-namespace: {{ $root.Release.Namespace | quote }}
+namespace: {{ include "subaccount-operator.namespace" $root | quote }}
 labels:
   {{- include "subaccount-operator.labels" (concat (list $root) $labels) | nindent 2 }}
 {{- end }}
@@ -93,12 +97,12 @@ labels:
 {{- end }}
 
 {{- define "subaccount-operator.metricsHost" -}}
-{{- include "subaccount-operator.fullname" . }}-metrics.{{ .Release.Namespace }}.svc
+{{- include "subaccount-operator.fullname" . }}-metrics.{{ include "subaccount-operator.namespace" . }}.svc
 {{- end }}
 
 {{- /* The users that may write the status. The manager must be first: see checkStatusWriters. */}}
 {{- define "subaccount-operator.statusWriters" -}}
-{{- $manager := printf "system:serviceaccount:%s:%s" .Release.Namespace (include "subaccount-operator.serviceAccountName" .) -}}
+{{- $manager := printf "system:serviceaccount:%s:%s" (include "subaccount-operator.namespace" .) (include "subaccount-operator.serviceAccountName" .) -}}
 {{- prepend .Values.admissionPolicy.extraStatusWriters $manager | toYaml -}}
 {{- end }}
 
