@@ -49,7 +49,7 @@ manifests: ## Generate the CRDs and the manager's ClusterRole from the markers i
 
 CHART := charts/subaccount-operator
 .PHONY: chart
-chart: ## Copy the files of config/ that the Helm chart uses.
+chart: ## Copy the files of config/ that the Helm chart uses, and write its README from the comments in values.yaml.
 	rm -rf $(CHART)/files
 	mkdir -p $(CHART)/files/crds $(CHART)/files/rbac $(CHART)/files/admission $(CHART)/files/monitoring
 	cp config/crd/bases/*.yaml $(CHART)/files/crds
@@ -57,6 +57,7 @@ chart: ## Copy the files of config/ that the Helm chart uses.
 	cp config/admission/status_writers.yaml config/admission/secret_metadata.yaml config/adoption-policy/authid_namespaces.yaml $(CHART)/files/admission
 	cp config/network-policy/manager.yaml $(CHART)/files/networkpolicy.yaml
 	cp config/prometheus/monitor.yaml config/prometheus/rules.yaml config/grafana/dashboard.json $(CHART)/files/monitoring
+	@tool=$$($(TOOL) helm-docs) && "$$tool" --chart-search-root $(CHART) --sort-values-order file --log-level warning
 
 .PHONY: fmt
 fmt: ## Format the code.
@@ -136,7 +137,7 @@ bench: ## Measure N=100,1000,5000,10000 and write docs/benchmarks.md, 75 minutes
 		go run ./hack/bench
 
 # Markdown, and Go code whose comments Vale reads. The rules are in .vale.ini and .vale/styles/Project.
-PROSE := $(wildcard *.md) docs api cmd internal plivosim
+PROSE := $(wildcard *.md) charts/subaccount-operator/README.md docs api cmd internal plivosim
 .PHONY: lint
 lint: ## Run Vale and misspell on prose, actionlint on workflows, kubeconform on samples, and golangci-lint with kube-api-linter on code (built once, about 6 minutes).
 	@vale=$$($(TOOL) vale) && \

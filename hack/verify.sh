@@ -14,7 +14,7 @@ files() { # files PATHSPEC...: prints the existing files that git tracks or woul
 
 tmp=$(mktemp -d)
 trap 'rm -rf "$tmp"' EXIT
-generated=(':(glob)**/zz_generated.*.go' api/v1alpha1/applyconfiguration docs/spec/api.md config/crd/bases config/rbac/role.yaml charts/subaccount-operator/files)
+generated=(':(glob)**/zz_generated.*.go' api/v1alpha1/applyconfiguration docs/spec/api.md config/crd/bases config/rbac/role.yaml charts/subaccount-operator/files charts/subaccount-operator/README.md)
 
 echo "==> generated files"
 mkdir "$tmp/tree"
@@ -30,7 +30,7 @@ make --no-print-directory -C "$tmp/tree" generate manifests chart >"$tmp/log" 2>
 {
 	files "${generated[@]}" | tr '\0' '\n'
 	(cd "$tmp/tree" && find . \( -name 'zz_generated.*.go' -o -path './api/v1alpha1/applyconfiguration/*' -o -path ./docs/spec/api.md -o -path './config/crd/bases/*' \
-		-o -path ./config/rbac/role.yaml -o -path './charts/subaccount-operator/files/*' \) -type f | sed 's|^\./||')
+		-o -path ./config/rbac/role.yaml -o -path './charts/subaccount-operator/files/*' -o -path ./charts/subaccount-operator/README.md \) -type f | sed 's|^\./||')
 } | sort -u >"$tmp/names"
 while IFS= read -r f; do
 	if [ ! -e "$tmp/tree/$f" ]; then

@@ -46,7 +46,7 @@ var _ = Describe("The chart", func() {
 		}
 	})
 
-	It("has a schema and a description in docs/install.md for every value", func() {
+	It("has a schema and a row in its README for every value", func() {
 		var values map[string]any
 		var schema struct{ Properties map[string]any }
 		read("charts/subaccount-operator/values.yaml", &values)
@@ -54,11 +54,14 @@ var _ = Describe("The chart", func() {
 		delete(schema.Properties, "global")  // helm defines this value
 		delete(schema.Properties, "enabled") // a parent chart's condition
 		Expect(slices.Sorted(maps.Keys(values))).To(Equal(slices.Sorted(maps.Keys(schema.Properties))))
-		page, err := os.ReadFile(filepath.Join(root, "docs", "install.md"))
+		page, err := os.ReadFile(filepath.Join(chart, "README.md"))
 		Expect(err).NotTo(HaveOccurred())
-		for name := range values {
-			Expect(string(page)).To(MatchRegexp("`" + name + "[`.]"))
-		}
+		Expect(string(page)).NotTo(ContainSubstring("|  |"), "a value without a comment that begins with --")
+		var undescribed []string
+		walk("", values, func(path string) bool {
+			return regexp.MustCompile(`\| .` + path + `. \| .+ \| .+ \|\n`).MatchString(string(page))
+		}, &undescribed)
+		Expect(undescribed).To(BeEmpty())
 	})
 
 	It("gives releases in two namespaces distinct object names", func() {
@@ -74,6 +77,20 @@ var _ = Describe("The chart", func() {
 		Expect(seen).To(HaveKey("Role/tenant/operator-subaccount-operator-secrets-role.one"))
 	})
 })
+
+// walk collects the paths of values that are neither described nor part of a described value.
+func walk(path string, value any, isDescribed func(path string) bool, undescribed *[]string) {
+	fields, isMap := value.(map[string]any)
+	switch {
+	case isDescribed(path):
+	case !isMap, len(fields) == 0:
+		*undescribed = append(*undescribed, path)
+	default:
+		for name, field := range fields {
+			walk(strings.TrimPrefix(path+"."+name, "."), field, isDescribed, undescribed)
+		}
+	}
+}
 
 func read(path string, into any) {
 	GinkgoHelper()

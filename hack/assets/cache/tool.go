@@ -33,6 +33,7 @@ var tools = map[string]Tool{
 	"crd-ref-docs":  {Module: "crd-ref-docs", Package: "github.com/elastic/crd-ref-docs", BuildTime: time.Minute},
 	"helm":          {Module: "helm", Package: "helm.sh/helm/v4/cmd/helm", BuildTime: 5 * time.Minute},
 	"kubeconform":   {Module: "kubeconform", Package: "github.com/yannh/kubeconform/cmd/kubeconform", BuildTime: time.Minute},
+	"helm-docs":     {Module: "helm-docs", Package: "github.com/norwoodj/helm-docs/cmd/helm-docs", BuildTime: 2 * time.Minute},
 	"prometheus":    {Module: "prometheus", Package: "github.com/prometheus/prometheus/cmd/prometheus", Flags: noDiscovery, BuildTime: 5 * time.Minute},
 	"promtool":      {Module: "prometheus", Package: "github.com/prometheus/prometheus/cmd/promtool", Flags: noDiscovery, BuildTime: 3 * time.Minute},
 	// The module of golangci-lint includes misspell.
