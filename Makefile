@@ -214,8 +214,9 @@ dist: ## Write crds.yaml, their JSON schemas, and install.yaml and simulator.yam
 .PHONY: package
 package: ## Package the Helm chart with version VERSION into DIST (dist).
 	@mkdir -p $(DIST)
-	@helm=$$($(TOOL) helm) && \
-		"$$helm" package $(CHART) --version $(VERSION:v%=%) --app-version $(VERSION) --destination $(DIST)
+	@helm=$$($(TOOL) helm) && copy=$$(mktemp -d) && trap 'rm -rf "$$copy"' EXIT && \
+		go run ./hack/chart -version $(VERSION) -chart $(CHART) -changelog $(CHANGELOG) -out "$$copy/subaccount-operator" && \
+		"$$helm" package "$$copy/subaccount-operator" --version $(VERSION:v%=%) --app-version $(VERSION) --destination $(DIST)
 
 .PHONY: clean
 clean: ## Remove bin/, but not the cache folder.

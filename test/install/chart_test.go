@@ -10,6 +10,7 @@ import (
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"sigs.k8s.io/yaml"
 )
 
@@ -62,6 +63,40 @@ var _ = Describe("The chart", func() {
 			return regexp.MustCompile(`\| .` + path + `. \| .+ \| .+ \|\n`).MatchString(string(page))
 		}, &undescribed)
 		Expect(undescribed).To(BeEmpty())
+	})
+
+	It("has annotations for Artifact Hub that match the chart", func() {
+		var metadata struct{ Annotations map[string]string }
+		read("charts/subaccount-operator/Chart.yaml", &metadata)
+		annotation := func(name string) (list objects) {
+			var entries []map[string]any
+			Expect(yaml.UnmarshalStrict([]byte(metadata.Annotations["artifacthub.io/"+name]), &entries)).To(Succeed())
+			for _, entry := range entries {
+				list = append(list, &unstructured.Unstructured{Object: entry})
+			}
+			return list
+		}
+		rendered, err := template("subaccount-operator", "subaccount-operator-system", "")
+		Expect(err).NotTo(HaveOccurred())
+		all := parse(rendered)
+
+		images := annotation("images")
+		Expect(images).NotTo(BeEmpty())
+		Expect(images[0].Object).To(HaveKeyWithValue("image", all.pod().Spec.Containers[0].Image))
+		crds := all.of("CustomResourceDefinition")
+		Expect(annotation("crds")).To(HaveLen(len(crds)))
+		for i, described := range annotation("crds") {
+			Expect(described.Object).To(HaveKeyWithValue("name", crds[i].GetName()))
+		}
+		examples := annotation("crdsExamples")
+		Expect(examples).To(HaveLen(len(crds)))
+		for i, example := range examples {
+			Expect(example.GetKind()).To(Equal(annotation("crds")[i].GetKind()))
+			data, err := example.MarshalJSON()
+			Expect(err).NotTo(HaveOccurred())
+			_, err = dryPlane.RunKubectl(ctx, string(data), "create", "--dry-run=server", "-f", "-")
+			Expect(err).NotTo(HaveOccurred())
+		}
 	})
 
 	It("gives releases in two namespaces distinct object names", func() {

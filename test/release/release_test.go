@@ -55,7 +55,7 @@ func TestRelease_ThisPlatform_FilesAreComplete(t *testing.T) {
 	// Builds for this platform only, because each other platform takes minutes. The version
 	// without "v" must have the same effect as one with it.
 	bin, changelog := filepath.Join(out, "bin"), filepath.Join(out, "CHANGELOG.md")
-	if err := os.WriteFile(changelog, []byte("# Changelog\n\n## ["+version[1:]+"]\n"), 0o600); err != nil {
+	if err := os.WriteFile(changelog, []byte("# Changelog\n\n## ["+version[1:]+"]\n\n### Added\n\n- A field.\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	run(t, root, "make", "--no-print-directory", "release", "VERSION="+version[1:], "DIST="+dist, "BIN="+bin, "CHANGELOG="+changelog,
@@ -84,6 +84,7 @@ func TestRelease_ThisPlatform_FilesAreComplete(t *testing.T) {
 			}
 		}
 		checkInstallation(t, run(t, out, helm, "template", "a", filepath.Join(dist, chart), "--set", "crds.enabled=false"))
+		checkAnnotations(t, run(t, out, helm, "show", "chart", filepath.Join(dist, chart)))
 	})
 	t.Run("sbom", func(t *testing.T) {
 		checkSBOM(t, read(t, dist, "sbom.json"), "sigs.k8s.io/controller-runtime")
@@ -115,6 +116,20 @@ func checkSums(t *testing.T, dist string) map[string]string {
 		t.Errorf("got the files %v, %v; want checksums.txt and %v", entries, err, wanted)
 	}
 	return sums
+}
+
+// checkAnnotations checks what Artifact Hub shows of the chart.
+func checkAnnotations(t *testing.T, text string) {
+	t.Helper()
+	var metadata struct{ Annotations map[string]string }
+	if err := yaml.Unmarshal([]byte(text), &metadata); err != nil {
+		t.Fatal(err)
+	}
+	for name, want := range map[string]string{"prerelease": "false", "images": ":" + version + "\n", "changes": "- description: A field.\n  kind: added\n"} {
+		if got := metadata.Annotations["artifacthub.io/"+name]; !strings.Contains(got, want) {
+			t.Errorf("got the annotation %s %q, want %q", name, got, want)
+		}
+	}
 }
 
 func checkPlugin(t *testing.T, root, dist string) {
