@@ -237,7 +237,9 @@ func (c *check) checkAccount(ctx context.Context, k8s client.Client) (*plivo.Cli
 	c.headers = &plugin.Headers{Next: httpClient.Transport}
 	httpClient.Transport = c.headers
 	remote := plivo.NewClient(base, httpClient, credentials, userAgent())
-	remotes, err := plugin.ReadAll(ctx, remote, c.ErrOut)
+	notices := newNotices(c.ErrOut)
+	remotes, err := plugin.ReadAll(ctx, remote, notices, notices.progress)
+	notices.clear()
 	if err != nil {
 		return nil, err
 	}

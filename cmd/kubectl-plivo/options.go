@@ -88,7 +88,9 @@ func (o *options) read(ctx context.Context) (mainAccount string, remotes []plugi
 	if err := c.List(ctx, &v1alpha1.SubaccountList{}, client.Limit(1)); err != nil {
 		return "", nil, nil, err
 	}
-	remotes, err = plugin.ReadAll(ctx, plivo.NewClient(base, plivo.NewHTTPClient(), credentials, userAgent()), o.ErrOut)
+	notices := newNotices(o.ErrOut)
+	remotes, err = plugin.ReadAll(ctx, plivo.NewClient(base, plivo.NewHTTPClient(), credentials, userAgent()), notices, notices.progress)
+	notices.clear()
 	if plivo.IsKind(err, plivo.KindUnauthorized) || plivo.IsKind(err, plivo.KindForbidden) {
 		err = fmt.Errorf("the credentials of %s are refused: %w", from, err)
 	}

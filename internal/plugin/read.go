@@ -32,9 +32,6 @@ const (
 	// pages before it. Each pause is longer than the one before by failurePause.
 	maxFailures  = 4
 	failurePause = time.Second
-
-	// progressEvery is the number of subaccounts between two lines of progress.
-	progressEvery = 100
 )
 
 var errChanging = errors.New("the list of subaccounts changed each time it was read, so the plugin cannot say which of " +
@@ -44,14 +41,15 @@ var errChanging = errors.New("the list of subaccounts changed each time it was r
 type reader struct {
 	client   *plivo.Client
 	budget   *plivo.Budget
-	progress io.Writer
+	notices  io.Writer
+	progress func(read, total int)
 }
 
 // ReadAll reads the whole list of a main account's subaccounts, without their tokens. If
 // the list changes during the reading, it may lack rows, so ReadAll reads it again. It
-// writes its progress, pauses and retries to progress.
-func ReadAll(ctx context.Context, client *plivo.Client, progress io.Writer) ([]Remote, error) {
-	r := &reader{client, plivo.NewBudget(requestBudget, 0, nil), progress}
+// writes its pauses and retries to notices, and calls progress after each page.
+func ReadAll(ctx context.Context, client *plivo.Client, notices io.Writer, progress func(read, total int)) ([]Remote, error) {
+	r := &reader{client, plivo.NewBudget(requestBudget, 0, nil), notices, progress}
 	for range attempts {
 		remotes, reading, err := r.readList(ctx)
 		if err != nil {
@@ -77,8 +75,8 @@ func (r *reader) readList(ctx context.Context) (remotes []Remote, reading plivo.
 				AuthID: s.AuthID, Name: s.Name, Enabled: s.Enabled, Created: s.Created, Modified: s.Modified,
 			}
 		}
-		if read := offset + len(page.Subaccounts); read/progressEvery > offset/progressEvery && read < page.Total {
-			r.report("Read %d of %d subaccounts.", read, page.Total)
+		if err == nil {
+			r.progress(offset+len(page.Subaccounts), page.Total)
 		}
 		return page, err
 	}, nil)
@@ -136,5 +134,5 @@ func (r *reader) list(ctx context.Context, offset int) (plivo.Page, error) {
 }
 
 func (r *reader) report(format string, args ...any) {
-	_, _ = fmt.Fprintf(r.progress, format+"\n", args...)
+	_, _ = fmt.Fprintf(r.notices, format+"\n", args...)
 }

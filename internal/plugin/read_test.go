@@ -18,13 +18,13 @@ func TestReadAll_UnreadableRow_IsReportedAndSkipped(t *testing.T) {
 	})
 	client := plivo.NewClient(&url.URL{Scheme: "https", Host: "plivo.test"}, &http.Client{Transport: inprocess.Transport{Handler: handler}},
 		plivo.Credentials{AuthID: "MAAAAAAAAAAAAAAAAAAA", Token: plivo.NewToken("token")}, "test")
-	var progress strings.Builder
-	remotes, err := ReadAll(t.Context(), client, &progress)
+	var notices strings.Builder
+	remotes, err := ReadAll(t.Context(), client, &notices, func(int, int) {})
 	want := Remote{AuthID: "SAZZZZZZZZZZZZZZZZZZ", Name: "7", Enabled: true, Created: "2026-01-01"}
 	if err != nil || len(remotes) != 1 || remotes[0] != want {
 		t.Errorf("got %+v, %v; want %+v", remotes, err, want)
 	}
-	if got := progress.String(); got != "Skipped a subaccount that cannot be read: row 1.\n" {
-		t.Errorf("got progress %q, want the skipped row", got)
+	if got := notices.String(); got != "Skipped a subaccount that cannot be read: row 1.\n" {
+		t.Errorf("got the notices %q, want the skipped row", got)
 	}
 }

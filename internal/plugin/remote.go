@@ -2,6 +2,8 @@ package plugin
 
 import (
 	"cmp"
+	"maps"
+	"reflect"
 	"slices"
 
 	"k8s.io/apimachinery/pkg/api/meta"
@@ -114,4 +116,20 @@ func manager(s *v1alpha1.Subaccount) *Manager {
 // Unmanaged returns the subaccounts that no resource manages.
 func Unmanaged(remotes []Remote) []Remote {
 	return slices.DeleteFunc(slices.Clone(remotes), func(r Remote) bool { return r.ManagedBy != nil })
+}
+
+// Changes returns the subaccounts that are new or different in after, and those that only
+// before has.
+func Changes(before, after []Remote) (changed, gone []Remote) {
+	known := map[string]Remote{}
+	for _, r := range before {
+		known[r.AuthID] = r
+	}
+	for _, r := range after {
+		if old, ok := known[r.AuthID]; !ok || !reflect.DeepEqual(old, r) {
+			changed = append(changed, r)
+		}
+		delete(known, r.AuthID)
+	}
+	return changed, NewRemoteList(slices.Collect(maps.Values(known))).Items
 }

@@ -4,9 +4,14 @@ import (
 	"cmp"
 	"encoding/base64"
 	"encoding/json"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	. "github.com/onsi/gomega"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -177,12 +182,42 @@ func TestList_PageFails_IsRetried(t *testing.T) {
 	g.Expect(w.plivo("list")).To(haveFailed(1, "error: plivo: list: HTTP 503"))
 }
 
-func TestList_ManySubaccounts_ShowsProgress(t *testing.T) {
+func TestList_ManySubaccountsOnTerminal_ShowsProgress(t *testing.T) {
 	g, w := NewWithT(t), newWorld(t, "long")
 	w.add(numbered(250)...)
 	got := w.plivo("export", "-n", w.name)
-	g.Expect(got.Err).To(Equal("Read 100 of 250 subaccounts.\nRead 200 of 250 subaccounts.\n"))
+	g.Expect(got.Err).To(BeEmpty(), "stderr is no terminal")
 	g.Expect(strings.Count(got.Out, "\n---\n")).To(Equal(250))
+
+	if script, err := exec.LookPath("script"); err != nil || runtime.GOOS != "linux" {
+		t.Skipf("script of util-linux gives a terminal, got %q, %v", script, err)
+	}
+	shown := w.run("script", "-qec", "kubectl plivo list -o name --account "+w.name+" --plivo-base-url "+simURL+" >/dev/null", "/dev/null")
+	g.Expect(shown.Code).To(BeZero(), shown.Out)
+	g.Expect(strings.Count(shown.Out, "\rRead ")).To(Equal(13), "one update for each page of 20")
+	g.Expect(shown.Out).To(And(ContainSubstring("\rRead 20 of 250 subaccounts. "), MatchRegexp(`\rRead 250 of 250 subaccounts\. *\r *\r$`)))
+	g.Expect(shown.Out).NotTo(ContainSubstring("\n"), "the updates share one line")
+}
+
+func TestListWatch_SubaccountsChange_PrintsThoseOnly(t *testing.T) {
+	g, w := NewWithT(t), newWorld(t, "watched")
+	all := w.add("Edited", "Same", "Deleted")
+	logs := &process.Log{}
+	kubectl := filepath.Join(path, "kubectl-plivo")
+	p, err := process.Start(logs, w.env, kubectl, "list", "-o", "name", "--watch", "--watch-interval=5s", "--account", w.name, "--plivo-base-url", simURL)
+	g.Expect(err).NotTo(HaveOccurred())
+	t.Cleanup(func() { _ = p.Stop(os.Kill) })
+	lines := func() []string { return strings.Split(strings.TrimSpace(logs.String()), "\n") }
+	g.Eventually(lines).WithTimeout(time.Minute).Should(Equal([]string{all[2].AuthID, all[0].AuthID, all[1].AuthID}))
+
+	g.Expect(sim.Edit(w.main, all[0].AuthID, func(s *plivosim.Subaccount) { s.Enabled = !s.Enabled })).To(BeTrue())
+	sim.Remove(w.main, all[2].AuthID)
+	added := w.add("Z")[0]
+	g.Eventually(lines).WithTimeout(time.Minute).Should(ConsistOf(
+		all[2].AuthID, all[0].AuthID, all[1].AuthID, all[0].AuthID, added.AuthID, all[2].AuthID+" is no longer in the list.",
+	))
+
+	g.Expect(w.plivo("list", "--watch", "--watch-interval=1s")).To(haveFailed(1, "--watch-interval is 1s, want at least 5s"))
 }
 
 func TestList_CredentialsInEnvironment_AreUsed(t *testing.T) {
