@@ -10,7 +10,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/subaccount-operator/subaccount-operator/api/v1alpha1"
-	"github.com/subaccount-operator/subaccount-operator/internal/plivo/plivosim"
+	"github.com/subaccount-operator/subaccount-operator/plivosim"
 )
 
 // upgradeFromPrevious installs the chart of the previous release with a Subaccount of each tenant,
