@@ -98,8 +98,12 @@ defaultAccount: {create: true, credentialsSecretName: plivo, labels: {release: a
 		Expect(d.Spec.Template.Spec.Containers[0].ReadinessProbe.HTTPGet.Path).To(Equal("/readyz"))
 	})
 
+	It("passes log flags in extraArgs while the values are empty", func() {
+		Expect(render("extraArgs: [--zap-log-level=debug]").deployment().Spec.Template.Spec.Containers[0].Args).To(ContainElement("--zap-log-level=debug"))
+	})
+
 	DescribeTable("rejects extraArgs with flags that the chart sets", func(argument, value string) {
-		_, err := template("op", "ops", `extraArgs: ["`+argument+`"]`)
+		_, err := template("op", "ops", `{logLevel: 2, logFormat: json, extraArgs: ["`+argument+`"]}`)
 		flag, _, _ := strings.Cut(argument, "=")
 		Expect(err).To(MatchError(ContainSubstring("extraArgs: the chart sets --" + strings.TrimLeft(flag, "-") + " itself")))
 		Expect(err).To(MatchError(ContainSubstring("use the value " + value)))

@@ -24,9 +24,10 @@
       "leader-election-id" "leaderElection.enabled; the name of the lease follows from accountSelector and watchNamespaces"
       "namespaces" "watchNamespaces"
       "account-selector" "accountSelector"
-      "plivo-base-url" "plivoBaseURL"
-      "zap-log-level" "logLevel"
-      "zap-encoder" "logFormat" }}
+      "plivo-base-url" "plivoBaseURL" }}
+{{- /* The chart sets these two only if the values are set. */}}
+{{- if .Values.logLevel }}{{ $_ := set $values "zap-log-level" "logLevel" }}{{ end }}
+{{- if .Values.logFormat }}{{ $_ := set $values "zap-encoder" "logFormat" }}{{ end }}
 {{- range .Values.extraArgs }}
 {{- $flag := regexReplaceAll "=.*" (regexReplaceAll "^--?" . "") "" }}
 {{- with get $values $flag }}
