@@ -222,7 +222,7 @@ func TestRequestSweep_DuringSweep_NeedsAnotherSweep(t *testing.T) {
 
 // While Plivo answers no create call, each of them requests a sweep of its own.
 func TestRequestSweep_StreamOfRequests_StartsOneSweepPerWindow(t *testing.T) {
-	bubble(t, func(t *testing.T, r *rig) {
+	bubble(t, func(_ *testing.T, r *rig) {
 		a := r.swept()
 		const windows = 12
 		for range windows * int(plivo.Window/(100*time.Millisecond)) {
@@ -234,7 +234,7 @@ func TestRequestSweep_StreamOfRequests_StartsOneSweepPerWindow(t *testing.T) {
 }
 
 func TestConfigure_NewCredentials_StartsSweepAtOnce(t *testing.T) {
-	bubble(t, func(t *testing.T, r *rig) {
+	bubble(t, func(_ *testing.T, r *rig) {
 		a := r.swept()
 		r.sweep(a)
 		r.sim.SetToken(mainID, "new-token")
