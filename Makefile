@@ -130,6 +130,11 @@ test-image: ## Build the images for two platforms and run them; needs buildah.
 	@assets=$$($(ASSETS)) && export KUBEBUILDER_ASSETS="$$assets" && \
 		go test -vet=off -tags image -count=1 -v ./test/image
 
+.PHONY: test-node
+test-node: ready ## Run the chart and the image on a real node; needs root, containerd, runc, buildah, iproute2 and containernetworking-plugins.
+	@assets=$$($(ASSETS) etcd kube-apiserver kubectl kube-controller-manager kubelet) && export KUBEBUILDER_ASSETS="$$assets" && \
+		go test -vet=off -tags node -count=1 -timeout 30m -v ./test/node
+
 # Variables: N, ACCOUNTS (main accounts for N Subaccounts), LATENCY (of Plivo), RUNS and OUT (a folder).
 .PHONY: bench
 bench: ## Measure N=100,1000,5000,10000 and write docs/benchmarks.md, 75 minutes. BENCHTIME=smoke checks counts only, one minute.

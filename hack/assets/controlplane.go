@@ -30,8 +30,8 @@ type controlPlane struct {
 // a version, because that folder may have any version.
 func newControlPlane(root, minor string, names []string, log io.Writer) (*controlPlane, error) {
 	for _, name := range names {
-		if !slices.Contains(cache.ControlPlane, name) {
-			return nil, fmt.Errorf("no binary of the control plane is named %q; the binaries are: %s", name, strings.Join(cache.ControlPlane, ", "))
+		if known := append(slices.Clone(cache.ControlPlane), cache.Kubelet); !slices.Contains(known, name) {
+			return nil, fmt.Errorf("no binary of the control plane is named %q; the binaries are: %s", name, strings.Join(known, ", "))
 		}
 	}
 	kubernetes, err := cache.PinnedKubernetes(root, minor)
@@ -160,7 +160,7 @@ func makeFile(path string, write func(file string) error) error {
 
 var buildTimes = map[string]time.Duration{
 	"etcd": 2 * time.Minute, "kubectl": 2 * time.Minute,
-	"kube-apiserver": 15 * time.Minute, "kube-controller-manager": 6 * time.Minute,
+	"kube-apiserver": 15 * time.Minute, "kube-controller-manager": 6 * time.Minute, cache.Kubelet: 6 * time.Minute,
 }
 
 func controlPlaneBuild(name string, kubernetes cache.Kubernetes, etcdModule string) build {

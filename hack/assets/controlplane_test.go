@@ -147,8 +147,8 @@ func TestNewControlPlane_VersionRequested_IgnoresKUBEBUILDER_ASSETS(t *testing.T
 			t.Errorf("version %q: %+v, %v, want %s", minor, plane, err, want)
 		}
 	}
-	if _, err := newControlPlane(root, "", []string{"kubelet"}, &bytes.Buffer{}); err == nil {
-		t.Error("kubelet was accepted")
+	if _, err := newControlPlane(root, "", []string{"kube-proxy"}, &bytes.Buffer{}); err == nil {
+		t.Error("kube-proxy was accepted")
 	}
 }
 

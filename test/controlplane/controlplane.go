@@ -46,6 +46,10 @@ type Options struct {
 	// Dir is the folder in which the plane creates its own folder. If omitted, it defaults
 	// to os.TempDir().
 	Dir string
+	// PodAddress is an address of this machine that Pods of a real node can reach. The API
+	// server listens there, and gives Pods the tokens of their ServiceAccounts. If omitted,
+	// the API server listens on a loopback address.
+	PodAddress string
 }
 
 // Plane is a running control plane.
@@ -194,6 +198,14 @@ func (p *Plane) startServers(opts Options) error {
 	// Many clusters enable it. A client that sets an owner reference which blocks a deletion
 	// needs a right on the owner's finalizers.
 	server.Configure().Append("enable-admission-plugins", "OwnerReferencesPermissionEnforcement")
+	if opts.PodAddress != "" {
+		port, err := freePort()
+		if err != nil {
+			return err
+		}
+		server.SecureServing.Address, server.SecureServing.Port = opts.PodAddress, port
+		server.Configure().Disable("disable-admission-plugins") // envtest disables ServiceAccount
+	}
 	if opts.AuditUser != "" {
 		if err := p.audit(server, opts.AuditUser); err != nil {
 			return err

@@ -15,6 +15,9 @@ import (
 // ControlPlane lists the binaries of a control plane.
 var ControlPlane = []string{"etcd", "kube-apiserver", "kubectl", "kube-controller-manager"}
 
+// Kubelet is a binary for test/node only.
+const Kubelet = "kubelet"
+
 // Root is the folder of the go.mod that the working directory belongs to.
 func Root() (string, error) {
 	start, err := os.Getwd()
