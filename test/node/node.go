@@ -88,8 +88,7 @@ resolvConf: ""
 func startNode(t *testing.T) *node {
 	t.Helper()
 	g := NewWithT(t)
-	// Not t.TempDir(): the path of a socket has at most 107 bytes.
-	dir, err := os.MkdirTemp("", "node-")
+	dir, err := os.MkdirTemp("", "node-") //nolint:usetesting // a socket's path has at most 107 bytes
 	g.Expect(err).NotTo(HaveOccurred())
 	n := &node{t: t, dir: dir, ctr: filepath.Join(dir, "containerd.sock"), logs: &process.Log{}}
 	t.Cleanup(n.clean)
