@@ -183,8 +183,10 @@ reproducible: ## Build the commit twice without caches and compare the files.
 
 PLUGIN_PLATFORMS := linux/amd64 linux/arm64 darwin/amd64 darwin/arm64 windows/amd64 windows/arm64
 CHANGELOG ?= CHANGELOG.md
+COSIGN_KEY ?=
+COSIGN_PUB ?= $(COSIGN_KEY:.key=.pub)
 .PHONY: release
-release: ## Write the files of release VERSION (v1.2.3) into DIST (dist). make docker-build docker-build-simulator builds the images.
+release: ## Write the files of release VERSION (v1.2.3) into DIST (dist), signed if COSIGN_KEY is a key. make docker-build docker-build-simulator builds the images.
 	@[[ '$(VERSION)' =~ ^v[0-9]+\.[0-9]+\.[0-9]+(-[0-9A-Za-z.-]+)?$$ ]] || { echo "release: VERSION must be like v1.2.3" >&2; exit 1; }
 	@grep -q '^## \[$(VERSION:v%=%)\]' $(CHANGELOG) || { echo "release: $(CHANGELOG) has no section ## [$(VERSION:v%=%)]" >&2; exit 1; }
 	rm -rf $(DIST) $(BIN)/release
@@ -196,7 +198,18 @@ release: ## Write the files of release VERSION (v1.2.3) into DIST (dist). make d
 		GOOS=$$os GOARCH=$$arch $(GO_BUILD) -o $(BIN)/release/$${os}_$$arch/kubectl-plivo$$suffix ./cmd/kubectl-plivo; \
 	done
 	go run ./hack/release -version $(VERSION) -binaries $(BIN)/release -dist $(DIST)
+	@$(if $(COSIGN_KEY),$(MAKE) --no-print-directory sign)
 	@echo "release $(VERSION):" && ls -1 $(DIST)
+
+# The transparency log is for keyless signatures, whose certificates are valid for minutes only. A signing configuration
+# without a log, which cosign prefers to --tlog-upload, still needs the network.
+.PHONY: sign
+sign: ## Sign DIST/checksums.txt with COSIGN_KEY, without network access, and verify it with COSIGN_PUB (the key's .pub).
+	@cosign=$$($(TOOL) cosign) && cd $(DIST) && \
+		"$$cosign" sign-blob --key $(abspath $(COSIGN_KEY)) --use-signing-config=false --tlog-upload=false \
+			--bundle checksums.txt.sigstore.json checksums.txt >/dev/null && \
+		"$$cosign" verify-blob --key $(abspath $(COSIGN_PUB)) --insecure-ignore-tlog \
+			--bundle checksums.txt.sigstore.json checksums.txt
 
 .PHONY: run
 run: ## Run the manager from source, with the simulator, against the cluster of the current kubeconfig.

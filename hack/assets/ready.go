@@ -14,7 +14,7 @@ import (
 )
 
 // toolsOfTests are the tools that `make test` runs.
-var toolsOfTests = []string{"helm", "prometheus", "promtool"}
+var toolsOfTests = []string{"cosign", "helm", "prometheus", "promtool"}
 
 // readyTool builds a tool if the cache lacks it, and returns its path.
 func readyTool(ctx context.Context, root, name string, log io.Writer) (string, error) {

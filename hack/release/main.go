@@ -155,7 +155,8 @@ func krew(version string, archives []archive, path string) error {
 	return os.WriteFile(path, []byte(b.String()), 0o644)
 }
 
-// sumUp writes the checksums of all the files in a folder, as sha256sum does.
+// sumUp writes the checksums of all the files in a folder, as sha256sum does. It omits the
+// checksums themselves and their signature, checksums.txt.sigstore.json.
 func sumUp(dist string) error {
 	entries, err := os.ReadDir(dist)
 	if err != nil {
@@ -163,7 +164,7 @@ func sumUp(dist string) error {
 	}
 	var b strings.Builder
 	for _, e := range entries {
-		if e.Name() == checksums || e.IsDir() {
+		if strings.HasPrefix(e.Name(), checksums) || e.IsDir() {
 			continue
 		}
 		sum, err := sha256sum(filepath.Join(dist, e.Name()))

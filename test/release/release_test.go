@@ -58,8 +58,10 @@ func TestRelease_ThisPlatform_FilesAreComplete(t *testing.T) {
 	if err := os.WriteFile(changelog, []byte("# Changelog\n\n## ["+version[1:]+"]\n\n### Added\n\n- A field.\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
+	key := newKey(t)
 	run(t, root, "make", "--no-print-directory", "release", "VERSION="+version[1:], "DIST="+dist, "BIN="+bin, "CHANGELOG="+changelog,
-		"PLUGIN_PLATFORMS="+runtime.GOOS+"/"+runtime.GOARCH)
+		"PLUGIN_PLATFORMS="+runtime.GOOS+"/"+runtime.GOARCH, "COSIGN_KEY="+key)
+	checkSignature(t, dist, key, true)
 	// Windows has another kind of archive. Its content need not be a program here.
 	windows := filepath.Join(bin, "release", "windows_amd64")
 	if err := os.Mkdir(windows, 0o755); err != nil {
@@ -69,6 +71,11 @@ func TestRelease_ThisPlatform_FilesAreComplete(t *testing.T) {
 		t.Fatal(err)
 	}
 	run(t, root, "go", "run", "./hack/release", "-version", version, "-binaries", filepath.Dir(windows), "-dist", dist)
+
+	checkSignature(t, dist, key, false) // checksums.txt has another archive
+	run(t, root, "make", "--no-print-directory", "sign", "DIST="+dist, "COSIGN_KEY="+key)
+	checkSignature(t, dist, key, true)
+	checkSignature(t, dist, newKey(t), false)
 
 	sums := checkSums(t, dist)
 	t.Run("plugin", func(t *testing.T) { checkPlugin(t, root, dist) })
@@ -112,8 +119,8 @@ func checkSums(t *testing.T, dist string) map[string]string {
 		t.Errorf("got checksums of %v, want %v", got, wanted)
 	}
 	entries, err := os.ReadDir(dist)
-	if err != nil || len(entries) != len(wanted)+1 {
-		t.Errorf("got the files %v, %v; want checksums.txt and %v", entries, err, wanted)
+	if err != nil || len(entries) != len(wanted)+2 {
+		t.Errorf("got the files %v, %v; want checksums.txt, its signature and %v", entries, err, wanted)
 	}
 	return sums
 }
