@@ -63,6 +63,11 @@ chart: ## Copy the files of config/ that the Helm chart uses, and write its READ
 fmt: ## Format the code.
 	gofmt -w $$(git ls-files -co --exclude-standard --deduplicate -- '*.go')
 
+LICENSE_HEADER := -c '' -l apache -s=only $$(git ls-files -co --exclude-standard --deduplicate -- '*.go')
+.PHONY: license
+license: ## Add the SPDX license header to the Go files that lack it.
+	@addlicense=$$($(TOOL) addlicense) && "$$addlicense" $(LICENSE_HEADER)
+
 .PHONY: build
 build: ## Build the programs into BIN (bin).
 	$(GO_BUILD) -o $(BIN)/manager ./cmd
@@ -144,7 +149,7 @@ bench: ## Measure N=100,1000,5000,10000 and write docs/benchmarks.md, 75 minutes
 # Markdown, and Go code whose comments Vale reads. The rules are in .vale.ini and .vale/styles/Project.
 PROSE := $(wildcard *.md) charts/subaccount-operator/README.md docs api cmd internal plivosim
 .PHONY: lint
-lint: ## Run Vale and misspell on prose, actionlint on workflows, kubeconform on samples, and golangci-lint with kube-api-linter on code (built once, about 6 minutes).
+lint: ## Run Vale and misspell on prose, actionlint on workflows, kubeconform on samples, addlicense on license headers, and golangci-lint with kube-api-linter on code (built once, about 6 minutes).
 	@vale=$$($(TOOL) vale) && \
 		echo "==> Vale: Markdown and Go comments" && \
 		"$$vale" $(PROSE)
@@ -155,6 +160,7 @@ lint: ## Run Vale and misspell on prose, actionlint on workflows, kubeconform on
 	@kubeconform=$$($(TOOL) kubeconform) && mkdir -p bin/schemas && go run ./hack/schemas -out bin/schemas && \
 		"$$kubeconform" -summary -ignore-missing-schemas -ignore-filename-pattern 'kustomization\.yaml$$' \
 			-schema-location 'bin/schemas/{{.Group}}_{{.ResourceKind}}_{{.ResourceAPIVersion}}.json' config/samples
+	@addlicense=$$($(TOOL) addlicense) && "$$addlicense" -check $(LICENSE_HEADER)
 	@go run ./hack/lint
 	@linter=$$($(TOOL) golangci-lint) && \
 		echo "==> golangci-lint: a minute or two without a cache" && \

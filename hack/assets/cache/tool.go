@@ -29,6 +29,7 @@ type Tool struct {
 var tools = map[string]Tool{
 	// The linter includes kube-api-linter.
 	"golangci-lint": {Package: "sigs.k8s.io/kube-api-linter/cmd/golangci-lint-kube-api-linter", BuildTime: 5 * time.Minute},
+	"addlicense":    {Module: "addlicense", Package: "github.com/google/addlicense", BuildTime: time.Minute},
 	"actionlint":    {Module: "actionlint", Package: "github.com/rhysd/actionlint/cmd/actionlint", BuildTime: time.Minute},
 	"cosign":        {Module: "cosign", Package: "github.com/sigstore/cosign/v3/cmd/cosign", BuildTime: 8 * time.Minute},
 	"crd-ref-docs":  {Module: "crd-ref-docs", Package: "github.com/elastic/crd-ref-docs", BuildTime: time.Minute},
