@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Command manager is the operator: it parses flags, creates the caches and starts
 // the reconcilers of internal/controller.
 package main

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package plivosim is a simulator of Plivo's Subaccount API for tests, development and
 // the pipelines of users.
 //

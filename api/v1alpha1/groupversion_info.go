@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package v1alpha1 is the API of the operator: the kinds Account and Subaccount of
 // the group plivo.subaccount-operator.dev, their conditions and reasons.
 //

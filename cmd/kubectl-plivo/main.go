@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Command kubectl-plivo is the kubectl plugin: kubectl plivo.
 package main
 

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Command plivo-sim serves a simulator of Plivo's Subaccount API, for development,
 // demonstrations and pipelines without a Plivo account.
 package main

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Command provision provisions a tenant: a namespace and a Subaccount. It waits until
 // the subaccount exists at Plivo and prints the Secret with the credentials. It is an
 // example for programs that provision tenants, such as a portal or an operator.

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Command assets provides the pinned programs that `make` needs. It finds them in the
 // user's cache folder, or downloads or builds them. It prints their paths on stdout
 // and its progress on stderr.

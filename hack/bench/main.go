@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Command bench runs the manager's binary with a simulated Plivo and a real API
 // server, at several sizes. It prints the measurements with their bounds, and
 // writes docs/benchmarks.md and its chart. BENCHTIME=smoke runs a small size, checks

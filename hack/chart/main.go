@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Command chart copies the Helm chart for a release, with the annotations that Artifact Hub reads:
 // the changes of that version from the changelog, the image's tag, and whether it is a prerelease.
 package main

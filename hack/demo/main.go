@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Command demo starts a control plane, a simulated Plivo and the manager's binary on
 // this machine, and shows the features step by step. In a terminal, the processes
 // then keep running. With ONCE=1 or without a terminal, the command ends; it fails if

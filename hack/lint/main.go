@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Command lint reports expressions that mix && and ||. Such an expression needs a named
 // helper or a named variable. `make lint` runs it; no linter of golangci-lint has the rule.
 package main

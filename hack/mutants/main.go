@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Command mutants checks that the tests of the creation protocol can fail. It breaks
 // one rule of the protocol at a time (table.go) and runs the tests that must fail.
 // It compiles each mutant with go's -overlay flag and writes nothing into the

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Command release packs the files of a release: archives of the kubectl plugin for
 // each platform, its krew manifest, and the checksums of all files in the folder. The
 // same input gives the same bytes.

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Command schemas writes a JSON schema for each version of the CRDs in config/crd/bases, for
 // editors and for checks without a cluster, such as kubeconform.
 package main

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package controller wires the operator together: setup.go creates the
 // reconcilers of both kinds and the registry of main accounts, and metrics.go
 // exports what the cache has. It contains no other behaviour.

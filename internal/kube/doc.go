@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package kube has what both reconcilers need from Kubernetes:
 //
 //	cache.go       options, transforms and indexes of the caches

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package logging has the levels and the keys of log lines. docs/logging.md lists the
 // lines, and docs/glossary.md explains the terms. No line has a token in it.
 //

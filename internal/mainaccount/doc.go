@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package mainaccount holds one Plivo main account as this process knows it. It has the
 // client with its credentials, the request budget, the circuit and the mass-deletion
 // guard. It also has the inventory, which sweeps of Plivo's list fill.

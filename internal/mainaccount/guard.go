@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package mainaccount
 
 // guard is the mass-deletion guard. It is on if the last complete sweep lacks so

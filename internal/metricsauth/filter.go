@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package metricsauth authenticates and authorizes requests for metrics with
 // TokenReview and SubjectAccessReview. It replaces the filter of controller-runtime and
 // must not import k8s.io/apiserver, because that is a third of the binary and a fifth of

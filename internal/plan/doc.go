@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package plan decides what the operator does next for one Subaccount. An
 // Observation holds all that the operator knows about the resource. Decide
 // returns the next step or what to wait for, and Summarize returns the status

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package plan
 
 // Fact is a value that is Known, Absent or Unknown. The zero value is Unknown.

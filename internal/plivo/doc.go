@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package plivo is a client of Plivo's Subaccount API. It has the five calls, one
 // Error type, a Token that cannot print itself, and the request budget of a main
 // account. The Error type separates a definite refusal from every outcome that is

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package plugin has the parts of kubectl plivo that do not talk to the API server. It
 // reads the list of a main account's subaccounts, finds the Subaccount that manages
 // each of them, and writes manifests that adopt the others.

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package version has the version of the binaries. It must import nothing of this
 // module.
 package version

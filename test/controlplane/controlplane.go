@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package controlplane starts a control plane on this machine for the tests and the demo:
 // etcd, kube-apiserver and, optionally, kube-controller-manager. It needs no containers,
 // and there is no kubelet.

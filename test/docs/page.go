@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package docs runs the commands and manifests in the documentation, and checks it against
 // the code.
 package docs

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package faultinjection runs a Subaccount's life many times. Each run injects one failure
 // or a pair of failures at other steps, and ends with a check of the exact rule
 // (docs/decisions/004-the-fault-walk.md).

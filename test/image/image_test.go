@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 //go:build image
 
 // Package image runs `make docker-build` and `make docker-build-simulator` with buildah,

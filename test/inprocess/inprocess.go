@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package inprocess carries HTTP requests to a handler in the same process without a
 // socket, because sockets do not work with the fake clock of a synctest bubble.
 package inprocess

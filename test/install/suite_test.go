@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package install installs the operator on a real control plane, with the Helm chart and
 // with the manifests of a release. It checks that installation, upgrade, rollback and
 // uninstallation keep the resources of tenants. There is no kubelet: the tests run the

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package integration runs the manager's binary between a real control plane and
 // the simulated Plivo. The control plane consists of kube-apiserver, etcd and
 // kube-controller-manager. Each spec has its own main account, Account and namespace.

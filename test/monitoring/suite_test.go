@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package monitoring checks the dashboard, the alert rules and the documentation of the
 // metrics against a running operator. A real Prometheus scrapes the manager as the
 // ServiceMonitor configures it, while Subaccounts on the simulated Plivo reach most states.

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 //go:build node
 
 // Package node runs the released chart and image on a real node: containerd, runc and a

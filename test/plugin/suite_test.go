@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package plugin runs kubectl with the plugin on its PATH, between a real API server and
 // the simulated Plivo.
 package plugin

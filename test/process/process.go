@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package process runs the project's programs as processes that tests can start, freeze,
 // stop and kill.
 package process

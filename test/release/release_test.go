@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package release runs `make release` and checks each of the released files.
 package release
 

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package samples checks the manifests in config/samples against the CRDs of their projects,
 // without an API server.
 package samples

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package sdk_test calls the simulator with Plivo's official Node SDK, because a simulator
 // that works with Plivo's own client follows Plivo's API.
 package sdk_test

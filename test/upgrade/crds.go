@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package upgrade has what the tests of upgrades need: the chart of the previous release, and a
 // comparison of CRDs. test/install upgrades a cluster from that chart to this one.
 package upgrade

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package cache names the files that hack/assets downloads or builds, in the
 // user's cache folder outside the clone. hack/assets writes them; the tests
 // only read them.

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package account is the reconciler of the kind Account. It gives a main account
 // its credentials, removes strays, and writes the status of the Account.
 //

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package subaccount is the reconciler of the kind Subaccount. It holds the
 // I/O of a reconcile; internal/plan decides what to do.
 //

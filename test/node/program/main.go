@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Command program is the only program in the test's image. As the container of a Pod's
 // sandbox it waits. As a tenant it uses the credentials in its environment at Plivo, and is
 // ready if Plivo knows them.
