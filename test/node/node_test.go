@@ -29,7 +29,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/subaccount-operator/subaccount-operator/api/v1alpha1"
-	"github.com/subaccount-operator/subaccount-operator/internal/plivo/plivosim"
+	"github.com/subaccount-operator/subaccount-operator/plivosim"
 	"github.com/subaccount-operator/subaccount-operator/test/controlplane"
 )
 
