@@ -6,7 +6,7 @@
 //
 // Ginkgo runs the specs in parallel processes. Each process has its own control
 // plane, simulator and manager, because specs install policies for the whole
-// cluster, kill the manager and inject faults (docs/decisions/009-test-processes.md).
+// cluster, kill the manager and inject faults (docs/decisions/010-test-processes.md).
 package integration
 
 import (
