@@ -19,6 +19,7 @@ var (
 	block     = regexp.MustCompile("(?s)\n```.*?\n```")
 	code      = regexp.MustCompile("`[^`\n]*`")
 	heading   = regexp.MustCompile(`(?m)^#+ +(.+?) *$`)
+	pageName  = regexp.MustCompile(`docs/[a-z0-9/-]+\.md`)
 	inHeading = regexp.MustCompile(`[^\p{L}\p{N} _-]`) // characters that GitHub omits in an anchor
 )
 
@@ -60,6 +61,30 @@ func TestLinks_RelativeLinks_HaveTargets(t *testing.T) {
 	}
 	if links < 100 {
 		t.Errorf("got %d links, want at least 100", links)
+	}
+}
+
+func TestCode_NamedPages_Exist(t *testing.T) {
+	root, err := controlplane.Root()
+	if err != nil {
+		t.Fatal(err)
+	}
+	named := 0
+	files := strings.Split(shell(t, root, nil, "git ls-files -co --exclude-standard --deduplicate '*.go' '*.yaml' '*.yml' '*.tpl' '*.sh' Makefile"), "\n")
+	for _, file := range files {
+		content, err := os.ReadFile(filepath.Join(root, file))
+		if err != nil {
+			continue // git still lists a file that is deleted but not committed, and the last line is empty
+		}
+		for _, page := range pageName.FindAllString(string(content), -1) {
+			named++
+			if _, err := os.Stat(filepath.Join(root, page)); err != nil {
+				t.Errorf("%s: %v", file, err)
+			}
+		}
+	}
+	if named < 20 {
+		t.Errorf("got %d names of pages, want at least 20", named)
 	}
 }
 
