@@ -61,9 +61,8 @@ suite() { # suite NAME COMMAND...: runs a suite in the background; its lines beg
 
 suite faults gotest -v ./test/faultinjection
 suite integration ginkgo ./test/integration
-# Three packages at a time on two cores: some of them wait for most of their time. The longest ones start first.
-suite packages gotest -p 3 $(go list ./test/docs ./test/install ./test/controlplane ./test/monitoring ./test/plugin) \
-	$(go list ./... | grep -v -e /test/faultinjection -e /test/integration)
+# Three packages at a time on two cores: some of them wait for most of their time.
+suite packages gotest -p 3 $(go list ./... | grep -v -e /test/faultinjection -e /test/integration)
 
 failed=0
 for job in $(jobs -p); do
