@@ -83,6 +83,7 @@ func isListening(t *testing.T, address string) bool {
 	return true
 }
 
+// The subtests share two planes, because each start costs seconds of processor time.
 func TestStart_TwoPlanes_RunInParallelAndStopRemovesAll(t *testing.T) {
 	dirs := []string{t.TempDir(), t.TempDir()}
 	withManager := start(t, controlplane.Options{Dir: dirs[0], ControllerManager: true})
@@ -113,13 +114,18 @@ func TestStart_TwoPlanes_RunInParallelAndStopRemovesAll(t *testing.T) {
 	t.Run("kube-controller-manager deletes owned objects and empty namespaces", func(t *testing.T) {
 		checkGarbageCollection(t, kubernetes.NewForConfigOrDie(withManager.Config))
 	})
+	t.Run("Revive starts killed servers with the same flags and data", func(t *testing.T) { checkRevive(t, plain, dirs[1]) })
+	t.Run("Restore brings back the objects of an older backup", func(t *testing.T) { checkRestore(t, withManager) })
 
-	// An open watch must not delay Stop.
+	// An open watch must not delay Stop, and Stop must accept a killed server.
 	watch, err := kubernetes.NewForConfigOrDie(plain.Config).CoreV1().Secrets("").Watch(context.Background(), metav1.ListOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer watch.Stop()
+	if err := withManager.Kill(controlplane.APIServer); err != nil {
+		t.Fatal(err)
+	}
 
 	for i, plane := range []*controlplane.Plane{withManager, plain} {
 		for range 2 { // a second Stop does nothing

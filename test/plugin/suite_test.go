@@ -133,14 +133,15 @@ func (w *world) run(program string, args ...string) result {
 	return result{out.String(), errs.String(), cmd.ProcessState.ExitCode()}
 }
 
-// plivo runs kubectl plivo. Commands that call Plivo get the flags for the simulator.
+// plivo runs the plugin, as kubectl plivo does. Commands that call Plivo get the flags for
+// the simulator.
 func (w *world) plivo(args ...string) result {
 	w.t.Helper()
-	command := []string{"plivo", args[0]}
+	command := args[:1:1]
 	if slices.Contains([]string{"list", "export", "check"}, args[0]) {
 		command = append(command, "--account", w.name, "--plivo-base-url", simURL)
 	}
-	return w.run("kubectl", append(command, args[1:]...)...)
+	return w.run("kubectl-plivo", append(command, args[1:]...)...)
 }
 
 // mustRun runs kubectl plivo and returns its output. The test fails if the command does.
