@@ -34,6 +34,7 @@ type rig struct {
 	t        *testing.T
 	sim      *plivosim.Server
 	registry *Registry
+	stop     context.CancelFunc // ends the sweeps, as the end of the process does
 	recorded []string
 	notified atomic.Int32
 	// before is called before each request with its number, from 1.
@@ -50,8 +51,9 @@ func bubble(t *testing.T, f func(*testing.T, *rig)) {
 		r := &rig{t: t, before: func(int) {}, rewrite: func(body string) string { return body }}
 		r.sim = plivosim.New(plivosim.Options{Accounts: map[string]string{mainID: mainToken, otherID: mainToken}, Seed: 1})
 		base := &url.URL{Scheme: "https", Host: "plivo.test"}
-		ctx, cancel := context.WithCancel(context.Background())
-		defer cancel()
+		ctx, stop := context.WithCancel(context.Background())
+		defer stop()
+		r.stop = stop
 		r.registry = NewRegistry(ctx, Options{
 			NewClient: func(c plivo.Credentials) *plivo.Client {
 				return plivo.NewClient(base, &http.Client{Transport: inprocess.Transport{Handler: r}}, c, "test")

@@ -147,27 +147,29 @@ func (a *Account) run(ctx context.Context) {
 			continue
 		case <-timer.C:
 		}
-		a.sweep(ctx)
-		a.options.Notify(a.name)
+		if a.sweep(ctx) {
+			a.options.Notify(a.name)
+		}
 	}
 }
 
-// sweep reads the whole list once and evaluates what it shows.
-func (a *Account) sweep(ctx context.Context) {
+// sweep reads the whole list once and evaluates what it shows. It returns false if it
+// was interrupted, which says nothing about Plivo.
+func (a *Account) sweep(ctx context.Context) bool {
 	a.mu.Lock()
 	client, started := a.client, time.Now()
 	a.sweeper.started = started
 	a.mu.Unlock()
 	if client == nil {
-		return
+		return false
 	}
 	reading, err := a.readList(ctx, client)
 
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.sweeper.progress = 0
-	if client != a.client {
-		return // the credentials changed: configure has requested another sweep
+	if client != a.client || ctx.Err() != nil {
+		return false // the credentials changed, and configure has requested another sweep; or the process ends
 	}
 	s := &a.sweeper
 	s.ended = time.Now()
@@ -185,7 +187,7 @@ func (a *Account) sweep(ctx context.Context) {
 		logging.Duration, s.ended.Sub(started).Round(time.Millisecond).String())
 	if s.outcome != OutcomeComplete {
 		s.failures++
-		return
+		return true
 	}
 	s.failures = 0
 	s.completeCount++
@@ -198,6 +200,7 @@ func (a *Account) sweep(ctx context.Context) {
 		clear(a.inventory.notFound) // a 404 from before the switch proves nothing
 		a.logGuard("Plivo's list")
 	}
+	return true
 }
 
 func outcome(reading *plivo.Reading, err error) (Outcome, string) {

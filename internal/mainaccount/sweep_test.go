@@ -159,6 +159,20 @@ func TestSweep_Failures_RepeatWithBackoff(t *testing.T) {
 	})
 }
 
+func TestSweep_ProcessEnds_ReportsNothing(t *testing.T) {
+	bubble(t, func(t *testing.T, r *rig) {
+		a := r.swept()
+		before, notified := a.Status(), r.notified.Load()
+		r.before = func(int) { r.stop(); time.Sleep(time.Second) }
+		a.RequestSweep(time.Now())
+		time.Sleep(time.Minute)
+		r.wantCalls(plivosim.OpList, 1)
+		if after := a.Status(); after != before || r.notified.Load() != notified {
+			t.Errorf("got status %+v and %d notifications, want %+v and %d", after, r.notified.Load(), before, notified)
+		}
+	})
+}
+
 func TestSweep_NoRequest_StartsOncePerInterval(t *testing.T) {
 	bubble(t, func(t *testing.T, r *rig) {
 		r.swept()

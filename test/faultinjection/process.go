@@ -177,6 +177,9 @@ func (p *process) step(what string, req *http.Request, send func() (*http.Respon
 	if p.dead.Load() {
 		return nil, errDead
 	}
+	if err := req.Context().Err(); err != nil {
+		return nil, err // like net/http
+	}
 	// Gives two calls at the same instant a fixed order.
 	time.Sleep(offset(p.name + what))
 	if until := p.frozenUntil.Load(); until != nil {
