@@ -100,9 +100,9 @@ func main() {
 		o.zap.Level = withoutBodies{o.zap.Level}
 	}
 	if os.Getenv("GOGC") == "" {
-		// Caches are most of the heap and change rarely. A lower GOGC saves a sixth of
+		// Caches are most of the heap and change rarely. A lower GOGC saves a fifth of
 		// the memory and costs little CPU time (docs/benchmarks.md).
-		debug.SetGCPercent(50)
+		debug.SetGCPercent(40)
 	}
 	log := zap.New(zap.UseFlagOptions(&o.zap))
 	ctrl.SetLogger(log)
