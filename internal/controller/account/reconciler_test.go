@@ -5,6 +5,9 @@ package account
 import (
 	"context"
 	"errors"
+	"fmt"
+	"os"
+	"strings"
 	"testing"
 	"time"
 
@@ -54,6 +57,17 @@ func TestReconcile_CRDLacksTheBudget_UsesTheDefault(t *testing.T) {
 		r.settle("a")
 		r.wantReason("a", v1alpha1.ReasonReady)
 	})
+}
+
+func TestDefaultRequestsPer5Seconds_CRD_HasTheSame(t *testing.T) {
+	crd, err := os.ReadFile("../../../config/crd/bases/plivo.subaccount-operator.dev_accounts.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := fmt.Sprintf("requestsPer5Seconds:\n                default: %d\n", defaultRequestsPer5Seconds)
+	if !strings.Contains(string(crd), want) {
+		t.Errorf("got a CRD without %q", want)
+	}
 }
 
 func TestFinalize_SubaccountMissingInCache_KeepsTheFinalizer(t *testing.T) {
