@@ -43,10 +43,11 @@ func NewRetries() *Retries {
 }
 
 // Failed records a failed reconcile and returns a result that requeues it with
-// exponential backoff. It logs the message if it differs from the last one.
+// exponential backoff. It logs the message if it differs from the last one, and if the
+// context has not ended: at the end of the process, each reconcile fails.
 func (r *Retries) Failed(ctx context.Context, key types.NamespacedName, message string) ctrl.Result {
 	r.mu.Lock()
-	changed := message != "" && r.logged[key] != message
+	changed := message != "" && r.logged[key] != message && ctx.Err() == nil
 	if changed {
 		r.logged[key] = message
 	}
