@@ -53,7 +53,7 @@ func measured(s settings, tables []*table) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "\nMeasured on %s: %s, %s; %s; commit %s.\n", time.Now().UTC().Format("2 January 2006"),
 		processor(), memory(), runtime.Version()+" "+runtime.GOOS+"/"+runtime.GOARCH, commit())
-	fmt.Fprintf(&b, "plivo-sim answered after %s and allowed %d requests in 5 s; the Accounts' budget was %d. The control plane, the simulator, "+
+	fmt.Fprintf(&b, "The simulator answered after %s and allowed %d requests in 5 s; the Accounts' budget was %d. The control plane, the simulator, "+
 		"the manager and the benchmark shared the machine.\n\n", s.latency, budget, budget)
 	fmt.Fprintf(&b, "![Time to Ready and remote calls against the number of Subaccounts](benchmarks.svg)\n\n")
 	for _, t := range tables {
