@@ -100,8 +100,8 @@ func main() {
 		o.zap.Level = withoutBodies{o.zap.Level}
 	}
 	if os.Getenv("GOGC") == "" {
-		// Caches are most of the heap and change rarely. A lower GOGC saves a fifth of
-		// the memory and costs little CPU time (docs/benchmarks.md).
+		// Caches are most of the heap and change rarely. A lower GOGC saves
+		// memory and costs CPU time (docs/benchmarks.md).
 		debug.SetGCPercent(40)
 	}
 	log := zap.New(zap.UseFlagOptions(&o.zap))

@@ -115,7 +115,7 @@ func TestStart_TwoPlanes_RunInParallelAndStopRemovesAll(t *testing.T) {
 		checkGarbageCollection(t, kubernetes.NewForConfigOrDie(withManager.Config))
 	})
 	t.Run("Revive starts killed servers with the same flags and data", func(t *testing.T) { checkRevive(t, plain, dirs[1]) })
-	t.Run("Restore brings back the objects of an older backup", func(t *testing.T) { checkRestore(t, withManager) })
+	t.Run("Restore restores the objects of an older backup", func(t *testing.T) { checkRestore(t, withManager) })
 
 	// An open watch must not delay Stop, and Stop must accept a killed server.
 	watch, err := kubernetes.NewForConfigOrDie(plain.Config).CoreV1().Secrets("").Watch(context.Background(), metav1.ListOptions{})

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package plugin runs kubectl with the plugin on its PATH, between a real API server and
-// the simulated Plivo.
+// Package plugin runs the plugin, and kubectl with the plugin on its PATH, between a real
+// API server and the simulated Plivo.
 package plugin
 
 import (
