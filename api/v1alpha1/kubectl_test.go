@@ -4,7 +4,6 @@ package v1alpha1_test
 
 import (
 	"context"
-	"os/exec"
 	"regexp"
 	"slices"
 	"strings"
@@ -20,8 +19,7 @@ import (
 
 func kubectl(t *testing.T, args ...string) (string, error) {
 	t.Helper()
-	out, err := exec.CommandContext(t.Context(), plane.Kubectl, append([]string{"--kubeconfig", plane.Kubeconfig}, args...)...).CombinedOutput()
-	return string(out), err
+	return plane.RunKubectl(t.Context(), "", args...)
 }
 
 func TestKinds_NamesAndShortNames_AreServed(t *testing.T) {

@@ -94,12 +94,11 @@ func TestStart_TwoPlanes_RunInParallelAndStopRemovesAll(t *testing.T) {
 		plain:       "",
 	} {
 		// kubectl says "No resources found" on stderr.
-		out, err := exec.Command(plane.Kubectl, "--kubeconfig", plane.Kubeconfig, "get", "crds", "-o",
-			`jsonpath={range .items[*]}{.metadata.name}{"\n"}{end}`).Output()
+		out, err := plane.RunKubectl(t.Context(), "", "get", "crds", "-o", `jsonpath={range .items[*]}{.metadata.name}{"\n"}{end}`)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if string(out) != want {
+		if out != want {
 			t.Errorf("got the CRDs %q, want %q", out, want)
 		}
 		info, err := os.Stat(plane.Kubeconfig)

@@ -5,7 +5,6 @@
 package e2e
 
 import (
-	"os/exec"
 	"path/filepath"
 	"time"
 
@@ -44,9 +43,8 @@ var _ = Describe("Uninstall", func() {
 		Expect(err).NotTo(HaveOccurred())
 		w.recorder.saveResources("before-the-uninstall")
 		// `make uninstall` runs the same command.
-		out, err := exec.Command(w.plane.Kubectl, "--kubeconfig", w.plane.Kubeconfig, "delete", "--timeout", "60s",
-			"-k", filepath.Join(root, "config", "crd")).CombinedOutput()
-		Expect(err).NotTo(HaveOccurred(), string(out))
+		_, err = w.plane.RunKubectl(ctx, "", "delete", "--timeout", "60s", "-k", filepath.Join(root, "config", "crd"))
+		Expect(err).NotTo(HaveOccurred())
 		for _, kind := range []client.ObjectList{&v1alpha1.SubaccountList{}, &v1alpha1.AccountList{}} {
 			Eventually(func() bool { return apierrors.IsNotFound(w.k8s.List(ctx, kind)) }).Should(BeTrue())
 		}

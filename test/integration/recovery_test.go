@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"maps"
 	"net/http"
-	"os/exec"
-	"strings"
 	"syscall"
 
 	. "github.com/onsi/ginkgo/v2"
@@ -273,8 +271,5 @@ func (w *world) callsExceptLists() int {
 
 // kubectl runs kubectl as the administrator.
 func kubectl(input string, args ...string) (string, error) {
-	cmd := exec.Command(plane.Kubectl, append([]string{"--kubeconfig", plane.Kubeconfig}, args...)...)
-	cmd.Stdin = strings.NewReader(input)
-	out, err := cmd.CombinedOutput()
-	return string(out), err
+	return plane.RunKubectl(ctx, input, args...)
 }

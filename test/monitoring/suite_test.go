@@ -132,7 +132,8 @@ func startManager(dir string) {
 	kubectl("", "create", "serviceaccount", "-n", operatorNamespace, "prometheus")
 	kubectl("", "create", "clusterrolebinding", "prometheus", "--clusterrole=subaccount-operator-metrics-reader",
 		"--serviceaccount="+operatorNamespace+":prometheus")
-	reader = kubectl("", "create", "token", "-n", operatorNamespace, "prometheus")
+	reader, err = plane.Token(ctx, operatorNamespace, "prometheus")
+	Expect(err).NotTo(HaveOccurred())
 }
 
 // startPrometheus starts Prometheus with the alert rules and with the labels that the

@@ -11,7 +11,6 @@ import (
 	"errors"
 	"net"
 	"net/http/httptest"
-	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -171,7 +170,7 @@ func (w *world) helm(args ...string) (string, error) {
 		"--namespace", operatorNamespace, "--wait", "--values", "-"}, args[1:]...)
 	cmd := exec.CommandContext(w.t.Context(), w.helmPath, args...)
 	cmd.Stdin = strings.NewReader(values)
-	cmd.Env = append(os.Environ(), "KUBECONFIG="+w.plane.Kubeconfig, "HELM_CACHE_HOME="+w.dir, "HELM_CONFIG_HOME="+w.dir, "HELM_DATA_HOME="+w.dir)
+	cmd.Env = append(w.plane.KubectlEnv(), "HELM_CACHE_HOME="+w.dir, "HELM_CONFIG_HOME="+w.dir, "HELM_DATA_HOME="+w.dir)
 	out, err := cmd.CombinedOutput()
 	return string(out), err
 }
