@@ -13,6 +13,7 @@ import (
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/yaml"
 )
 
@@ -94,10 +95,7 @@ var _ = Describe("The chart", func() {
 		Expect(examples).To(HaveLen(len(crds)))
 		for i, example := range examples {
 			Expect(example.GetKind()).To(Equal(annotation("crds")[i].GetKind()))
-			data, err := example.MarshalJSON()
-			Expect(err).NotTo(HaveOccurred())
-			_, err = dryPlane.RunKubectl(ctx, string(data), "create", "--dry-run=server", "-f", "-")
-			Expect(err).NotTo(HaveOccurred())
+			Expect(dryClient.Create(ctx, example, client.DryRunAll)).To(Succeed())
 		}
 	})
 

@@ -122,7 +122,7 @@ var _ = Describe("A release of the chart", func() {
 		w.kubectl("", "delete", "-f", filepath.Join(manifests, "install.yaml"))
 		upgrade := []string{"upgrade", "--install", "subaccount-operator", "--namespace", operatorNamespace, "--create-namespace"}
 		w.helm("", append(upgrade, chart, "--take-ownership")...)
-		_, err := helm(w.plane.Kubeconfig, "", append(upgrade, nextRevision())...)
+		_, err := helm(plane.Kubeconfig, "", append(upgrade, nextRevision())...)
 		Expect(err).To(MatchError(ContainSubstring("conflict")))
 		w.helm("", append(upgrade, nextRevision(), "--force-conflicts")...)
 		Expect(w.hasField("fromTheNextRevision")).To(BeTrue())
@@ -175,7 +175,7 @@ var _ = Describe("A release of the chart", func() {
 		w.expectServed()
 		Expect(w.sim.Subaccounts(mainOne)).To(HaveLen(1))
 		Expect(w.sim.Subaccounts(mainTwo)).To(HaveLen(1))
-		_, err = w.plane.RunKubectl(ctx, "", "patch", "plivosub", "a", "-n", "team-a", "--subresource=status", "--type=merge", "--patch", `{"status": {"name": "x"}}`)
+		_, err = plane.RunKubectl(ctx, "", "patch", "plivosub", "a", "-n", "team-a", "--subresource=status", "--type=merge", "--patch", `{"status": {"name": "x"}}`)
 		Expect(err).To(MatchError(ContainSubstring("only the Subaccount operator writes the status")))
 		for _, m := range []*manager{one, two} {
 			m.end()
@@ -194,7 +194,7 @@ func (w *world) values(more string) string {
 // install installs or upgrades the release op-<namespace>. It serves one tenant, with an
 // Account that has the namespace's name.
 func (w *world) install(namespace, tenant, values string) error {
-	_, err := helm(w.plane.Kubeconfig, values, "upgrade", "--install", "op-"+namespace, chart, "--namespace", namespace, "--create-namespace", "--values", "-",
+	_, err := helm(plane.Kubeconfig, values, "upgrade", "--install", "op-"+namespace, chart, "--namespace", namespace, "--create-namespace", "--values", "-",
 		"--set", "plivoBaseURL="+w.simURL+",watchNamespaces={"+tenant+"},accountSelector=shard="+namespace+",defaultAccount.create=true",
 		"--set", "defaultAccount.name="+namespace+",defaultAccount.credentialsSecretName=plivo,defaultAccount.labels.shard="+namespace)
 	return err
@@ -245,6 +245,5 @@ func (w *world) deployment() *appsv1.Deployment {
 // leftovers returns the cluster-wide objects that exist after an uninstallation.
 func (w *world) leftovers() string {
 	GinkgoHelper()
-	return w.kubectl("", "get", "crd,clusterrole,clusterrolebinding,validatingadmissionpolicy,validatingadmissionpolicybinding",
-		"-l", "app.kubernetes.io/name=subaccount-operator", "-o", "name")
+	return w.kubectl("", "get", clusterKinds, "-l", "app.kubernetes.io/name=subaccount-operator", "-o", "name")
 }

@@ -18,6 +18,7 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/yaml"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/subaccount-operator/subaccount-operator/api/v1alpha1"
 )
@@ -39,6 +40,17 @@ func parse(text string) objects {
 		if len(o.Object) > 0 {
 			all = append(all, o)
 		}
+	}
+}
+
+// expectAccepted applies the objects as a dry run, as kubectl apply --server-side
+// --force-conflicts --dry-run=server does.
+func (all objects) expectAccepted() {
+	GinkgoHelper()
+	Expect(all).NotTo(BeEmpty())
+	for _, o := range all {
+		Expect(dryClient.Apply(ctx, client.ApplyConfigurationFromUnstructured(o.DeepCopy()), client.DryRunAll, client.ForceOwnership, client.FieldOwner("kubectl"))).
+			To(Succeed(), "%s %s/%s", o.GetKind(), o.GetNamespace(), o.GetName())
 	}
 }
 

@@ -20,7 +20,9 @@ import (
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/yaml"
 
 	"github.com/subaccount-operator/subaccount-operator/test/controlplane"
@@ -32,6 +34,8 @@ var (
 
 	root, chart   string              // paths of the repository and of its chart
 	dryPlane      *controlplane.Plane // for dry runs, with all CRDs and without the operator
+	dryClient     client.Client       // of dryPlane; like kubectl, it rejects unknown fields
+	plane         *controlplane.Plane // for installations; newWorld removes them
 	home          string              // helm's home folder
 	managerBinary string
 	helmBinary    string
@@ -56,6 +60,10 @@ var _ = BeforeSuite(func() {
 	helmBinary, err = controlplane.Tool("helm")
 	Expect(err).NotTo(HaveOccurred())
 	dryPlane = startPlane(controlplane.Options{CRDs: []string{filepath.Join(root, "config", "crd", "bases"), "testdata"}})
+	dryClient, err = client.New(dryPlane.Config, client.Options{})
+	Expect(err).NotTo(HaveOccurred())
+	dryClient = client.WithFieldValidation(dryClient, metav1.FieldValidationStrict)
+	plane = startPlane(controlplane.Options{CRDs: []string{}, ControllerManager: true})
 })
 
 // run runs a program and returns its output.

@@ -31,7 +31,7 @@ func (w *world) upgradeFromPrevious(args []string, account string) *manager {
 	m.end()
 	calls, lists, updates := len(w.sim.Calls()), w.sent(plivosim.OpList), w.sent(plivosim.OpUpdate)
 
-	_, err := helm(w.plane.Kubeconfig, values("requestBudget"), append(args, chart)...)
+	_, err := helm(plane.Kubeconfig, values("requestBudget"), append(args, chart)...)
 	Expect(err).To(MatchError(ContainSubstring("additional properties 'requestBudget' not allowed")), "values without the action required")
 	w.helm(values("requestsPer5Seconds"), append(args, chart)...)
 	Expect(w.hasField("recreatePolicy")).To(BeTrue())

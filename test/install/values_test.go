@@ -12,18 +12,20 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/subaccount-operator/subaccount-operator/api/v1alpha1"
 )
 
 var _ = Describe("The chart's values", Ordered, ContinueOnFailure, func() {
 	BeforeAll(func() {
-		for _, name := range []string{"ops", "team-a", "team-b"} {
-			_, err := dryPlane.RunKubectl(ctx, "", "create", "namespace", name)
-			Expect(err).NotTo(HaveOccurred())
+		for _, name := range []string{"ops", "team-a", "team-b", "456"} {
+			namespace := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name}}
+			if name == "ops" {
+				namespace.Labels = map[string]string{"pod-security.kubernetes.io/enforce": "restricted"}
+			}
+			Expect(dryClient.Create(ctx, namespace)).To(Succeed())
 		}
-		_, err := dryPlane.RunKubectl(ctx, "", "label", "namespace", "ops", "pod-security.kubernetes.io/enforce=restricted")
-		Expect(err).NotTo(HaveOccurred())
 	})
 
 	// The API server must accept the manifests, pod security must admit the pod, and the
@@ -31,14 +33,10 @@ var _ = Describe("The chart's values", Ordered, ContinueOnFailure, func() {
 	DescribeTable("render manifests that can be installed", func(values string, check func(all objects, manager *corev1.Container)) {
 		text, err := template("op", "ops", values)
 		Expect(err).NotTo(HaveOccurred())
-		_, err = dryPlane.RunKubectl(ctx, text, "apply", "--server-side", "--force-conflicts", "--dry-run=server", "-f", "-")
-		Expect(err).NotTo(HaveOccurred())
 		all := parse(text)
+		all.expectAccepted()
 		pod := all.pod()
-		data, err := json.Marshal(pod)
-		Expect(err).NotTo(HaveOccurred())
-		_, err = dryPlane.RunKubectl(ctx, string(data), "create", "--dry-run=server", "-f", "-")
-		Expect(err).NotTo(HaveOccurred())
+		Expect(dryClient.Create(ctx, pod.DeepCopy(), client.DryRunAll)).To(Succeed())
 		manager := &pod.Spec.Containers[0]
 		out, err := run(nil, "", managerBinary, append(slices.Clone(manager.Args), "--version")...)
 		Expect(err).NotTo(HaveOccurred())
@@ -317,8 +315,6 @@ podDisruptionBudget: {enabled: true}`
 	})
 
 	It("can be names that look like numbers, like release and namespace", func() {
-		_, err := dryPlane.RunKubectl(ctx, "", "create", "namespace", "456")
-		Expect(err).NotTo(HaveOccurred())
 		text, err := template("123", "456", `
 nameOverride: "1"
 watchNamespaces: ["456"]
@@ -332,7 +328,6 @@ networkPolicy: {enabled: true}
 podDisruptionBudget: {enabled: true}
 adoptionPolicy: {enabled: true}`)
 		Expect(err).NotTo(HaveOccurred())
-		_, err = dryPlane.RunKubectl(ctx, text, "apply", "--server-side", "--force-conflicts", "--dry-run=server", "-f", "-")
-		Expect(err).NotTo(HaveOccurred())
+		parse(text).expectAccepted()
 	})
 })

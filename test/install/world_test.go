@@ -18,13 +18,13 @@ import (
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/subaccount-operator/subaccount-operator/api/v1alpha1"
 	"github.com/subaccount-operator/subaccount-operator/plivosim"
-	"github.com/subaccount-operator/subaccount-operator/test/controlplane"
 	"github.com/subaccount-operator/subaccount-operator/test/process"
 )
 
@@ -32,9 +32,12 @@ import (
 // run on this machine.
 var quick = []string{"--plivo-timeout=2s", "--metrics-bind-address=127.0.0.1:0", "--health-probe-bind-address=127.0.0.1:0"}
 
+// clusterKinds are the kinds of the cluster-wide objects of an installation.
+const clusterKinds = "crd,clusterrole,clusterrolebinding,validatingadmissionpolicy,validatingadmissionpolicybinding"
+
 // world is a cluster without the operator, a simulated Plivo, and namespaces of tenants.
+// The specs run in sequence on one plane; each leaves it as it was.
 type world struct {
-	plane   *controlplane.Plane
 	k8s     client.Client
 	sim     *plivosim.Server
 	simURL  string
@@ -44,7 +47,6 @@ type world struct {
 func newWorld(tenants ...string) *world {
 	GinkgoHelper()
 	w := &world{tenants: tenants, sim: plivosim.New(plivosim.Options{RateLimit: 300})}
-	w.plane = startPlane(controlplane.Options{CRDs: []string{}, ControllerManager: true})
 	server := httptest.NewServer(w.sim)
 	DeferCleanup(server.CloseClientConnections)
 	w.simURL = server.URL
@@ -53,25 +55,53 @@ func newWorld(tenants ...string) *world {
 		Expect(add(scheme)).To(Succeed())
 	}
 	var err error
-	w.k8s, err = client.New(w.plane.Config, client.Options{Scheme: scheme})
+	w.k8s, err = client.New(plane.Config, client.Options{Scheme: scheme})
 	Expect(err).NotTo(HaveOccurred())
+	Expect(w.leftovers()).To(BeEmpty())
+	DeferCleanup(w.remove)
 	for _, name := range tenants {
 		w.kubectl("", "create", "namespace", name)
 	}
 	return w
 }
 
+// remove deletes all that a spec has installed.
+func (w *world) remove() {
+	GinkgoHelper()
+	// Nothing else removes the finalizers, because the managers have ended.
+	for _, kind := range []client.ObjectList{&v1alpha1.SubaccountList{}, &v1alpha1.AccountList{}} {
+		if err := w.k8s.List(ctx, kind); isNotFound(err) {
+			continue // a spec has deleted the CRDs
+		} else {
+			Expect(err).NotTo(HaveOccurred())
+		}
+		Expect(meta.EachListItem(kind, func(o runtime.Object) error {
+			return client.IgnoreNotFound(w.k8s.Patch(ctx, o.(client.Object), client.RawPatch(types.MergePatchType, []byte(`{"metadata":{"finalizers":null}}`))))
+		})).To(Succeed())
+	}
+	w.kubectl("", "delete", clusterKinds, "-l", "app.kubernetes.io/name=subaccount-operator")
+	var all corev1.NamespaceList
+	Expect(w.k8s.List(ctx, &all)).To(Succeed())
+	remove := []string{"delete", "namespace", "--ignore-not-found"}
+	for _, n := range all.Items {
+		if n.Name != metav1.NamespaceDefault && !strings.HasPrefix(n.Name, "kube-") {
+			remove = append(remove, n.Name)
+		}
+	}
+	w.kubectl("", remove...)
+}
+
 // kubectl runs kubectl as the administrator and fails the spec on an error.
 func (w *world) kubectl(stdin string, args ...string) string {
 	GinkgoHelper()
-	out, err := w.plane.RunKubectl(ctx, stdin, args...)
+	out, err := plane.RunKubectl(ctx, stdin, args...)
 	Expect(err).NotTo(HaveOccurred())
 	return out
 }
 
 func (w *world) helm(values string, args ...string) string {
 	GinkgoHelper()
-	out, err := helm(w.plane.Kubeconfig, values, args...)
+	out, err := helm(plane.Kubeconfig, values, args...)
 	Expect(err).NotTo(HaveOccurred())
 	return out
 }
@@ -230,7 +260,7 @@ func (w *world) startProgram(binary, namespace, deployment string, more ...strin
 	d := &appsv1.Deployment{}
 	Expect(w.k8s.Get(ctx, client.ObjectKey{Namespace: namespace, Name: deployment}, d)).To(Succeed())
 	pod := d.Spec.Template.Spec
-	kubeconfig, err := w.plane.ServiceAccount(ctx, namespace, pod.ServiceAccountName)
+	kubeconfig, err := plane.ServiceAccount(ctx, namespace, pod.ServiceAccountName)
 	Expect(err).NotTo(HaveOccurred())
 	env := []string{"KUBECONFIG=" + kubeconfig}
 	for _, e := range pod.Containers[0].Env {
