@@ -17,7 +17,11 @@ PLATFORMS ?= linux/$(shell go env GOARCH)
 IMAGE_FLAGS := $(if $(filter buildah,$(CONTAINER_TOOL)),--isolation chroot --timestamp 0) $(if $(filter buildah podman,$(CONTAINER_TOOL)),--manifest,-t)
 comma := ,
 
-GO_BUILD := CGO_ENABLED=0 go build -trimpath -ldflags "-s -w -X $(MODULE)/internal/version.version=$(VERSION)"
+# With the same flags, tests, tools, programs and the control plane compile each package once, for all clones.
+export CGO_ENABLED := 0
+export GOFLAGS := $(GOFLAGS) -trimpath
+
+GO_BUILD := go build -ldflags "-s -w -X $(MODULE)/internal/version.version=$(VERSION)"
 BIN      ?= bin
 ASSETS   := go run ./hack/assets control-plane
 TOOL     := go run ./hack/assets tool
@@ -90,7 +94,7 @@ assets: ## Find, download or build etcd, kube-apiserver, kubectl and kube-contro
 
 # WHAT is a list of packages (./test/integration), FOCUS a regular expression of specs or tests ('adopts').
 .PHONY: test
-test: ready ## Run the tests, 12 minutes on two cores. WHAT=./test/integration FOCUS=adopts runs a part.
+test: ready ## Run the tests, 10 minutes on two cores. WHAT=./test/integration FOCUS=adopts runs a part.
 	@assets=$$($(ASSETS)) && KUBEBUILDER_ASSETS="$$assets" TEST_PROGRAMS=$(TEST_PROGRAMS) \
 		WHAT='$(WHAT)' FOCUS='$(FOCUS)' ./hack/test.sh
 
@@ -143,7 +147,7 @@ test-node: ready ## Run the chart and the image on a real node; needs root, cont
 # Variables: N, ACCOUNTS (main accounts for N Subaccounts), LATENCY (of Plivo), RUNS and OUT (a folder).
 .PHONY: bench
 bench: ## Measure N=100,1000,5000,10000 and write docs/benchmarks.md, 75 minutes. BENCHTIME=smoke checks counts only, one minute.
-	@assets=$$($(ASSETS)) && export KUBEBUILDER_ASSETS="$$assets" CGO_ENABLED=0 && \
+	@assets=$$($(ASSETS)) && export KUBEBUILDER_ASSETS="$$assets" && \
 		go run ./hack/bench
 
 # Markdown, and Go code whose comments Vale reads. The rules are in .vale.ini and .vale/styles/Project.

@@ -77,8 +77,8 @@ type programs struct{ manager, plivo string }
 func build(dir string) (programs, error) {
 	p := programs{manager: filepath.Join(dir, "manager"), plivo: filepath.Join(dir, "plivo-sim")}
 	return p, errors.Join(
-		process.Build("manager", p.manager, "-trimpath", "-ldflags=-s -w"),
-		process.Build("plivo-sim", p.plivo, "-trimpath", "-ldflags=-s -w"))
+		process.Build("manager", p.manager, "-ldflags=-s -w"),
+		process.Build("plivo-sim", p.plivo, "-ldflags=-s -w"))
 }
 
 // world has the processes of one run.
