@@ -6,6 +6,7 @@
 #   PROCS  parallel processes of a Ginkgo suite
 #
 # A package is a Ginkgo suite if its tests import Ginkgo. Everything else runs with `go test`.
+# Go caches the results of the packages in CACHED.
 # `hack/test.sh unit` runs the packages whose tests need no control plane.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -22,14 +23,31 @@ ginkgo() { # ginkgo PACKAGE...
 	go tool ginkgo run --procs="$PROCS" --timeout="$LIMIT" --vet=off --show-node-events=false --no-color ${FOCUS:+--focus="$FOCUS"} "$@"
 }
 
-gotest() { # gotest PACKAGE...
-	go test -vet=off -count=1 -timeout "$LIMIT" ${FOCUS:+-run "$FOCUS"} "$@"
+gotest() { # gotest [FLAG...] PACKAGE...
+	go test -vet=off -timeout "$LIMIT" ${FOCUS:+-run "$FOCUS"} "$@"
+}
+
+# The tests of these packages run no other program, so Go's cache knows all that they read.
+CACHED='./cmd/... ./internal/... ./plivosim/...'
+
+# others REGEXP: the packages that are not in CACHED and do not match
+others() {
+	go list ./... | grep -v -E "/(cmd|internal|plivosim)(/|$)|$1"
+}
+
+packages() { # the longest first, so that none of them runs alone at the end; go test ignores the repetitions
+	local failed=0
+	gotest -count=1 -p 3 ./test/install ./test/docs ./test/monitoring ./test/plugin ./test/controlplane \
+		$(others '/test/(faultinjection|integration)$') || failed=1
+	gotest $CACHED || failed=1
+	return $failed
 }
 
 if [ "${1:-}" = unit ]; then
+	gotest $CACHED
 	# A control plane is started through test/controlplane. The fault walk starts one for TestConformance only.
-	gotest $(go list -f '{{.ImportPath}} {{.TestImports}} {{.XTestImports}}' ./... | grep -v /test/controlplane | cut -d' ' -f1)
-	gotest -short -run 'TestFaults' ./test/faultinjection
+	gotest -count=1 $(go list -f '{{.ImportPath}} {{.TestImports}} {{.XTestImports}}' $(others nothing) | grep -v /test/controlplane | cut -d' ' -f1)
+	gotest -count=1 -short -run 'TestFaults' ./test/faultinjection
 	exit
 fi
 
@@ -39,7 +57,7 @@ if [ -n "$WHAT" ]; then
 		if testImports "$package" | grep -q '^github.com/onsi/ginkgo/v2$'; then
 			ginkgo "./${package#*/*/*/}" || failed=1
 		else
-			gotest "$package" || failed=1
+			gotest -count=1 "$package" || failed=1
 		fi
 	done
 	exit $failed
@@ -56,17 +74,15 @@ suite() { # suite NAME COMMAND...: runs a suite; its lines begin with its name
 	[ $result = passed ]
 }
 
-# Two suites at a time occupy two cores.
+# Six processes wait much of the time: two suites at a time, and three packages of one, occupy two cores.
 {
 	failed=0
-	suite faults gotest -v ./test/faultinjection || failed=1
+	suite faults gotest -count=1 -v ./test/faultinjection || failed=1
 	suite integration ginkgo ./test/integration || failed=1
 	exit $failed
 } &
 failed=0
-# The longest packages first, so that none of them runs alone at the end; go test ignores the repetitions.
-suite packages gotest -p 2 ./test/install ./test/docs ./test/monitoring ./test/plugin ./test/controlplane \
-	$(go list ./... | grep -v -e /test/faultinjection -e /test/integration) || failed=1
+suite packages packages || failed=1
 wait $! || failed=1
 printf '\nDurations, two suites at a time:\n'
 cat "$logs/durations"
