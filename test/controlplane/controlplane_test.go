@@ -88,6 +88,8 @@ func TestStart_TwoPlanes_RunInParallelAndStopRemovesAll(t *testing.T) {
 	dirs := []string{t.TempDir(), t.TempDir()}
 	withManager := start(t, controlplane.Options{Dir: dirs[0], ControllerManager: true})
 	plain := start(t, controlplane.Options{Dir: dirs[1], CRDs: []string{}})
+	home := t.TempDir()
+	t.Setenv("HOME", home)
 
 	for plane, want := range map[*controlplane.Plane]string{
 		withManager: "accounts.plivo.subaccount-operator.dev\nsubaccounts.plivo.subaccount-operator.dev\n",
@@ -108,6 +110,13 @@ func TestStart_TwoPlanes_RunInParallelAndStopRemovesAll(t *testing.T) {
 		if info.Mode() != 0o600 {
 			t.Errorf("got mode %v of the kubeconfig, want 0600", info.Mode())
 		}
+	}
+	written, err := os.ReadDir(home)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(written) != 0 {
+		t.Errorf("got the files %v in the home folder, want none", written)
 	}
 
 	t.Run("kube-controller-manager deletes owned objects and empty namespaces", func(t *testing.T) {

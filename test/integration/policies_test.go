@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"strconv"
 	"strings"
 	"sync/atomic"
 
@@ -16,8 +17,10 @@ import (
 	admissionv1 "k8s.io/api/admission/v1"
 	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/discovery"
 	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -281,6 +284,21 @@ var _ = Describe("A namespace that is removed by force", func() {
 		Expect(k8s.Get(ctx, client.ObjectKeyFromObject(s), s)).To(Succeed())
 		sim.ClearFaults()
 		Eventually(func() int { return len(w.names()) }).Should(BeZero(), "the subaccount is deleted at Plivo")
+		if refusesUpdatesWithoutNamespace() {
+			Expect(k8s.Update(ctx, s)).To(MatchError(apierrors.IsNotFound, "the administrator's update, too"))
+			w.namespace(w.name)
+		}
 		Eventually(isGone(s)).Should(BeTrue())
 	})
 })
+
+// refusesUpdatesWithoutNamespace returns whether the API server refuses all updates in a
+// namespace that does not exist, as its admission plugin NamespaceLifecycle did before 1.37.
+func refusesUpdatesWithoutNamespace() bool {
+	GinkgoHelper()
+	version, err := discovery.NewDiscoveryClientForConfigOrDie(plane.Config).ServerVersion()
+	Expect(err).NotTo(HaveOccurred())
+	minor, err := strconv.Atoi(version.Minor)
+	Expect(err).NotTo(HaveOccurred())
+	return minor < 37
+}
