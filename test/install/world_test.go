@@ -70,11 +70,11 @@ func (w *world) remove() {
 	GinkgoHelper()
 	// Nothing else removes the finalizers, because the managers have ended.
 	for _, kind := range []client.ObjectList{&v1alpha1.SubaccountList{}, &v1alpha1.AccountList{}} {
-		if err := w.k8s.List(ctx, kind); isNotFound(err) {
+		err := w.k8s.List(ctx, kind)
+		if isNotFound(err) {
 			continue // a spec has deleted the CRDs
-		} else {
-			Expect(err).NotTo(HaveOccurred())
 		}
+		Expect(err).NotTo(HaveOccurred())
 		Expect(meta.EachListItem(kind, func(o runtime.Object) error {
 			return client.IgnoreNotFound(w.k8s.Patch(ctx, o.(client.Object), client.RawPatch(types.MergePatchType, []byte(`{"metadata":{"finalizers":null}}`))))
 		})).To(Succeed())
