@@ -32,7 +32,7 @@ CACHED='./cmd/... ./internal/... ./plivosim/...'
 
 # others REGEXP: the packages that are not in CACHED and do not match
 others() {
-	go list ./... | grep -v -E "/(cmd|internal|plivosim)(/|$)|$1"
+	go list ./... | grep -vxF "$(go list $CACHED)" | grep -vE "$1"
 }
 
 packages() { # the longest first, so that none of them runs alone at the end; go test ignores the repetitions
@@ -46,7 +46,7 @@ packages() { # the longest first, so that none of them runs alone at the end; go
 if [ "${1:-}" = unit ]; then
 	gotest $CACHED
 	# A control plane is started through test/controlplane. The fault walk starts one for TestConformance only.
-	gotest -count=1 $(go list -f '{{.ImportPath}} {{.TestImports}} {{.XTestImports}}' $(others nothing) | grep -v /test/controlplane | cut -d' ' -f1)
+	gotest -count=1 $(go list -f '{{.ImportPath}} {{.TestImports}} {{.XTestImports}}' $(others '^$') | grep -v /test/controlplane | cut -d' ' -f1)
 	gotest -count=1 -short -run 'TestFaults' ./test/faultinjection
 	exit
 fi
