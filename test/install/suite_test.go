@@ -35,7 +35,7 @@ var (
 	root, chart   string              // paths of the repository and of its chart
 	dryPlane      *controlplane.Plane // for dry runs, with all CRDs and without the operator
 	dryClient     client.Client       // of dryPlane; like kubectl, it rejects unknown fields
-	plane         *controlplane.Plane // for installations; newWorld removes them
+	plane         *controlplane.Plane // for installations; each world removes its own
 	home          string              // helm's home folder
 	managerBinary string
 	helmBinary    string

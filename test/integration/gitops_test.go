@@ -25,7 +25,7 @@ import (
 )
 
 func applyAs(manager, manifest string) error {
-	_, err := plane.RunKubectl(ctx, manifest, "apply", "--server-side", "--field-manager", manager, "-f", "-")
+	_, err := kubectl(manifest, "apply", "--server-side", "--field-manager", manager, "-f", "-")
 	return err
 }
 
@@ -36,7 +36,7 @@ func expectInSync(manifest string, args ...string) {
 	compare := filepath.Join(GinkgoT().TempDir(), "diff") // the machine may have no diff program
 	Expect(os.WriteFile(compare, []byte("#!/bin/sh\nexec git diff --no-index \"$@\"\n"), 0o700)).To(Succeed())
 	GinkgoT().Setenv("KUBECTL_EXTERNAL_DIFF", compare)
-	out, err := plane.RunKubectl(ctx, manifest, append([]string{"diff", "-f", "-"}, args...)...)
+	out, err := kubectl(manifest, append([]string{"diff", "-f", "-"}, args...)...)
 	Expect(out).To(BeEmpty())
 	Expect(err).NotTo(HaveOccurred())
 }

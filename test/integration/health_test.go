@@ -25,7 +25,7 @@ func readHealthScripts() healthScripts {
 	GinkgoHelper()
 	root, err := controlplane.Root()
 	Expect(err).NotTo(HaveOccurred())
-	out, err := plane.RunKubectl(ctx, "", "kustomize", filepath.Join(root, "config", "argocd"))
+	out, err := kubectl("", "kustomize", filepath.Join(root, "config", "argocd"))
 	Expect(err).NotTo(HaveOccurred())
 	var cm corev1.ConfigMap
 	Expect(yaml.UnmarshalStrict([]byte(out), &cm)).To(Succeed())

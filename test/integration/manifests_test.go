@@ -43,7 +43,7 @@ var _ = Describe("The installation", func() {
 	It("from config/namespaced has no cluster-wide right on Secrets", func() {
 		root, err := controlplane.Root()
 		Expect(err).NotTo(HaveOccurred())
-		out, err := plane.RunKubectl(ctx, "", "kustomize", filepath.Join(root, "config", "namespaced"))
+		out, err := kubectl("", "kustomize", filepath.Join(root, "config", "namespaced"))
 		Expect(err).NotTo(HaveOccurred())
 		roles := 0
 		for text := range strings.SplitSeq(out, "\n---\n") {

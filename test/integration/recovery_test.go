@@ -268,8 +268,3 @@ func (w *world) callsExceptLists() int {
 	}
 	return n
 }
-
-// kubectl runs kubectl as the administrator.
-func kubectl(input string, args ...string) (string, error) {
-	return plane.RunKubectl(ctx, input, args...)
-}

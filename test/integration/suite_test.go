@@ -134,11 +134,16 @@ var _ = SynchronizedBeforeSuite(func() []byte {
 	op = startManager()
 })
 
+// kubectl runs kubectl as the administrator.
+func kubectl(stdin string, args ...string) (string, error) {
+	return plane.RunKubectl(ctx, stdin, args...)
+}
+
 // install applies a folder of manifests with the commands of the README.
 func install(folder string) {
 	GinkgoHelper()
 	runKustomize(folder, "apply", "--server-side")
-	_, err := plane.RunKubectl(ctx, "", "wait", "--for=condition=Established", "crd", "--all")
+	_, err := kubectl("", "wait", "--for=condition=Established", "crd", "--all")
 	Expect(err).NotTo(HaveOccurred())
 }
 
@@ -152,7 +157,7 @@ func runKustomize(folder string, command ...string) {
 	GinkgoHelper()
 	root, err := controlplane.Root()
 	Expect(err).NotTo(HaveOccurred())
-	_, err = plane.RunKubectl(ctx, "", append(command, "-k", filepath.Join(root, folder))...)
+	_, err = kubectl("", append(command, "-k", filepath.Join(root, folder))...)
 	Expect(err).NotTo(HaveOccurred())
 }
 
