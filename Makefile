@@ -84,9 +84,8 @@ ready: ## Download or build everything that make test needs, and say how long it
 	@go run ./hack/assets all
 	@echo "==> programs and tests: seconds with a warm Go cache, else up to 10 minutes on two cores"
 	@$(MAKE) --no-print-directory build BIN=$(TEST_PROGRAMS) VERSION=v9.8.7
-	@go list -export -test -tags e2e,image ./... >/dev/null
-	@go build -o /dev/null github.com/onsi/ginkgo/v2/ginkgo
-	@go -C hack/supplychain build -o /dev/null github.com/CycloneDX/cyclonedx-gomod/cmd/cyclonedx-gomod
+	@go list -export -test -tags e2e,image ./... github.com/onsi/ginkgo/v2/ginkgo >/dev/null
+	@go -C hack/supplychain list -export github.com/CycloneDX/cyclonedx-gomod/cmd/cyclonedx-gomod >/dev/null
 
 .PHONY: assets
 assets: ## Find, download or build etcd, kube-apiserver, kubectl and kube-controller-manager, and print their folder.

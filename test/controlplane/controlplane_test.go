@@ -242,7 +242,7 @@ func processesIn(t *testing.T, dir string) []string {
 
 func TestStart_ProgramFails_ReturnsOutputAndLeavesNothing(t *testing.T) {
 	dir := t.TempDir()
-	_, err := controlplane.Start(controlplane.Options{Dir: dir, ControllerManager: true, Controllers: []string{"no-such-controller"}})
+	_, err := controlplane.Start(controlplane.Options{Dir: dir, CRDs: []string{}, ControllerManager: true, Controllers: []string{"no-such-controller"}})
 	if err == nil || !strings.Contains(err.Error(), "no-such-controller") {
 		t.Errorf("got the error %v, want one with the program's output about no-such-controller", err)
 	}

@@ -75,7 +75,7 @@ func TestIntegration(t *testing.T) {
 	RegisterFailHandler(Fail)
 	ctrl.SetLogger(GinkgoLogr)                   // envtest and the clients warn if no logger is set
 	SetDefaultEventuallyTimeout(3 * time.Minute) // longer than any condition takes on a busy machine
-	SetDefaultEventuallyPollingInterval(100 * time.Millisecond)
+	SetDefaultEventuallyPollingInterval(200 * time.Millisecond)
 	SetDefaultConsistentlyDuration(3 * time.Second)
 	RunSpecs(t, "Integration")
 }
