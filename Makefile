@@ -93,7 +93,7 @@ assets: ## Find, download or build etcd, kube-apiserver, kubectl and kube-contro
 
 # WHAT is a list of packages (./test/integration), FOCUS a regular expression of specs or tests ('adopts').
 .PHONY: test
-test: ready ## Run the tests, 10 minutes on two cores. WHAT=./test/integration FOCUS=adopts runs a part.
+test: ready ## Run the tests, 8 minutes on two cores. WHAT=./test/integration FOCUS=adopts runs a part.
 	@assets=$$($(ASSETS)) && KUBEBUILDER_ASSETS="$$assets" TEST_PROGRAMS=$(TEST_PROGRAMS) \
 		WHAT='$(WHAT)' FOCUS='$(FOCUS)' ./hack/test.sh
 
