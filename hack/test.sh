@@ -16,8 +16,8 @@ WHAT=${WHAT:-} FOCUS=${FOCUS:-} PROCS=${PROCS:-3}
 LIMIT=60m
 
 # The tests run more programs than there are cores. As batch processes they do not interrupt each other for each message; chrt is a
-# part of util-linux. A lazier garbage collector costs some 100 MB for each API server. Each saves about a tenth of the processor
-# time or more.
+# part of util-linux. A lazier garbage collector costs some 100 MB for each API server. In single runs, each saved a tenth of the
+# processor time.
 chrt --batch --pid 0 $$ 2>/dev/null || true
 export GOGC=200
 
