@@ -109,7 +109,7 @@ test-unit: ## Run the tests without a control plane, one minute.
 	@./hack/test.sh unit
 
 .PHONY: test-exhaustive
-test-exhaustive: ready ## Inject every pair of faults, and every fault on a real API server; make test takes samples. 10 minutes on two cores.
+test-exhaustive: ready ## Inject every pair of faults, and every fault on a real API server; make test takes samples. 12 minutes on two cores.
 	@assets=$$($(ASSETS)) && export KUBEBUILDER_ASSETS="$$assets" && \
 		FAULT_PAIRS=all go test -vet=off -count=1 -timeout 90m -v ./test/faultinjection
 

@@ -33,7 +33,7 @@ gotest() { # gotest [FLAG...] PACKAGE...
 	go test -vet=off -timeout "$LIMIT" ${FOCUS:+-run "$FOCUS"} "$@"
 }
 
-# The tests of these packages run no other program, so Go's cache knows all that they read.
+# The tests of these packages read files in this process only, so Go's cache knows all that they read.
 CACHED='./cmd/... ./internal/... ./plivosim/... ./hack/... ./examples/... ./test/upgrade'
 
 # others REGEXP: the packages that are not in CACHED and do not match

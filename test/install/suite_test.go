@@ -36,7 +36,7 @@ var (
 	dryPlane      *controlplane.Plane // for dry runs, with all CRDs and without the operator
 	dryClient     client.Client       // of dryPlane; like kubectl, it rejects unknown fields
 	plane         *controlplane.Plane // for installations; each world removes its own
-	home          string              // helm's home folder
+	home          string              // helm's home folder, which also keeps what dist has built
 	managerBinary string
 	helmBinary    string
 )
