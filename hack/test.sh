@@ -12,7 +12,7 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 WHAT=${WHAT:-} FOCUS=${FOCUS:-} PROCS=${PROCS:-3}
-# The limit ends a test that hangs. It does not include builds and downloads.
+# The limit ends a test that hangs. `make ready` builds and downloads before.
 LIMIT=60m
 
 # The tests run more programs than there are cores. As batch processes they do not interrupt each other for each message; chrt is a
@@ -33,33 +33,10 @@ gotest() { # gotest [FLAG...] PACKAGE...
 	go test -vet=off -timeout "$LIMIT" ${FOCUS:+-run "$FOCUS"} "$@"
 }
 
-# The tests of these packages read files in this process only, so Go's cache knows all that they read.
-CACHED='./cmd/... ./internal/... ./plivosim/... ./hack/... ./examples/... ./test/upgrade'
-
-# others REGEXP: the packages that are not in CACHED and do not match
-others() {
-	go list ./... | grep -vxF "$(go list $CACHED)" | grep -vE "$1"
-}
-
-packages() { # the longest first, so that none of them runs alone at the end; go test ignores the repetitions
-	local failed=0
-	gotest -count=1 -p 3 ./test/install ./test/docs ./test/monitoring ./test/plugin ./test/controlplane \
-		$(others '/test/(faultinjection|integration)$') || failed=1
-	gotest $CACHED || failed=1
-	return $failed
-}
-
-if [ "${1:-}" = unit ]; then
-	gotest $CACHED
-	# A control plane is started through test/controlplane. The fault walk starts one for TestConformance only.
-	gotest -count=1 $(go list -f '{{.ImportPath}} {{.TestImports}} {{.XTestImports}}' $(others '^$') | grep -v /test/controlplane | cut -d' ' -f1)
-	gotest -count=1 -short -run 'TestFaults' ./test/faultinjection
-	exit
-fi
-
 if [ -n "$WHAT" ]; then
 	failed=0
-	for package in $(go list $WHAT); do
+	packages=$(go list $WHAT) # an assignment, because set -e does not see a failure in the list of a loop
+	for package in $packages; do
 		if testImports "$package" | grep -q '^github.com/onsi/ginkgo/v2$'; then
 			ginkgo "./${package#*/*/*/}" || failed=1
 		else
@@ -67,10 +44,40 @@ if [ -n "$WHAT" ]; then
 		fi
 	done
 	exit $failed
+elif [ -n "$FOCUS" ]; then
+	echo "FOCUS needs WHAT, for example: make test WHAT=./test/integration FOCUS=adopts" >&2
+	exit 1
 fi
 
+# The tests of these packages read files in this process only, so Go's cache knows all that they read.
+CACHED='./cmd/... ./internal/... ./plivosim/... ./hack/... ./examples/... ./test/upgrade'
+# These of them test properties with other random values each time.
+RANDOM_VALUES='./internal/plan ./internal/plivo ./internal/plugin'
+
+cached=$(go list $CACHED)
+others=$(go list ./... | grep -vxF "$cached")
+
+if [ "${1:-}" = unit ]; then
+	gotest $CACHED
+	# A control plane is started through test/controlplane. The fault walk starts one for TestConformance only.
+	others=$(go list -f '{{.ImportPath}} {{.TestImports}} {{.XTestImports}}' $others | grep -v /test/controlplane | cut -d' ' -f1)
+	gotest -count=1 $others
+	gotest -count=1 -short -run '^Test(Faults|Stray|Sample|NewSample)' ./test/faultinjection
+	exit
+fi
+
+packages() { # the longest first, so that none of them runs alone at the end; go test ignores the repetitions
+	local failed=0
+	gotest -count=1 -p 3 ./test/install ./test/docs ./test/monitoring ./test/plugin ./test/controlplane \
+		$(printf '%s\n' "$others" | grep -vE '/test/(faultinjection|integration)$') $RANDOM_VALUES || failed=1
+	gotest $CACHED || failed=1
+	return $failed
+}
+
 logs=$(mktemp -d)
-trap 'rm -rf "$logs"' EXIT
+background=
+trap '[ -z "$background" ] || kill -- -"$background" 2>/dev/null; rm -rf "$logs"' EXIT
+trap 'exit 130' INT TERM
 
 suite() { # suite NAME COMMAND...: runs a suite; its lines begin with its name
 	local name=$1 started=$SECONDS result=passed
@@ -80,21 +87,26 @@ suite() { # suite NAME COMMAND...: runs a suite; its lines begin with its name
 	[ $result = passed ]
 }
 
-# Six processes wait much of the time: two suites at a time, and three packages of one, occupy two cores.
+# Six processes wait much of the time: two suites at a time, and three packages of one, occupy two cores. With -m, the suites in the
+# background have a process group, which the trap ends.
+set -m
 {
 	failed=0
 	suite faults gotest -count=1 -v ./test/faultinjection || failed=1
 	suite integration ginkgo ./test/integration || failed=1
 	exit $failed
 } &
+background=$!
+set +m
 failed=0
 suite packages packages || failed=1
-wait $! || failed=1
+wait $background || failed=1
+background=
 printf '\nDurations, two suites at a time:\n'
 cat "$logs/durations"
 if [ $failed != 0 ]; then
 	# At the end of the output, because a CI system may show only that.
 	printf '\nFailures:\n'
-	grep -h -A 14 -E '\[FAILED\]|--- FAIL|panic:|\[(build|setup) failed\]' "$logs"/* | head -n 200
+	grep -h -A 14 -E '\[(FAILED|PANICKED|TIMEDOUT|INTERRUPTED)\]|--- FAIL|_test\.go:[0-9]+: |panic:|\[(build|setup) failed\]' "$logs"/* | head -n 200
 fi
 exit $failed
