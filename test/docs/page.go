@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package docs runs the commands and manifests in the documentation, and checks it against
-// the code.
+// Package docs runs the commands and manifests in the documentation.
 package docs
 
 import (

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package docs
+package pages
 
 import (
 	"encoding/json"
@@ -11,13 +11,13 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/subaccount-operator/subaccount-operator/test/controlplane"
+	"github.com/subaccount-operator/subaccount-operator/hack/assets/cache"
 )
 
 // renovate.json updates every manifest in the repository. Its preset config:recommended
 // ignores folders named test, unless ignorePaths is set.
 func TestRenovate_EachManifest_IsUpdated(t *testing.T) {
-	root, err := controlplane.Root()
+	root, err := cache.Root()
 	if err != nil {
 		t.Fatal(err)
 	}

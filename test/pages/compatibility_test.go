@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package docs
+package pages
 
 import (
+	"io/fs"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -12,19 +13,18 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/subaccount-operator/subaccount-operator/hack/assets/cache"
-	"github.com/subaccount-operator/subaccount-operator/test/controlplane"
 )
 
 var (
 	rowOfVersion = regexp.MustCompile(`(?m)^\| (1\.\d+) \| yes \| (.+) \|$`)
-	claim        = regexp.MustCompile(`Kubernetes (1\.\d+) or newer`)
+	claim        = regexp.MustCompile(`(?i)(?:(?:at least|from|since|>=) Kubernetes v?(1\.\d+)|Kubernetes (?:at least |from |>= ?)?v?(1\.\d+) ?(?:\+|or (?:newer|later|higher|above)))`)
 	tested       = regexp.MustCompile(`^\d{4}-\d{2}-\d{2}, [0-9a-f]{7,}$`)
 )
 
 // TestCompatibility_EveryClaim_MatchesTable compares the oldest Kubernetes version in
 // Chart.yaml, README.md and all pages with docs/compatibility.md.
 func TestCompatibility_EveryClaim_MatchesTable(t *testing.T) {
-	root, err := controlplane.Root()
+	root, err := cache.Root()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -62,23 +62,28 @@ func TestCompatibility_EveryClaim_MatchesTable(t *testing.T) {
 	}
 
 	claims := 0
-	pages, err := filepath.Glob(filepath.Join(root, "docs", "*.md"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, path := range append(pages, filepath.Join(root, "README.md")) {
+	check := func(path string, entry fs.DirEntry, err error) error {
+		if err != nil || entry.IsDir() || filepath.Ext(path) != ".md" {
+			return err
+		}
 		text, err := os.ReadFile(path)
 		if err != nil {
-			t.Fatal(err)
+			return err
 		}
 		// A line break may split a claim.
 		for _, m := range claim.FindAllStringSubmatch(strings.Join(strings.Fields(string(text)), " "), -1) {
-			if claims++; m[1] != oldest[1] {
-				t.Errorf("%s: got \"Kubernetes %s or newer\", want %s as in docs/compatibility.md", filepath.Base(path), m[1], oldest[1])
+			if claims++; m[1]+m[2] != oldest[1] {
+				t.Errorf("%s: got %q, want Kubernetes %s as in docs/compatibility.md", path, m[0], oldest[1])
 			}
 		}
+		return nil
 	}
-	if claims < 2 {
-		t.Errorf("got %d claims in the pages, want at least 2", claims)
+	for _, path := range []string{"README.md", "AGENTS.md", "CHANGELOG.md", "docs", "charts"} {
+		if err := filepath.WalkDir(filepath.Join(root, path), check); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if claims < 3 {
+		t.Errorf("got %d claims, want at least 3", claims)
 	}
 }

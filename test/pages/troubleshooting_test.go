@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package docs
+package pages
 
 import (
 	"os"
@@ -12,7 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/subaccount-operator/subaccount-operator/api/v1alpha1"
-	"github.com/subaccount-operator/subaccount-operator/test/controlplane"
+	"github.com/subaccount-operator/subaccount-operator/hack/assets/cache"
 )
 
 var (
@@ -21,7 +21,7 @@ var (
 )
 
 func TestTroubleshooting_Reasons_AllListedWithRunbooks(t *testing.T) {
-	root, err := controlplane.Root()
+	root, err := cache.Root()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package docs
+package pages
 
 import (
 	"fmt"
@@ -19,7 +19,7 @@ import (
 
 	"sigs.k8s.io/yaml"
 
-	"github.com/subaccount-operator/subaccount-operator/test/controlplane"
+	"github.com/subaccount-operator/subaccount-operator/hack/assets/cache"
 )
 
 // foldersOfMessages have the texts of conditions, events, errors and logs.
@@ -28,7 +28,7 @@ var foldersOfMessages = []string{"internal/plan", "internal/controller", "intern
 // TestMessages_WordsToAvoid_AreAbsent applies the word lists of Vale to strings
 // in Go code, which Vale does not read. It lists every violation.
 func TestMessages_WordsToAvoid_AreAbsent(t *testing.T) {
-	root, err := controlplane.Root()
+	root, err := cache.Root()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -48,7 +48,7 @@ func TestMessages_WordsToAvoid_AreAbsent(t *testing.T) {
 }
 
 func TestMessages_EachRule_FindsItsExample(t *testing.T) {
-	root, err := controlplane.Root()
+	root, err := cache.Root()
 	if err != nil {
 		t.Fatal(err)
 	}

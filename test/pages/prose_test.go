@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package docs
+package pages
 
 import (
 	"os"
@@ -10,7 +10,6 @@ import (
 	"testing"
 
 	"github.com/subaccount-operator/subaccount-operator/hack/assets/cache"
-	"github.com/subaccount-operator/subaccount-operator/test/controlplane"
 )
 
 // vale returns the path of Vale, which `make lint` builds. `make test` does not
@@ -32,11 +31,11 @@ func vale(t *testing.T, root string) string {
 }
 
 func TestVale_OldReadme_Fails(t *testing.T) {
-	root, err := controlplane.Root()
+	root, err := cache.Root()
 	if err != nil {
 		t.Fatal(err)
 	}
-	out, err := valeCommand(t, root, "test/docs/testdata/README-before.md").Output()
+	out, err := valeCommand(t, root, "test/pages/testdata/README-before.md").Output()
 	if err == nil {
 		t.Error("Vale accepts the README of commit f6b2bbb")
 	}
@@ -48,7 +47,7 @@ func TestVale_OldReadme_Fails(t *testing.T) {
 }
 
 func TestVale_ReadmeAndDocs_Pass(t *testing.T) {
-	root, err := controlplane.Root()
+	root, err := cache.Root()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -66,7 +65,7 @@ func valeCommand(t *testing.T, root string, args ...string) *exec.Cmd {
 
 // TestVale_EachRule_FindsItsExample shows that no rule is without effect.
 func TestVale_EachRule_FindsItsExample(t *testing.T) {
-	root, err := controlplane.Root()
+	root, err := cache.Root()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,17 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package docs
+package pages
 
 import (
 	"fmt"
 	"io/fs"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
 
-	"github.com/subaccount-operator/subaccount-operator/test/controlplane"
+	"github.com/subaccount-operator/subaccount-operator/hack/assets/cache"
 )
 
 var (
@@ -24,7 +25,7 @@ var (
 )
 
 func TestLinks_RelativeLinks_HaveTargets(t *testing.T) {
-	root, err := controlplane.Root()
+	root, err := cache.Root()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -65,16 +66,22 @@ func TestLinks_RelativeLinks_HaveTargets(t *testing.T) {
 }
 
 func TestCode_NamedPages_Exist(t *testing.T) {
-	root, err := controlplane.Root()
+	root, err := cache.Root()
 	if err != nil {
 		t.Fatal(err)
 	}
 	named := 0
-	files := strings.Split(shell(t, root, nil, "git ls-files -co --exclude-standard --deduplicate '*.go' '*.yaml' '*.yml' '*.tpl' '*.sh' Makefile"), "\n")
-	for _, file := range files {
+	list := exec.CommandContext(t.Context(), "git", "ls-files", "-co", "--exclude-standard", "--deduplicate", "*.go", "*.yaml", "*.yml", "*.tpl", "*.sh", "Makefile")
+	list.Dir = root
+	files, err := list.Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for file := range strings.Lines(string(files)) {
+		file = strings.TrimSuffix(file, "\n")
 		content, err := os.ReadFile(filepath.Join(root, file))
 		if err != nil {
-			continue // git still lists a file that is deleted but not committed, and the last line is empty
+			continue // git still lists a file that is deleted but not committed
 		}
 		for _, page := range pageName.FindAllString(string(content), -1) {
 			named++

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package docs
+package pages
 
 import (
 	"os"
@@ -8,7 +8,7 @@ import (
 	"regexp"
 	"testing"
 
-	"github.com/subaccount-operator/subaccount-operator/test/controlplane"
+	"github.com/subaccount-operator/subaccount-operator/hack/assets/cache"
 )
 
 var (
@@ -18,7 +18,7 @@ var (
 
 // A newcomer must learn all entries before the first change, so there are at most 30.
 func TestGlossary_Entries_AtMost30WithExistingFiles(t *testing.T) {
-	root, err := controlplane.Root()
+	root, err := cache.Root()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package docs
+package pages
 
 import (
 	"maps"
@@ -13,7 +13,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/subaccount-operator/subaccount-operator/test/controlplane"
+	"github.com/subaccount-operator/subaccount-operator/hack/assets/cache"
 )
 
 var (
@@ -23,7 +23,7 @@ var (
 
 // The code sets the reasons of a Subaccount in internal/plan and in observe.go.
 func TestSubaccountPage_Reasons_MatchCode(t *testing.T) {
-	root, err := controlplane.Root()
+	root, err := cache.Root()
 	if err != nil {
 		t.Fatal(err)
 	}
