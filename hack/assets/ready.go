@@ -50,6 +50,9 @@ func readyForTests(ctx context.Context, root string, log io.Writer) ([]string, e
 	if err != nil {
 		return nil, err
 	}
+	if _, err := exec.LookPath("curl"); err != nil {
+		say(log, "curl is not installed: test/docs will not run docs/simulator.md")
+	}
 	sdk := filepath.Join(root, "test", "sdk")
 	installSDK := needsNodeModules(ctx, sdk, log)
 	if err := reportMissing(root, plane.dir, installSDK, log); err != nil {
@@ -129,13 +132,14 @@ func needsNodeModules(ctx context.Context, dir string, log io.Writer) bool {
 func installNodeModules(ctx context.Context, dir string, log io.Writer) error {
 	say(log, "Installing Plivo's Node SDK for test/sdk")
 	var out bytes.Buffer
-	install := exec.CommandContext(ctx, "npm", "ci", "--ignore-scripts", "--prefer-offline")
+	install := exec.CommandContext(ctx, "npm", "ci", "--ignore-scripts", "--prefer-offline", "--fetch-retries=1", "--fetch-timeout=30000")
 	install.Dir, install.Stdout, install.Stderr = dir, &out, &out
 	err := install.Run()
 	if err == nil {
 		return nil
 	}
-	for _, code := range []string{"ENOTFOUND", "EAI_AGAIN", "ECONNREFUSED", "ECONNRESET", "ENETUNREACH", "ETIMEDOUT", "ERR_SOCKET_TIMEOUT"} {
+	for _, code := range []string{"ENOTFOUND", "EAI_AGAIN", "ECONNREFUSED", "ECONNRESET", "ENETUNREACH", "ETIMEDOUT", "ERR_SOCKET_TIMEOUT",
+		"EHOSTUNREACH", "EIDLETIMEOUT", "E401", "E403", "E407", "E429", "E500", "E502", "E503", "E504", "CERT"} {
 		if bytes.Contains(out.Bytes(), []byte(code)) {
 			say(log, "npm cannot reach a registry (%s): test/sdk will not test against Plivo's Node SDK", code)
 			return os.RemoveAll(filepath.Join(dir, "node_modules"))

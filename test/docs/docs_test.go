@@ -5,10 +5,12 @@ package docs
 import (
 	"bytes"
 	"context"
+	"net"
 	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -87,10 +89,13 @@ func TestDocuments_EveryPage_CommandsSucceed(t *testing.T) {
 			}
 			ran++
 			t.Run(strings.TrimPrefix(page, work+"/"), func(t *testing.T) {
+				if _, err := exec.LookPath("curl"); err != nil && strings.Contains(steps, "curl ") {
+					t.Skip("curl is not installed")
+				}
 				t.Parallel() // each has its own folder, because pages write files
-				own := t.TempDir()
+				own, port := t.TempDir(), freePort(t)
 				shell(t, work, nil, "cp -R . "+own)
-				shell(t, own, newReader(t, bin), steps)
+				shell(t, own, newReader(t, bin, port), strings.ReplaceAll(steps, simulatorPort, port))
 			})
 		}
 	}
@@ -111,8 +116,9 @@ func copyOf(t *testing.T, root string) string {
 
 // newReader returns the environment variables of a reader. It starts a cluster with a node
 // that runs the operator after its installation, and a simulated Plivo with three unmanaged
-// subaccounts. Operator and plugin call the simulator.
-func newReader(t *testing.T, bin string) []string {
+// subaccounts. Operator and plugin call the simulator. If the operator's Pod has a
+// simulator of its own, that listens on port.
+func newReader(t *testing.T, bin, port string) []string {
 	t.Helper()
 	plane, err := controlplane.Start(controlplane.Options{CRDs: []string{}, ControllerManager: true, Controllers: []string{"clusterrole-aggregation-controller"}})
 	if err != nil {
@@ -130,7 +136,7 @@ func newReader(t *testing.T, bin string) []string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	node := &kubelet{plane: plane, k8s: k8s, bin: bin, plivoURL: plivo.URL, logs: &process.Log{}}
+	node := &kubelet{plane: plane, k8s: k8s, bin: bin, plivoURL: plivo.URL, simulatorPort: port, logs: &process.Log{}}
 	ctx, stop := context.WithCancel(context.Background())
 	var ended sync.WaitGroup
 	ended.Go(func() { node.run(ctx) })
@@ -154,6 +160,17 @@ func newReader(t *testing.T, bin string) []string {
 		"HOME=" + own, "PATH=" + strings.Join([]string{own, bin, local, filepath.Dir(plane.Kubectl), os.Getenv("PATH")}, ":"),
 		"KUBECONFIG=" + plane.Kubeconfig, "MAIN_AUTH_ID=" + mainID, "MAIN_AUTH_TOKEN=" + mainToken, "VERSION=" + version,
 	}
+}
+
+// freePort returns a port that was free a moment ago.
+func freePort(t *testing.T) string {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = listener.Close() }()
+	return strconv.Itoa(listener.Addr().(*net.TCPAddr).Port)
 }
 
 // shell runs a script and returns its output.

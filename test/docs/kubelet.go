@@ -5,6 +5,8 @@ package docs
 import (
 	"context"
 	"path/filepath"
+	"slices"
+	"strings"
 	"syscall"
 	"time"
 
@@ -21,15 +23,20 @@ import (
 // process with the Deployment's arguments and ServiceAccount, and updates the
 // Deployment's status.
 type kubelet struct {
-	plane    *controlplane.Plane
-	k8s      client.Client
-	bin      string // has the programs of the images, under the names in programs
-	plivoURL string // for a manager without a simulator in its Pod
-	logs     *process.Log
+	plane         *controlplane.Plane
+	k8s           client.Client
+	bin           string // has the programs of the images, under the names in programs
+	plivoURL      string // for a manager without a simulator in its Pod
+	simulatorPort string // for a simulator in its Pod
+	logs          *process.Log
 
 	running []*process.Process
 	started identity // of the Deployment that running was started for
 }
+
+// simulatorPort is the port of the simulator in the operator's Pod. Each page replaces it
+// by a free one.
+const simulatorPort = "8089"
 
 // programs has the entrypoints of the images, by container.
 var programs = map[string]string{"manager": "manager", "simulator": "plivo-sim"}
@@ -98,7 +105,10 @@ func (k *kubelet) sync(ctx context.Context) error {
 
 func (k *kubelet) start(pod *corev1.PodSpec, env ...string) error {
 	for _, c := range pod.Containers {
-		args := c.Args
+		args := slices.Clone(c.Args)
+		for i := range args {
+			args[i] = strings.ReplaceAll(args[i], simulatorPort, k.simulatorPort)
+		}
 		if c.Name == "manager" {
 			// Free ports, because the managers of all pages run on this machine.
 			args = append(args, "--metrics-bind-address=127.0.0.1:0", "--health-probe-bind-address=127.0.0.1:0")
