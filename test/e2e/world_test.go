@@ -114,7 +114,7 @@ func (w *world) install(namespaces []string) {
 		folder, w.served = "config/namespaced", namespaces
 	}
 	w.manifests("apply", "--server-side", "-k", folder)
-	w.manifests("wait", "--for=condition=Established", "crd", "--all")
+	w.manifests("wait", "--for=condition=Established", "--timeout=3m", "crd", "--all")
 	for _, name := range namespaces {
 		w.namespace(name)
 		if w.served != nil {

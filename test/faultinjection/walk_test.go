@@ -149,6 +149,10 @@ func TestFaults(t *testing.T) {
 			fmt.Printf("    %d of %d\n", i+1, len(pairs))
 		}
 	})
+	// A few pairs in a thousand miss their second step: the first injection changes the order of the steps.
+	if both.Load() < int64(len(pairs))*9/10 {
+		t.Errorf("got %d of %d lives with both injections, want at least 9 in 10", both.Load(), len(pairs))
+	}
 	fmt.Printf("    ran %d of %d pairs of injections in %s, %d lives reached both: %s\n", len(pairs), len(all), since(began), both.Load(), chosen)
 }
 

@@ -145,7 +145,7 @@ var _ = Describe("A release of the chart", func() {
 
 		w.helm(values, install...)
 		m = w.start(operatorNamespace, deploymentName)
-		w.kubectl("", "wait", "--for=delete", "--timeout=60s", "crd/subaccounts."+v1alpha1.Group)
+		w.kubectl("", "wait", "--for=delete", "--timeout=3m", "crd/subaccounts."+v1alpha1.Group)
 		_ = m.Stop(syscall.SIGTERM) // its exit code does not matter, because its CRDs are gone
 		w.helm("", "uninstall", "subaccount-operator", "--namespace", operatorNamespace)
 		Eventually(w.leftovers).Should(BeEmpty())

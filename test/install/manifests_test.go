@@ -62,7 +62,7 @@ var _ = Describe("The manifests of a release", func() {
 		w.expectTerminating()
 		w.applyDist(first)
 		m = w.start(operatorNamespace, deploymentName, args...)
-		w.kubectl("", "wait", "--for=delete", "--timeout=60s", "-f", filepath.Join(first, "crds.yaml"))
+		w.kubectl("", "wait", "--for=delete", "--timeout=3m", "-f", filepath.Join(first, "crds.yaml"))
 		_ = m.Stop(syscall.SIGTERM) // its exit code does not matter, because its CRDs are gone
 		w.kubectl("", "delete", "-f", filepath.Join(first, "install.yaml"))
 		Eventually(w.leftovers).Should(BeEmpty())
@@ -88,6 +88,6 @@ func (w *world) applyDist(dir string) {
 	GinkgoHelper()
 	crds := filepath.Join(dir, "crds.yaml")
 	w.kubectl("", "apply", "--server-side", "-f", crds)
-	w.kubectl("", "wait", "--for=condition=Established", "-f", crds)
+	w.kubectl("", "wait", "--for=condition=Established", "--timeout=3m", "-f", crds)
 	w.kubectl("", "apply", "--server-side", "-f", filepath.Join(dir, "install.yaml"))
 }

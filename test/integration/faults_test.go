@@ -5,7 +5,6 @@ package integration
 import (
 	"fmt"
 	"net/http"
-	"sync"
 	"syscall"
 	"time"
 
@@ -64,16 +63,12 @@ var _ = Describe("Exactly one subaccount", func() {
 		w := newWorld()
 		sim.Inject(plivosim.Fault{Ops: []plivosim.Op{plivosim.OpCreate}, Account: w.main, When: plivosim.After, Delay: time.Second})
 		s := w.apply("a")
-		var edits sync.WaitGroup
-		edits.Go(func() {
-			defer GinkgoRecover()
-			for i := range 10 {
-				edit(s.DeepCopy(), func(s *v1alpha1.Subaccount) {
-					s.Annotations = map[string]string{"edited": fmt.Sprint(i)}
-				})
-			}
-		})
-		edits.Wait()
+		Eventually(func() int { return len(w.names()) }).Should(Equal(1))
+		for i := range 10 {
+			edit(s.DeepCopy(), func(s *v1alpha1.Subaccount) {
+				s.Annotations = map[string]string{"edited": fmt.Sprint(i)}
+			})
+		}
 		expectReady(s)
 		w.expectExact(s)
 		Expect(w.calls(plivosim.OpCreate)).To(Equal(1))

@@ -105,11 +105,11 @@ func (w *world) fragment(fields string) string {
 var _ = Describe("GitOps", func() {
 	It("with kubectl wait works for both kinds directly after creation", func() {
 		w := newWorld()
-		Expect(kubectl("", "wait", "--for=condition=Ready", "--timeout=30s", "account/"+w.name)).To(ContainSubstring("condition met"))
+		Expect(kubectl("", "wait", "--for=condition=Ready", "--timeout=3m", "account/"+w.name)).To(ContainSubstring("condition met"))
 		w.apply("a")
-		Expect(kubectl("", "wait", "-n", w.name, "--for=condition=Ready", "--timeout=30s", "subaccount/a")).To(ContainSubstring("condition met"))
+		Expect(kubectl("", "wait", "-n", w.name, "--for=condition=Ready", "--timeout=3m", "subaccount/a")).To(ContainSubstring("condition met"))
 		Expect(kubectl("", "patch", "-n", w.name, "subaccount/a", "--type=merge", "-p", `{"spec":{"name":"Renamed"}}`)).Error().NotTo(HaveOccurred())
-		Expect(kubectl("", "wait", "-n", w.name, "--for=condition=Ready", "--timeout=30s", "subaccount/a")).To(ContainSubstring("condition met"))
+		Expect(kubectl("", "wait", "-n", w.name, "--for=condition=Ready", "--timeout=3m", "subaccount/a")).To(ContainSubstring("condition met"))
 		Expect(w.names()).To(Equal([]string{"Renamed"}), "kubectl must wait until the change is applied")
 	})
 
@@ -221,9 +221,9 @@ var _ = Describe("GitOps", func() {
 		for _, part := range layout {
 			runKustomize(part, "apply", "--server-side")
 		}
-		Expect(kubectl("", "wait", "--for=condition=Ready", "--timeout=30s", "account/default")).To(ContainSubstring("condition met"))
+		Expect(kubectl("", "wait", "--for=condition=Ready", "--timeout=3m", "account/default")).To(ContainSubstring("condition met"))
 		for _, team := range []string{"team-a", "team-b"} {
-			Expect(kubectl("", "wait", "-n", team, "--for=condition=Ready", "--timeout=30s", "subaccount", "--all")).To(ContainSubstring("condition met"))
+			Expect(kubectl("", "wait", "-n", team, "--for=condition=Ready", "--timeout=3m", "subaccount", "--all")).To(ContainSubstring("condition met"))
 			expectProvisioned(team)
 		}
 		Expect(w.names()).To(Equal([]string{"Team A", "Team B"}))

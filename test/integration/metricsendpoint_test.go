@@ -61,6 +61,8 @@ var _ = Describe("The metrics endpoint", func() {
 		Expect(protocol).To(Equal(1))
 
 		done := make(chan struct{})
+		stop := sync.OnceFunc(func() { close(done) })
+		DeferCleanup(stop)
 		var flood sync.WaitGroup
 		for i := range 16 {
 			flood.Go(func() {
@@ -77,7 +79,7 @@ var _ = Describe("The metrics endpoint", func() {
 		for range 50 {
 			Expect(scraped()).To(Equal(http.StatusOK))
 		}
-		close(done)
+		stop()
 		flood.Wait()
 
 		By("sending a TokenReview to the API server only for new tokens")

@@ -143,7 +143,7 @@ func kubectl(stdin string, args ...string) (string, error) {
 func install(folder string) {
 	GinkgoHelper()
 	runKustomize(folder, "apply", "--server-side")
-	_, err := kubectl("", "wait", "--for=condition=Established", "crd", "--all")
+	_, err := kubectl("", "wait", "--for=condition=Established", "--timeout=3m", "crd", "--all")
 	Expect(err).NotTo(HaveOccurred())
 }
 

@@ -63,7 +63,7 @@ var _ = BeforeSuite(func() {
 	Expect(err).NotTo(HaveOccurred())
 	DeferCleanup(func() { Expect(plane.Stop()).To(Succeed()) })
 	kubectl("", "apply", "--server-side", "-k", filepath.Join(root, "config", "default"))
-	kubectl("", "wait", "--for=condition=Established", "crd", "--all")
+	kubectl("", "wait", "--for=condition=Established", "--timeout=3m", "crd", "--all")
 	startPlivo(dir)
 	startManager(dir)
 	startPrometheus(program, dir)
