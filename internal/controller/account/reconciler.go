@@ -91,17 +91,15 @@ func (r *Reconciler) needsReconcile(a *v1alpha1.Account, acct *mainaccount.Accou
 }
 
 // Recorded returns the authIDs in the status of an Account's Subaccounts. It
-// leaves out terminating Subaccounts without a finalizer. known is false if the
-// cache cannot be read.
+// leaves out terminating ones: the operator itself deletes their subaccounts. known
+// is false if the cache cannot be read.
 func (r *Reconciler) Recorded(name string) (authIDs []string, known bool) {
 	users, err := kube.SubaccountsOf(context.Background(), r.Client, name)
 	if err != nil {
 		return nil, false
 	}
 	for i := range users {
-		s := &users[i]
-		isReleased := s.DeletionTimestamp != nil && !controllerutil.ContainsFinalizer(s, v1alpha1.Finalizer)
-		if s.Status.AuthID != "" && !isReleased {
+		if s := &users[i]; s.Status.AuthID != "" && s.DeletionTimestamp == nil {
 			authIDs = append(authIDs, s.Status.AuthID)
 		}
 	}
@@ -128,28 +126,33 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 	if err != nil {
 		return ctrl.Result{}, err
 	}
-	removed, err := r.finalize(ctx, a, users)
-	switch {
-	case apierrors.IsNotFound(err), removed && err == nil:
+	removed, finalizerErr := r.finalize(ctx, a, users)
+	if removed && finalizerErr == nil || apierrors.IsNotFound(finalizerErr) {
 		r.retries.Succeeded(req.NamespacedName)
 		return ctrl.Result{}, nil
-	case err != nil:
-		return r.reportFinalizerError(ctx, a, users, err), nil
 	}
-	reason, message, err := r.configure(ctx, a, users)
-	if err != nil {
-		return ctrl.Result{}, err
-	}
-	if reason == "" {
-		acct, _ := r.Accounts.Get(a.Name)
-		r.removeStrays(ctx, a, acct)
-		reason, message = sweepCondition(a, acct)
+	var reason, message string
+	switch {
+	case finalizerErr == nil, r.isUsed(a.Name):
+		if reason, message, err = r.configure(ctx, a, users); err != nil {
+			return ctrl.Result{}, err
+		}
+		if reason == "" {
+			acct, _ := r.Accounts.Get(a.Name)
+			r.removeStrays(ctx, a, acct)
+			reason, message = sweepCondition(a, acct)
+		}
+	case r.isPersistent(a, finalizerErr):
+		r.Accounts.Block(a.Name, v1alpha1.ReasonKubernetesError, finalizerMessage(finalizerErr))
 	}
 	if a.DeletionTimestamp != nil {
 		reason, message = v1alpha1.ReasonInUse, "The Account is being deleted. The finalizer stays until no Subaccount uses the Account."
 	}
 	if err := r.EnqueueChanged(ctx, a.Name); err != nil {
 		return ctrl.Result{}, err
+	}
+	if finalizerErr != nil {
+		return r.reportFinalizerError(ctx, a, users, finalizerErr), nil
 	}
 	// After a restart the status stays until Plivo's first response, so that Ready
 	// does not flap.
@@ -166,20 +169,30 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 	return ctrl.Result{}, nil
 }
 
-// reportFinalizerError reports a failure to add or remove the finalizer. A new
-// Account stays unused until it has the finalizer.
+// isUsed reports whether Subaccounts may use the Account. A new one stays unused
+// until it has the finalizer.
+func (r *Reconciler) isUsed(name string) bool {
+	acct, ok := r.Accounts.Get(name)
+	return ok && acct.Usable().Reason != v1alpha1.ReasonKubernetesError
+}
+
+// reportFinalizerError reports a failure to add or remove the finalizer.
 func (r *Reconciler) reportFinalizerError(ctx context.Context, a *v1alpha1.Account, users []v1alpha1.Subaccount, err error) ctrl.Result {
-	key := client.ObjectKeyFromObject(a)
-	message := "The operator cannot change the Account's finalizer: " + plivo.Redact(err.Error()) + ". The operator retries with backoff."
-	if kube.IsPersistent(err, r.retries.Count(key)) {
-		if _, used := r.Accounts.Get(a.Name); !used {
-			r.Accounts.Block(a.Name, v1alpha1.ReasonKubernetesError, message)
-		}
+	message := finalizerMessage(err)
+	if r.isPersistent(a, err) {
 		if err := r.report(ctx, a, users, v1alpha1.ReasonKubernetesError, message); err != nil {
 			message += " Failed to write the status: " + plivo.Redact(err.Error())
 		}
 	}
-	return r.retries.Failed(ctx, key, message)
+	return r.retries.Failed(ctx, client.ObjectKeyFromObject(a), message)
+}
+
+func (r *Reconciler) isPersistent(a *v1alpha1.Account, err error) bool {
+	return kube.IsPersistent(err, r.retries.Count(client.ObjectKeyFromObject(a)))
+}
+
+func finalizerMessage(err error) string {
+	return "The operator cannot change the Account's finalizer: " + plivo.Redact(err.Error()) + ". The operator retries with backoff."
 }
 
 // finalize adds the finalizer, or removes it from a terminating Account that no

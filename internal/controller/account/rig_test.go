@@ -52,6 +52,8 @@ type accountRig struct {
 	live client.Reader // for live reads; defaults to k8s
 	// beforeStatus runs before each write of a status, which its error refuses.
 	beforeStatus func() error
+	// beforePatch runs before each patch of an object, which its error refuses.
+	beforePatch func() error
 	// beforeCall runs before each request to Plivo.
 	beforeCall func(*http.Request)
 
@@ -63,7 +65,7 @@ type accountRig struct {
 func withAccounts(t *testing.T, f func(*testing.T, *accountRig)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		r := &accountRig{t: t, beforeStatus: func() error { return nil }, beforeCall: func(*http.Request) {}}
+		r := &accountRig{t: t, beforeStatus: func() error { return nil }, beforePatch: func() error { return nil }, beforeCall: func(*http.Request) {}}
 		r.sim = plivosim.New(plivosim.Options{Accounts: map[string]string{testMain: "token", testOtherMain: "token"}, Seed: 1})
 		scheme := runtime.NewScheme()
 		if err := errors.Join(corev1.AddToScheme(scheme), v1alpha1.AddToScheme(scheme)); err != nil {
@@ -85,6 +87,12 @@ func withAccounts(t *testing.T, f func(*testing.T, *accountRig)) {
 			WithIndex(&corev1.Secret{}, kube.IndexOwner, func(client.Object) []string { return nil }).
 			WithIndex(&v1alpha1.Subaccount{}, kube.SelectAuthID, index(func(s *v1alpha1.Subaccount) string { return s.Status.AuthID })).
 			WithInterceptorFuncs(interceptor.Funcs{
+				Patch: func(ctx context.Context, c client.WithWatch, obj client.Object, patch client.Patch, opts ...client.PatchOption) error {
+					if err := r.beforePatch(); err != nil {
+						return err
+					}
+					return c.Patch(ctx, obj, patch, opts...)
+				},
 				SubResourcePatch: func(ctx context.Context, c client.Client, sub string, obj client.Object, patch client.Patch, opts ...client.SubResourcePatchOption) error {
 					if err := r.beforeStatus(); err != nil {
 						return err
