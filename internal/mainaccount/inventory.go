@@ -87,9 +87,10 @@ func (v *inventory) setRead(authID string, r row, sentAt time.Time) {
 	if r.digest == (plivo.Digest{}) {
 		r.digest = old.digest // the list masks tokens; the digest comes from a get
 	}
-	if n, ok := v.notFound[authID]; ok && sentAt.After(n.Last) {
-		delete(v.notFound, authID)
-	} else if ok {
+	if n, ok := v.notFound[authID]; ok {
+		if !n.First.IsZero() && sentAt.After(n.Last) {
+			n.First, n.Refuted = time.Time{}, n.Refuted+1
+		}
 		n.MissingSince = time.Time{}
 		v.notFound[authID] = n
 	}
@@ -114,6 +115,7 @@ func (v *inventory) setUpdated(authID, name string, enabled bool, endedAt time.T
 	r := v.rows[authID]
 	r.name, r.enabled, r.updateUnconfirmed, r.deleted = name, enabled, false, false
 	v.setWritten(authID, r, endedAt)
+	delete(v.notFound, authID)
 	e := v.nameForms[authID]
 	if e.sent != name {
 		e = nameForm{sent: name}

@@ -118,10 +118,14 @@ func TestInventory_NotFound_CountsUntilNextRead(t *testing.T) {
 		t.Error("got no 404 after an older read, want it kept")
 	}
 	v.setRead(id, row{name: "a"}, at(10))
-	if _, ok := v.notFound[id]; ok {
-		t.Error("got a 404 after a later read, want none")
+	v.setRead(id, row{name: "a"}, at(10))
+	if n := v.notFound[id]; !n.First.IsZero() || n.Refuted != 1 {
+		t.Errorf("got %+v after a later read, want no 404 and one refuted", n)
 	}
 	v.setNotFound(id, at(11))
+	if n := v.notFound[id]; !n.First.Equal(at(11)) || n.Refuted != 1 {
+		t.Errorf("got %+v, want a 404 at 11 and one refuted before", n)
+	}
 	v.endSweep(at(12))
 	if _, ok := v.notFound[id]; !ok {
 		t.Error("got no 404 after a sweep without the row, want it kept")
@@ -131,10 +135,15 @@ func TestInventory_NotFound_CountsUntilNextRead(t *testing.T) {
 	if _, ok := v.notFound[id]; ok {
 		t.Error("got a 404 after forgetMissing, want none")
 	}
-	v.setNotFound(id, at(5))
-	v.setDeleted(id, at(6))
-	if _, ok := v.notFound[id]; ok {
-		t.Error("got a 404 after a deletion, want none")
+	for name, write := range map[string]func(){
+		"deletion": func() { v.setDeleted(id, at(6)) },
+		"update":   func() { v.setUpdated(id, "a", true, at(6)) },
+	} {
+		v.setNotFound(id, at(5))
+		write()
+		if _, ok := v.notFound[id]; ok {
+			t.Errorf("%s: got a 404 after it, want none", name)
+		}
 	}
 }
 

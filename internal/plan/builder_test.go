@@ -177,6 +177,12 @@ func missingSubaccount(after ...time.Duration) change {
 	}
 }
 
+// refuted says how often Plivo's list showed the subaccount after a 404. A call has
+// a 404 again.
+func refuted(times int) change {
+	return func(o *observation) { o.NotFound = plan.NotFound{First: base, Last: base, Refuted: times} }
+}
+
 func at(after time.Duration) change { return func(o *observation) { o.Now = base.Add(after) } }
 
 func withChanges(o *observation, changes []change) *observation {

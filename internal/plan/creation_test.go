@@ -35,6 +35,7 @@ func TestDecide_PendingCreation_IsConfirmedBySweep(t *testing.T) {
 		{"declared in this reconcile, Secret unknown", p(func(o *observation) { o.DeclaredAttempt, o.Secret = "one", plan.Unknown[plan.Secret]() }), do(plan.StepReadSecret)},
 		{"another attempt declared in this reconcile", p(func(o *observation) { o.DeclaredAttempt = "two" }), sweepFrom(unconfirmed, 0)},
 		{"call not sent", p(func(o *observation) { o.DeclaredAttempt = "one" }, failed(plan.StepCreate, plan.FailureNotSent)), retry("")},
+		{"call not sent again and again", fresh(begun, failed(plan.StepCreate, plan.FailureNotSent), func(o *observation) { o.Failure.Persistent = true }), retry(v1alpha1.ReasonUnavailable)},
 		{"refused", p(func(o *observation) { o.RefusedAttempt = "one" }), do(plan.StepClearIntent)},
 		{"refused in this reconcile", p(func(o *observation) { o.RefusedAttempt = "one" }, failed(plan.StepCreate, plan.FailureRefused)), do(plan.StepClearIntent)},
 		{"another attempt refused", p(func(o *observation) { o.RefusedAttempt = "two" }), sweepFrom(unconfirmed, 0)},

@@ -128,7 +128,7 @@ func TestDecide_RefusedUpdate_StillRestoresSecret(t *testing.T) {
 
 func TestDecide_Rejected_WaitsForNewSpecOrRequest(t *testing.T) {
 	drift := remote(plan.Remote{Name: "old", Enabled: true, TokenDigest: token1})
-	update := decision{Step: plan.StepUpdate, AuthID: sa1, Name: wanted, Enabled: true, Reason: v1alpha1.ReasonUpdating}
+	update := decision{Step: plan.StepUpdate, AuthID: sa1, Name: wanted, Enabled: true}
 	generation := func(o *observation) { o.Object.Generation++ }
 	rejected := reported(v1alpha1.ReasonRejected)
 	check(t, []row{

@@ -74,15 +74,11 @@ func (o *Observation) afterDeletion() *Decision {
 func (o *Observation) deletionNotFound() *Decision {
 	sweep, ok := o.lastSweep()
 	switch {
-	case !ok || !sweep.Started.After(o.NotFound.First):
-		return wait(v1alpha1.ReasonDeleting, "Plivo responds that the subaccount does not exist (HTTP 404). The operator removes the "+
-			"finalizer once Plivo's list confirms it.").withSweep(justAfter(o.NotFound.First))
+	case !ok, !sweep.Started.After(o.NotFound.First), !o.Remote.IsAbsent():
+		return o.awaitList(v1alpha1.ReasonDeleting, "Plivo responds that the subaccount does not exist (HTTP 404). The operator removes the "+
+			"finalizer once Plivo's list confirms it.")
 	case o.isGuardOn():
 		return wait(v1alpha1.ReasonInventoryImplausible, implausibleMessage)
-	case !o.Remote.IsAbsent():
-		// The list shows the subaccount, so the 404 was wrong.
-		return wait(v1alpha1.ReasonDeleting, "Plivo responds to the delete call that the subaccount does not exist (HTTP 404), but Plivo's "+
-			"list shows it. The operator retries with backoff.").withBackoff()
 	case !o.NotFound.Last.After(sweep.Started):
 		return o.deleteDecision()
 	default:

@@ -14,6 +14,7 @@ func TestDecide_TerminatingResource_DeletesSubaccountThenFinalizer(t *testing.T)
 	gone := func(changes ...change) *observation { return ready(append([]change{terminating}, changes...)...) }
 	removeFinalizer, deleting := do(plan.StepRemoveFinalizer), v1alpha1.ReasonDeleting
 	deleted := func(o *observation) { o.Deleted = true }
+	missing := func(o *observation) { o.Remote = plan.Absent[plan.Remote]() }
 	cascade := about(plan.StepDelete, sa1)
 	cascade.Cascade = true
 	recordOrphan := about(plan.StepRecordOrphan, sa1)
@@ -52,7 +53,12 @@ func TestDecide_TerminatingResource_DeletesSubaccountThenFinalizer(t *testing.T)
 		{"404, sweep lacks it, 404 again", gone(missingSubaccount(0, 2), swept(1), func(o *observation) { o.Secret = plan.Absent[plan.Secret]() }), removeFinalizer},
 		{"404 twice, no sweep between", gone(missingSubaccount(0, 1), swept(1)), about(plan.StepDelete, sa1)},
 		{"404, guard on", gone(missingSubaccount(0), swept(1), guardOn), reports(v1alpha1.ReasonInventoryImplausible)},
-		{"404, sweep shows it", gone(missingSubaccount(0), swept(1), remote(plan.Remote{Name: wanted})), retry(deleting)},
+		{"404, sweep shows it", gone(missingSubaccount(0), swept(1), remote(plan.Remote{Name: wanted})), sweepFrom(deleting, time.Millisecond)},
+		{"404, earlier 404 refuted by the list", gone(refuted(1)), sweepFrom(deleting, 10*time.Second)},
+		{"404, three earlier 404s refuted by the list", gone(refuted(3)), sweepFrom(deleting, 40*time.Second)},
+		{"404, many earlier 404s refuted by the list", gone(refuted(99)), sweepFrom(deleting, time.Hour)},
+		{"refuted by the list, no 404 since", gone(refuted(1), func(o *observation) { o.NotFound.First = time.Time{} }), about(plan.StepDelete, sa1)},
+		{"404, earlier 404 refuted, sweep lacks it", gone(refuted(1), missing, swept(1)), about(plan.StepDelete, sa1)},
 		{"404, no credentials", gone(missingSubaccount(0), swept(1), account(func(a *plan.Account) { a.ID = "" })), decision{}},
 		{"claim unknown", gone(claimUnknown), do(plan.StepReadClaim)},
 		{"claim lost", gone(claim(false)), removeFinalizer},

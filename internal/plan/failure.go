@@ -48,6 +48,8 @@ func failedStep(o *Observation) *Decision {
 	case kind == FailureForbidden:
 		return wait(v1alpha1.ReasonNamespaceNotAllowed, "The operator has no right to Secrets in this namespace. Apply the Role and RoleBinding "+
 			"of config/tenant there.").withBackoff()
+	case kind == FailureNotSent && f.Persistent:
+		return wait(v1alpha1.ReasonUnavailable, "The operator sends nothing to Plivo: "+f.Message+". The operator retries with backoff.").withBackoff()
 	case kind == FailureKubernetes && f.Persistent:
 		return wait(v1alpha1.ReasonKubernetesError, "The operator cannot "+f.Step.describe(o.Object)+": "+f.Message+". The operator retries with backoff.").withBackoff()
 	default:

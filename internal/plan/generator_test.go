@@ -73,7 +73,7 @@ var observations = rapid.Custom(func(t *rapid.T) *observation {
 		PendingSince: moment(t, "pending since"), FoundByMarker: from(t, "found", nil, nil, nil, []string{sa1}, []string{sa2, sa1}),
 		LastSweep: fact(t, "swept", plan.Sweep{Started: moment(t, "sweep started")}),
 		Deleted:   rarely(t, "deleted"), Fetched: flag(t, "fetched"), ReplacedAuthID: from(t, "replaced authID", "", "", sa2), HasToken: flag(t, "has token"),
-		NotFound:  plan.NotFound{First: moment(t, "first 404"), Last: moment(t, "last 404"), MissingSince: moment(t, "missing since")},
+		NotFound:  plan.NotFound{First: moment(t, "first 404"), Last: moment(t, "last 404"), MissingSince: moment(t, "missing since"), Refuted: from(t, "refuted", 0, 1, 100)},
 		Performed: rapid.SliceOfN(rapid.SampledFrom(steps), 0, 3).Draw(t, "done"),
 	}
 	r := plan.Remote{

@@ -50,9 +50,9 @@ func missingSubaccount(o *Observation) *Decision {
 	case first.IsZero():
 		return o.getOnce(authID)
 	case !o.Remote.IsAbsent(), o.NotFound.MissingSince.IsZero():
-		return o.awaitMissing(justAfter(first))
+		return o.awaitList(v1alpha1.ReasonCreating, o.missingMessage())
 	case !swept, sweep.Started.Before(secondSweep):
-		return o.awaitMissing(secondSweep)
+		return wait(v1alpha1.ReasonCreating, o.missingMessage()).withSweep(secondSweep)
 	case !o.NotFound.Last.After(sweep.Started):
 		return o.getOnce(authID)
 	case !o.allowsRecreation():
@@ -84,14 +84,33 @@ func (o *Observation) wasReportedMissing() bool {
 	return c.Reason == v1alpha1.ReasonRemoteNotFound || c.Reason == v1alpha1.ReasonInventoryImplausible || isRecreation
 }
 
-// awaitMissing waits for a complete sweep that starts at or after a time.
-func (o *Observation) awaitMissing(notBefore time.Time) *Decision {
+// awaitList waits for a sweep that confirms or refutes a 404. If sweeps refuted
+// earlier 404s, the next one starts after a pause, which doubles each time: else
+// calls and sweeps would alternate without end.
+func (o *Observation) awaitList(reason, message string) *Decision {
+	n := o.NotFound
+	if n.Refuted == 0 {
+		return wait(reason, message).withSweep(justAfter(n.First))
+	}
+	if !o.isTerminating() {
+		reason = v1alpha1.ReasonUnavailable
+	}
+	pause := min(refutedPause<<min(n.Refuted-1, 10), time.Hour)
+	return wait(reason, "Plivo responds that the subaccount "+o.Object.Status.AuthID+" does not exist (HTTP 404), but Plivo's list shows "+
+		"it. The operator retries after a pause that doubles each time, or after the next sweep.").withSweep(n.First.Add(pause))
+}
+
+// refutedPause is the first pause before a sweep about a 404, if the list refuted
+// the 404 before.
+const refutedPause = 10 * time.Second
+
+func (o *Observation) missingMessage() string {
 	outcome := "recreates it with new credentials"
 	if !o.allowsRecreation() {
 		outcome = "reports " + v1alpha1.ReasonRemoteNotFound
 	}
-	return wait(v1alpha1.ReasonCreating, "The subaccount "+o.Object.Status.AuthID+" is missing at Plivo. Once two sweeps, a sweep interval "+
-		"apart, confirm this, the operator "+outcome+".").withSweep(notBefore)
+	return "The subaccount " + o.Object.Status.AuthID + " is missing at Plivo. Once two sweeps, a sweep interval apart, confirm this, the " +
+		"operator " + outcome + "."
 }
 
 // drift updates name and enabled at Plivo if they differ from the spec.
@@ -119,10 +138,7 @@ func drift(o *Observation) *Decision {
 	case o.hasOpenFields() && !justRead:
 		return o.getOnce(status.AuthID)
 	}
-	return &Decision{
-		Step: StepUpdate, AuthID: status.AuthID, Name: name, Enabled: enabled,
-		Reason: v1alpha1.ReasonUpdating,
-	}
+	return &Decision{Step: StepUpdate, AuthID: status.AuthID, Name: name, Enabled: enabled}
 }
 
 // hasOpenFields says whether the spec omits name or enabled, which then keeps its

@@ -56,7 +56,7 @@ func TestDecide_RequestedReconcile_ReadsOnce(t *testing.T) {
 
 func TestDecide_DriftAtPlivo_IsUpdated(t *testing.T) {
 	update := func(name string, enabled bool) decision {
-		return decision{Step: plan.StepUpdate, AuthID: sa1, Name: name, Enabled: enabled, Reason: v1alpha1.ReasonUpdating}
+		return decision{Step: plan.StepUpdate, AuthID: sa1, Name: name, Enabled: enabled}
 	}
 	spec := func(name *string, enabled *bool) change {
 		return func(o *observation) { o.Object.Spec.Name, o.Object.Spec.Enabled = name, enabled }
@@ -121,7 +121,7 @@ func TestDecide_SecretDiffers_IsWritten(t *testing.T) {
 		{"Secret of another owner", ready(foreignSecret, inHand), decision{Reason: v1alpha1.ReasonSecretConflict, Wait: plan.Wait{After: time.Minute}}},
 		{"terminating namespace", ready(absent, inHand, func(o *observation) { o.Namespace = plan.Known(plan.Namespace{Terminating: true}) }), decision{}},
 		{"drift comes first", ready(absent, inHand, remote(plan.Remote{Name: marker})), decision{
-			Step: plan.StepUpdate, AuthID: sa1, Name: wanted, Enabled: true, Reason: v1alpha1.ReasonUpdating}},
+			Step: plan.StepUpdate, AuthID: sa1, Name: wanted, Enabled: true}},
 	})
 }
 

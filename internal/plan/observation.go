@@ -162,9 +162,12 @@ type Remote struct {
 // NotFound has the times of the 404s about one subaccount, and of the sweeps
 // around them.
 type NotFound struct {
-	// First and Last are the times of the first and the last 404 since the operator
-	// last saw the subaccount; zero if there is none.
+	// First and Last are the times of the first and the last 404. First is zero if the
+	// operator has seen the subaccount since.
 	First, Last time.Time
+	// Refuted counts how often the operator saw the subaccount after a 404, since its
+	// last successful update.
+	Refuted int
 	// MissingSince is when the first of the latest complete sweeps in a row that
 	// lack the subaccount started; zero if the last sweep shows the subaccount.
 	MissingSince time.Time
@@ -205,7 +208,8 @@ type Failure struct {
 	Message string        // from Plivo or the API server, safe to show
 	After   time.Duration // for FailureThrottled
 	Long    bool          // for FailureNoSlot: the wait is long enough to report it
-	// Persistent is for FailureKubernetes: a retry is likely to fail too.
+	// Persistent is for FailureKubernetes and FailureNotSent: a retry is likely to
+	// fail too.
 	Persistent bool
 }
 

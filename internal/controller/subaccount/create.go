@@ -72,6 +72,10 @@ func (st *reconcileState) sendCreate(ctx context.Context) error {
 	ctx = log.IntoContext(ctx, log.FromContext(ctx).WithValues(logging.Attempt, attempt))
 	accountID := s.Status.PendingCreation.AccountID
 	created, err := st.mainAccount.Create(ctx, slot, accountID, st.obs.Marker)
+	if plivo.IsKind(err, plivo.KindNotSent) && !time.Now().Before(st.createDeadline) {
+		err = &plivo.Error{Kind: plivo.KindNotSent, Operation: plivo.OperationCreate,
+			Message: "the writes to the API server before the create call took longer than --plivo-timeout"}
+	}
 	if err == nil {
 		response := plan.HeldResponse{Attempt: attempt, AuthID: created.AuthID, AccountID: accountID}
 		st.reconciler.memory.update(s, func(rm *resourceMemory) {

@@ -5,9 +5,13 @@ package subaccount
 import (
 	"context"
 	"net/http"
+	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -17,6 +21,7 @@ import (
 	"github.com/subaccount-operator/subaccount-operator/api/v1alpha1"
 	"github.com/subaccount-operator/subaccount-operator/internal/kube"
 	"github.com/subaccount-operator/subaccount-operator/internal/plan"
+	"github.com/subaccount-operator/subaccount-operator/plivosim"
 )
 
 // newStateWithResponse returns the state of a reconcile that holds the create
@@ -72,5 +77,81 @@ func TestRecord_AnotherAuthIDRecorded_ReturnsConflict(t *testing.T) {
 	}
 	if got.Status.AuthID != "SA2" {
 		t.Errorf("got the status %+v, want SA2", got.Status)
+	}
+}
+
+func TestReconcile_WritesSlowerThanTimeout_AreReported(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := newRig(t, 100)
+		g.reconciler.Client = interceptor.NewClient(g.k8s.(client.WithWatch), interceptor.Funcs{
+			SubResourcePatch: func(ctx context.Context, c client.Client, sub string, obj client.Object, patch client.Patch, opts ...client.SubResourcePatchOption) error {
+				time.Sleep(g.reconciler.Timeout)
+				return c.SubResource(sub).Patch(ctx, obj, patch, opts...)
+			},
+		})
+		s := g.apply("a")
+		for range 3 {
+			g.reconcile(s)
+		}
+		if got := g.reason(s); got != v1alpha1.ReasonUnavailable {
+			t.Errorf("got the reason %s, want Unavailable", got)
+		}
+		if m := meta.FindStatusCondition(s.Status.Conditions, v1alpha1.ConditionReady).Message; !strings.Contains(m, "--plivo-timeout") {
+			t.Errorf("got the message %q, want the flag in it", m)
+		}
+		if n := len(g.sim.Subaccounts(mainID)); n != 0 {
+			t.Errorf("got %d subaccounts, want none", n)
+		}
+	})
+}
+
+// A 404 that the list refutes must not make sweeps and calls follow each other.
+func TestReconcile_ListRefutesEvery404_SweepsRarely(t *testing.T) {
+	for op, change := range map[plivosim.Op]func(*rig, *v1alpha1.Subaccount) error{
+		plivosim.OpDelete: func(g *rig, s *v1alpha1.Subaccount) error { return g.k8s.Delete(t.Context(), s) },
+		plivosim.OpUpdate: func(g *rig, s *v1alpha1.Subaccount) error {
+			s.Spec.Name, s.Generation = new("renamed"), 2
+			return g.k8s.Update(t.Context(), s)
+		},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			g := newRig(t, 100)
+			s := g.apply("a")
+			s.Spec.Secret.Keys = v1alpha1.SecretKeys{AuthID: "auth_id", AuthToken: "auth_token"} // the CRD's defaults
+			if err := g.k8s.Update(t.Context(), s); err != nil {
+				t.Fatal(err)
+			}
+			g.reconcile(s)
+			if got := g.reason(s); got != v1alpha1.ReasonReady {
+				t.Fatalf("got the reason %s, want Ready: %v", got, s.Status)
+			}
+			g.sim.Inject(plivosim.Fault{Ops: []plivosim.Op{op}, Status: http.StatusNotFound})
+			if err := change(g, s); err != nil {
+				t.Fatal(err)
+			}
+			g.sim.ResetCalls()
+			for end := time.Now().Add(30 * time.Minute); time.Now().Before(end); time.Sleep(2 * time.Second) {
+				g.reconcile(s)
+			}
+			lists := 0
+			for _, call := range g.sim.Calls() {
+				if call.Op == plivosim.OpList {
+					lists++
+				}
+			}
+			if lists < 3 || lists > 10 {
+				t.Errorf("%s: got %d lists in 30 minutes, want 3 to 10", op, lists)
+			}
+			if m := meta.FindStatusCondition(g.reload(s).Status.Conditions, v1alpha1.ConditionReady).Message; !strings.Contains(m, "list shows it") {
+				t.Errorf("%s: got the message %q, want the contradiction", op, m)
+			}
+			g.sim.ClearFaults()
+			for end := time.Now().Add(time.Hour); time.Now().Before(end); time.Sleep(2 * time.Second) {
+				g.reconcile(s)
+			}
+			if left := g.sim.Subaccounts(mainID); op == plivosim.OpDelete && len(left) > 0 || op == plivosim.OpUpdate && left[0].Name != "renamed" {
+				t.Errorf("%s: got %+v once Plivo works again, want the change", op, left)
+			}
+		})
 	}
 }

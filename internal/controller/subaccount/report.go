@@ -75,22 +75,26 @@ func (st *reconcileState) failureOf(step plan.Step, err error) *plan.Failure {
 	var e *plivo.Error
 	var throttled throttledError
 	var noSlot *mainaccount.NoSlotError
+	failedBefore := st.reconciler.retries.Count(client.ObjectKeyFromObject(st.obs.Object))
 	switch {
 	case errors.As(err, &throttled):
 		f.Kind, f.After = plan.FailureThrottled, throttled.wait
 	case errors.As(err, &noSlot):
 		f.Kind, f.Message, f.Long = plan.FailureNoSlot, "", noSlot.ReportWait
 		if until := noSlot.PausedUntil; !until.IsZero() {
-			f.Message = "Plivo's rate limit is reached. The operator sends nothing for this main account until " +
+			f.Message = "Plivo asks for a pause (Retry-After or HTTP 429). The operator sends nothing for this main account until " +
 				until.UTC().Format(time.RFC3339) + " and then continues."
 		}
 	case errors.As(err, &e):
 		f.Kind, f.Message = plivoFailures[e.Kind], err.Error()
+		if e.Kind == plivo.KindNotSent {
+			f.Message, f.Persistent = e.Message, failedBefore >= 2
+		}
 	case apierrors.IsForbidden(err) && step == plan.StepReadSecret:
 		f.Kind = plan.FailureForbidden
 	default:
 		f.Message = st.redactedMessage(err)
-		f.Persistent = kube.IsPersistent(err, st.reconciler.retries.Count(client.ObjectKeyFromObject(st.obs.Object)))
+		f.Persistent = kube.IsPersistent(err, failedBefore)
 	}
 	return f
 }

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
@@ -47,7 +48,7 @@ type rig struct {
 func newRig(t *testing.T, budget int) *rig {
 	t.Helper()
 	scheme := runtime.NewScheme()
-	for _, add := range []func(*runtime.Scheme) error{clientgoscheme.AddToScheme, v1alpha1.AddToScheme} {
+	for _, add := range []func(*runtime.Scheme) error{clientgoscheme.AddToScheme, apiextensionsv1.AddToScheme, v1alpha1.AddToScheme} {
 		if err := add(scheme); err != nil {
 			t.Fatal(err)
 		}
@@ -59,6 +60,7 @@ func newRig(t *testing.T, budget int) *rig {
 	g := &rig{t: t}
 	g.k8s = indexes.builder.WithStatusSubresource(&v1alpha1.Subaccount{}, &v1alpha1.Account{}).WithObjects(
 		&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "ns"}},
+		&apiextensionsv1.CustomResourceDefinition{ObjectMeta: metav1.ObjectMeta{Name: "subaccounts." + v1alpha1.Group}},
 		&v1alpha1.Account{ObjectMeta: metav1.ObjectMeta{Name: "default"}, Spec: v1alpha1.AccountSpec{NamespaceSelector: &metav1.LabelSelector{}}},
 	).Build()
 	g.sim = plivosim.New(plivosim.Options{Accounts: map[string]string{mainID: mainToken}, Seed: 1})
