@@ -57,6 +57,7 @@ func (a *Account) configure(ctx context.Context, c plivo.Credentials, budget *pl
 		a.client, a.token = a.options.NewClient(c), c.Token
 		a.circuit = circuit{}
 		a.sweeper.failures, a.sweeper.requestedAt = 0, time.Now()
+		a.sweeper.outcome, a.sweeper.message = OutcomeNone, ""
 		a.sweeper.wakeUp()
 	}
 	if a.stop == nil {

@@ -33,6 +33,9 @@ const (
 	// trustedFor is longer than the longest backoff, so that it covers the retry of a
 	// refused call.
 	trustedFor = 2 * time.Minute
+	// maxOutagePause limits a Retry-After without a 429: any server on the way to Plivo
+	// may send one during an outage.
+	maxOutagePause = time.Minute
 )
 
 // finishCall ends a call. It starts a pause, if the response asks for one, before it
@@ -63,7 +66,11 @@ func (a *Account) recordOutcome(client *plivo.Client, op plivo.Operation, err er
 	case op != plivo.OperationList && isAuthStatus(e.Status):
 		a.probeCredentials(e)
 	case e.Status == 429, e.RetryAfter > 0:
-		a.budget.Pause(time.Now().Add(max(e.RetryAfter, plivo.Window)))
+		pause := max(e.RetryAfter, plivo.Window)
+		if e.Status != 429 {
+			pause = min(pause, maxOutagePause)
+		}
+		a.budget.Pause(time.Now().Add(pause))
 		if !a.longPauseUntil(a.budget).IsZero() {
 			a.options.Notify(a.name) // the waiting Subaccounts report the pause
 		}

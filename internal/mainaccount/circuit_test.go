@@ -80,6 +80,9 @@ func TestConfigure_NewCredentialsAfterRefusal_SweepAtOnce(t *testing.T) {
 		time.Sleep(time.Second)
 		r.wantCalls(plivosim.OpList, 1)
 		a := r.registry.Configure("a", credentials(mainID, "good"), 100, interval)
+		if s := a.Status(); s.Outcome != OutcomeNone {
+			t.Errorf("got %s before the first response to new credentials, want none", s.Outcome)
+		}
 		time.Sleep(time.Second)
 		if s := a.Status(); s.Complete != 1 {
 			t.Errorf("got %+v, want one complete sweep", s)
@@ -116,7 +119,9 @@ func TestSend_RateLimited_PausesMainAccount(t *testing.T) {
 		{"429", plivosim.Fault{Status: 429}, plivo.Window},
 		{"429 without JSON", plivosim.Fault{Status: 429, Body: plivosim.BodyHTML}, plivo.Window},
 		{"429 with Retry-After", plivosim.Fault{Status: 429, RetryAfter: 40}, 40 * time.Second},
+		{"429 with a long Retry-After", plivosim.Fault{Status: 429, RetryAfter: 3600}, time.Hour},
 		{"503 with Retry-After", plivosim.Fault{Status: 503, RetryAfter: 40}, 40 * time.Second},
+		{"503 with a long Retry-After", plivosim.Fault{Status: 503, RetryAfter: 3600}, time.Minute},
 		{"500", plivosim.Fault{Status: 500}, 0},
 	}
 	for _, c := range cases {
