@@ -61,6 +61,7 @@ type options struct {
 	maxConcurrent     int
 	version           bool
 	zap               zap.Options
+	arguments         []string // that are no flags
 }
 
 func (o *options) bind(fs *flag.FlagSet) {
@@ -92,6 +93,7 @@ func main() {
 	var o options
 	o.bind(flag.CommandLine)
 	flag.Parse()
+	o.arguments = flag.Args()
 	if o.version {
 		fmt.Println("subaccount-operator", version.String())
 		return
@@ -136,6 +138,11 @@ func run(ctx context.Context, o options) error {
 }
 
 func setUp(ctx context.Context, o options) (ctrl.Manager, error) {
+	if len(o.arguments) > 0 {
+		// The package flag ignores all flags after an argument, for example --namespaces
+		// after --metrics-secure false.
+		return nil, fmt.Errorf("unexpected argument %q: write the value of a flag after =", o.arguments[0])
+	}
 	base, err := plivo.ParseBaseURL(o.baseURL)
 	if err != nil {
 		return nil, fmt.Errorf("--plivo-base-url: %w", err)
@@ -147,8 +154,12 @@ func setUp(ctx context.Context, o options) (ctrl.Manager, error) {
 	if err != nil {
 		return nil, fmt.Errorf("--account-selector: %w", err)
 	}
+	namespaces := splitList(o.namespaces)
+	if o.namespaces != "" && len(namespaces) == 0 {
+		return nil, errors.New("--namespaces has no name; omit the flag to serve all namespaces")
+	}
 	if o.leaderElectionID == "" {
-		o.leaderElectionID = leaseOf(selector, splitList(o.namespaces))
+		o.leaderElectionID = leaseOf(selector, namespaces)
 	}
 	o.operatorNamespace = operatorNamespace(o.operatorNamespace)
 
@@ -161,7 +172,6 @@ func setUp(ctx context.Context, o options) (ctrl.Manager, error) {
 	if err != nil {
 		return nil, err
 	}
-	namespaces := splitList(o.namespaces)
 	mgr, err := newManager(ctx, config, o, namespaces, digester)
 	if err != nil {
 		return nil, err

@@ -3,10 +3,27 @@
 package main
 
 import (
+	"strings"
 	"testing"
+	"time"
 
 	"k8s.io/apimachinery/pkg/labels"
+
+	"github.com/subaccount-operator/subaccount-operator/internal/plivo"
 )
+
+func TestSetUp_BadFlags_ReturnsError(t *testing.T) {
+	for want, change := range map[string]func(*options){
+		"unexpected argument \"false\"": func(o *options) { o.arguments = []string{"false", "--namespaces=team-a"} },
+		"--namespaces has no name":      func(o *options) { o.namespaces = " , " },
+	} {
+		o := options{baseURL: plivo.DefaultBaseURL, timeout: time.Second, settleMargin: time.Second, maxConcurrent: 1}
+		change(&o)
+		if _, err := setUp(t.Context(), o); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("got %v, want %s", err, want)
+		}
+	}
+}
 
 func TestLeaseOf_SelectorOrNamespacesDiffer_ReturnsAnotherName(t *testing.T) {
 	lease := func(selector string, namespaces ...string) string {
