@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -145,6 +146,26 @@ func TestCall_NoServer_IsUnknown(t *testing.T) {
 			t.Errorf("got %+v, want status 0 and could not connect", e)
 		}
 	}
+}
+
+func TestCall_ConnectionNeverOpens_SaysSo(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		base, err := ParseBaseURL("https://plivo.test")
+		if err != nil {
+			t.Fatal(err)
+		}
+		client := NewHTTPClient()
+		client.Transport.(*renewing).current.DialContext = func(ctx context.Context, _, _ string) (net.Conn, error) {
+			<-ctx.Done()
+			return nil, ctx.Err()
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+		defer cancel()
+		_, err = NewClient(base, client, credentials, "").Get(ctx, absentID)
+		if e := wantKind(t, err, OperationGet, KindUnknown); !strings.Contains(e.Message, "before a connection was open") {
+			t.Errorf("got %q, want a message about the connection", e.Message)
+		}
+	})
 }
 
 const goodRow = `{"auth_id": "SAZZZZZZZZZZZZZZZZZZ", "auth_token": "t", "name": "n", "enabled": true}`

@@ -99,8 +99,9 @@ func (t *renewing) RoundTrip(req *http.Request) (*http.Response, error) {
 	if isTimeout(err) {
 		t.renew(used)
 	}
-	if proxy, _ := used.Proxy(req); err != nil && proxy != nil && !connected.Load() {
-		err = &proxyError{err}
+	if err != nil && !connected.Load() {
+		proxy, _ := used.Proxy(req)
+		err = &connectError{err, proxy != nil}
 	}
 	return resp, err
 }
@@ -123,11 +124,14 @@ func (t *renewing) CloseIdleConnections() {
 	t.current.CloseIdleConnections()
 }
 
-// proxyError is a failure to get a connection through the proxy.
-type proxyError struct{ error }
+// connectError is a failure to get a connection, directly or through the proxy.
+type connectError struct {
+	error
+	proxy bool
+}
 
 // Unwrap is called by errors.As.
-func (e *proxyError) Unwrap() error { return e.error }
+func (e *connectError) Unwrap() error { return e.error }
 
 // proxyRefusal is the HTTP status of a proxy that refuses to connect to Plivo.
 type proxyRefusal int
@@ -154,7 +158,7 @@ func isTimeout(err error) bool {
 // a part of a response.
 func transportFailure(err error) string {
 	var (
-		proxy     *proxyError
+		connect   *connectError
 		refusal   proxyRefusal
 		dns       *net.DNSError
 		cert      *tls.CertificateVerificationError
@@ -163,10 +167,12 @@ func transportFailure(err error) string {
 		op        *net.OpError
 	)
 	switch {
-	case errors.As(err, &proxy):
-		return "the proxy of HTTPS_PROXY opened no connection: " + transportFailure(proxy.error)
+	case errors.As(err, &connect) && connect.proxy:
+		return "the proxy of HTTPS_PROXY opened no connection: " + transportFailure(connect.error)
 	case errors.As(err, &refusal):
 		return refusal.Error()
+	case connect != nil && isTimeout(connect.error):
+		return "timed out before a connection was open; check DNS, firewalls and network policies"
 	case isTimeout(err):
 		return "timed out waiting for the response"
 	case errors.As(err, &dns):
