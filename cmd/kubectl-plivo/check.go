@@ -204,17 +204,22 @@ func (c *check) checkLease(ctx context.Context, k8s client.Client) {
 		c.unknown(assumption, err)
 		return
 	}
-	for i := range leases.Items {
-		l := &leases.Items[i]
-		if !strings.HasPrefix(l.Name, "subaccount-operator") || l.Spec.RenewTime == nil {
-			continue
+	leases.Items = slices.DeleteFunc(leases.Items, func(l coordinationv1.Lease) bool {
+		return !strings.HasPrefix(l.Name, "subaccount-operator") || l.Spec.RenewTime == nil
+	})
+	isHeld := func(l coordinationv1.Lease) bool { return time.Since(l.Spec.RenewTime.Time) < leaseTooOld }
+	anyHeld := slices.ContainsFunc(leases.Items, isHeld)
+	for _, l := range leases.Items {
+		v, next := plugin.VerdictOf(isHeld(l)), "Nothing is reconciled while there is no leader: check the operator's log."
+		if !isHeld(l) && anyHeld { // of a shard without a leader, or left by an earlier version
+			v, next = plugin.VerdictUnknown, "If an instance uses this Lease, it has no leader: check its log. Otherwise delete the Lease."
 		}
-		age := time.Since(l.Spec.RenewTime.Time)
-		c.report.Add(assumption, plugin.VerdictOf(age < leaseTooOld), "Nothing is reconciled while there is no leader: check the operator's log.",
-			"%s holds the Lease %s, renewed %s ago", ptr.Deref(l.Spec.HolderIdentity, "nobody"), l.Name, age.Round(time.Second))
-		return
+		c.report.Add(assumption, v, next, "%s holds the Lease %s, renewed %s ago", ptr.Deref(l.Spec.HolderIdentity, "nobody"), l.Name,
+			time.Since(l.Spec.RenewTime.Time).Round(time.Second))
 	}
-	c.report.Add(assumption, plugin.VerdictUnknown, "The operator may run with --leader-elect=false.", "no Lease in %s", c.operatorNamespace)
+	if len(leases.Items) == 0 {
+		c.report.Add(assumption, plugin.VerdictUnknown, "The operator may run with --leader-elect=false.", "no Lease in %s", c.operatorNamespace)
+	}
 }
 
 // checkAccount checks one Account and reads its main account's list.

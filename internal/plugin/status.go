@@ -135,6 +135,7 @@ func (s *Status) account() string {
 
 func (s *Status) secret() string {
 	name := plan.SecretName(s.Subaccount)
+	_, reason, _, _ := reasonOf(s.Subaccount.Status.Conditions, s.Subaccount.Generation, s.Now)
 	switch {
 	case apierrors.IsNotFound(s.SecretError):
 		return name + " does not exist"
@@ -142,7 +143,7 @@ func (s *Status) secret() string {
 		return name + ": you may not read it"
 	case s.SecretError != nil:
 		return name + " cannot be read: " + s.SecretError.Error()
-	case s.Subaccount.Status.Binding == nil:
+	case s.Subaccount.Status.Binding == nil, s.Subaccount.Status.Binding.Name != name, reason == v1alpha1.ReasonSecretConflict:
 		return name + " exists and is not the operator's"
 	default:
 		return name + " has the credentials"

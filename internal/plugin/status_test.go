@@ -75,6 +75,18 @@ func TestStatus_SpecNotReconciled_PointsToTheOperator(t *testing.T) {
 	}
 }
 
+func TestStatus_ForeignSecretUnderTheWantedName_IsNotTheOperators(t *testing.T) {
+	renamed := withReason(v1alpha1.ReasonReady, time.Minute)
+	renamed.Subaccount.Status.Binding = &v1alpha1.SecretBinding{Name: "old"}
+	restored := withReason(v1alpha1.ReasonSecretConflict, time.Minute)
+	restored.Subaccount.Status.Binding = &v1alpha1.SecretBinding{Name: "a-plivo"}
+	for name, s := range map[string]*Status{"renamed": renamed, "restored": restored} {
+		if got := written(t, s); !strings.Contains(got, "a-plivo exists and is not the operator's") {
+			t.Errorf("%s: got\n%s", name, got)
+		}
+	}
+}
+
 func TestStatus_PartsThatCannotBeRead_AreReportedAndTheRestIsShown(t *testing.T) {
 	secrets := schema.GroupResource{Resource: "secrets"}
 	for want, change := range map[string]func(*Status){
