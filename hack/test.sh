@@ -92,8 +92,8 @@ suite() { # suite NAME COMMAND...: runs a suite; its lines begin with its name
 set -m
 {
 	failed=0
-	suite faults gotest -count=1 -v ./test/faultinjection || failed=1
 	suite integration ginkgo ./test/integration || failed=1
+	suite faults gotest -count=1 -v ./test/faultinjection || failed=1 # the last, because it never waits
 	exit $failed
 } &
 background=$!

@@ -135,7 +135,8 @@ func (s *Status) account() string {
 
 func (s *Status) secret() string {
 	name := plan.SecretName(s.Subaccount)
-	_, reason, _, _ := reasonOf(s.Subaccount.Status.Conditions, s.Subaccount.Generation, s.Now)
+	ready := meta.FindStatusCondition(s.Subaccount.Status.Conditions, v1alpha1.ConditionReady)
+	isConflict := ready != nil && ready.Reason == v1alpha1.ReasonSecretConflict
 	switch {
 	case apierrors.IsNotFound(s.SecretError):
 		return name + " does not exist"
@@ -143,7 +144,7 @@ func (s *Status) secret() string {
 		return name + ": you may not read it"
 	case s.SecretError != nil:
 		return name + " cannot be read: " + s.SecretError.Error()
-	case s.Subaccount.Status.Binding == nil, s.Subaccount.Status.Binding.Name != name, reason == v1alpha1.ReasonSecretConflict:
+	case s.Subaccount.Status.Binding == nil, s.Subaccount.Status.Binding.Name != name, isConflict:
 		return name + " exists and is not the operator's"
 	default:
 		return name + " has the credentials"

@@ -19,7 +19,7 @@ const (
 	envSeed  = "FAULT_SEED"  // a number; defaults to today's date in UTC, such as 20261125
 
 	allPairs     = "all"
-	defaultPairs = 200 // .ci/run chooses more
+	defaultPairs = 200
 
 	// pairsForEachOnServer is how many pairs run in memory for each single injection that
 	// also runs on a real API server, which takes about ten times as long.
