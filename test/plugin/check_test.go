@@ -7,9 +7,11 @@ import (
 	"encoding/json"
 	"strings"
 	"testing"
+	"time"
 
 	. "github.com/onsi/gomega"
 	appsv1 "k8s.io/api/apps/v1"
+	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
@@ -69,6 +71,31 @@ func TestCheck_WholeInstallation_PassesAndLeavesNothing(t *testing.T) {
 		g.Expect(after.Out+after.Err).NotTo(ContainSubstring(token), "the report is attached to bug reports")
 	}
 	g.Expect(w.mustRun("check")).To(HavePrefix("ASSUMPTION"))
+}
+
+func TestCheck_Leases_EachIsJudged(t *testing.T) {
+	g, w := NewWithT(t), newWorld(t, "check-leases")
+	lease := func(name string, renewed time.Duration) {
+		l := &coordinationv1.Lease{ObjectMeta: metav1.ObjectMeta{Namespace: operatorNamespace, Name: name}, Spec: coordinationv1.LeaseSpec{
+			HolderIdentity: new("pod"), RenewTime: &metav1.MicroTime{Time: time.Now().Add(-renewed)},
+		}}
+		g.Expect(k8s.Create(t.Context(), l)).To(Succeed())
+		t.Cleanup(func() { _ = k8s.Delete(context.Background(), l) })
+	}
+	verdicts := func() (all []plugin.Verdict) {
+		var report plugin.Report
+		g.Expect(json.Unmarshal([]byte(w.plivo("check", "-o", "json").Out), &report)).To(Succeed())
+		for _, f := range report.Findings {
+			if f.Assumption == "A replica of the operator is the leader" {
+				all = append(all, f.Verdict)
+			}
+		}
+		return all
+	}
+	lease("subaccount-operator.a-renamed", time.Hour)
+	g.Expect(verdicts()).To(Equal([]plugin.Verdict{plugin.VerdictDiffers}))
+	lease("subaccount-operator.b", 0)
+	g.Expect(verdicts()).To(Equal([]plugin.Verdict{plugin.VerdictUnknown, plugin.VerdictOK}))
 }
 
 func TestCheck_CannotRun_ExitsWith2(t *testing.T) {
