@@ -127,7 +127,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 		return ctrl.Result{}, err
 	}
 	removed, finalizerErr := r.finalize(ctx, a, users)
-	if removed && finalizerErr == nil || apierrors.IsNotFound(finalizerErr) {
+	if isGone := removed && finalizerErr == nil; isGone || apierrors.IsNotFound(finalizerErr) {
 		r.retries.Succeeded(req.NamespacedName)
 		return ctrl.Result{}, nil
 	}
