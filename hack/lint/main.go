@@ -12,16 +12,30 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 )
 
 func main() {
-	found := 0
-	err := filepath.WalkDir(".", func(path string, d fs.DirEntry, err error) error {
+	found, err := check(".")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "lint:", err)
+		os.Exit(2)
+	}
+	if found > 0 {
+		os.Exit(1)
+	}
+}
+
+// check prints the expressions in and below a folder that mix operators, and returns
+// their number.
+func check(root string) (found int, err error) {
+	err = filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
+		isSkipped := err == nil && d.IsDir() && slices.Contains([]string{"node_modules", ".git"}, d.Name())
 		switch {
 		case err != nil:
 			return err
-		case d.Name() == "node_modules", d.Name() == ".git":
+		case isSkipped:
 			return filepath.SkipDir
 		case !strings.HasSuffix(path, ".go"), strings.HasPrefix(d.Name(), "zz_generated."):
 			return nil
@@ -37,13 +51,7 @@ func main() {
 		}
 		return nil
 	})
-	if err != nil {
-		fmt.Fprintln(os.Stderr, "lint:", err)
-		os.Exit(2)
-	}
-	if found > 0 {
-		os.Exit(1)
-	}
+	return found, err
 }
 
 // mixed returns the positions of expressions of && that have an operand of ||, or the
