@@ -25,7 +25,7 @@ func (p *Plane) startControllerManager(more []string) error {
 	if err != nil {
 		return err
 	}
-	port, err := freePort()
+	port, err := FreePort()
 	if err != nil {
 		return err
 	}
@@ -104,9 +104,9 @@ func waitUntilHealthy(ctx context.Context, url string) error {
 	})
 }
 
-// freePort returns a port that was free a moment ago. kube-controller-manager does not
-// report which port it has chosen itself, so it cannot choose.
-func freePort() (string, error) {
+// FreePort returns a port that was free a moment ago, for a program that does not report
+// which port it has chosen itself.
+func FreePort() (string, error) {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return "", err

@@ -201,7 +201,7 @@ func (p *Plane) startServers(opts Options) error {
 	// needs a right on the owner's finalizers.
 	server.Configure().Append("enable-admission-plugins", "OwnerReferencesPermissionEnforcement")
 	if opts.PodAddress != "" {
-		port, err := freePort()
+		port, err := FreePort()
 		if err != nil {
 			return err
 		}

@@ -5,12 +5,10 @@ package docs
 import (
 	"bytes"
 	"context"
-	"net"
 	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -93,7 +91,11 @@ func TestDocuments_EveryPage_CommandsSucceed(t *testing.T) {
 					t.Skip("curl is not installed")
 				}
 				t.Parallel() // each has its own folder, because pages write files
-				own, port := t.TempDir(), freePort(t)
+				own := t.TempDir()
+				port, err := controlplane.FreePort()
+				if err != nil {
+					t.Fatal(err)
+				}
 				shell(t, work, nil, "cp -R . "+own)
 				shell(t, own, newReader(t, bin, port), strings.ReplaceAll(steps, simulatorPort, port))
 			})
@@ -160,17 +162,6 @@ func newReader(t *testing.T, bin, port string) []string {
 		"HOME=" + own, "PATH=" + strings.Join([]string{own, bin, local, filepath.Dir(plane.Kubectl), os.Getenv("PATH")}, ":"),
 		"KUBECONFIG=" + plane.Kubeconfig, "MAIN_AUTH_ID=" + mainID, "MAIN_AUTH_TOKEN=" + mainToken, "VERSION=" + version,
 	}
-}
-
-// freePort returns a port that was free a moment ago.
-func freePort(t *testing.T) string {
-	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = listener.Close() }()
-	return strconv.Itoa(listener.Addr().(*net.TCPAddr).Port)
 }
 
 // shell runs a script and returns its output.

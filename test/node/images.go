@@ -5,8 +5,6 @@
 package node
 
 import (
-	"errors"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -76,13 +74,4 @@ func run(t *testing.T, program string, args ...string) string {
 		t.Fatalf("%s %s: %v\n%s", program, strings.Join(args, " "), err, out)
 	}
 	return string(out)
-}
-
-func freePort(t *testing.T) string {
-	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	NewWithT(t).Expect(err).NotTo(HaveOccurred())
-	_, port, err := net.SplitHostPort(listener.Addr().String())
-	NewWithT(t).Expect(errors.Join(err, listener.Close())).To(Succeed())
-	return port
 }

@@ -94,7 +94,8 @@ func startNode(t *testing.T) *node {
 	g.Expect(err).NotTo(HaveOccurred())
 	n := &node{t: t, dir: dir, ctr: filepath.Join(dir, "containerd.sock"), logs: &process.Log{}}
 	t.Cleanup(n.clean)
-	n.port = freePort(t)
+	n.port, err = controlplane.FreePort()
+	g.Expect(err).NotTo(HaveOccurred())
 	for path, content := range map[string]string{
 		"containerd.toml": containerdConfig, "cni/node.conflist": cniConfig, "kubelet.yaml": kubeletConfig,
 	} {
