@@ -24,10 +24,7 @@ var (
 // TestCompatibility_EveryClaim_MatchesTable compares the oldest Kubernetes version in
 // Chart.yaml, README.md and all pages with docs/compatibility.md.
 func TestCompatibility_EveryClaim_MatchesTable(t *testing.T) {
-	root, err := cache.Root()
-	if err != nil {
-		t.Fatal(err)
-	}
+	root := projectRoot(t)
 	page, err := os.ReadFile(filepath.Join(root, "docs", "compatibility.md"))
 	if err != nil {
 		t.Fatal(err)

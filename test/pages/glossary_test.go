@@ -7,8 +7,6 @@ import (
 	"path/filepath"
 	"regexp"
 	"testing"
-
-	"github.com/subaccount-operator/subaccount-operator/hack/assets/cache"
 )
 
 var (
@@ -18,10 +16,7 @@ var (
 
 // A newcomer must learn all entries before the first change, so there are at most 30.
 func TestGlossary_Entries_AtMost30WithExistingFiles(t *testing.T) {
-	root, err := cache.Root()
-	if err != nil {
-		t.Fatal(err)
-	}
+	root := projectRoot(t)
 	page, err := os.ReadFile(filepath.Join(root, "docs", "glossary.md"))
 	if err != nil {
 		t.Fatal(err)

@@ -11,8 +11,6 @@ import (
 	"regexp"
 	"strings"
 	"testing"
-
-	"github.com/subaccount-operator/subaccount-operator/hack/assets/cache"
 )
 
 var (
@@ -25,10 +23,7 @@ var (
 )
 
 func TestLinks_RelativeLinks_HaveTargets(t *testing.T) {
-	root, err := cache.Root()
-	if err != nil {
-		t.Fatal(err)
-	}
+	root := projectRoot(t)
 	pages := []string{filepath.Join(root, "README.md")}
 	if err := filepath.WalkDir(filepath.Join(root, "docs"), func(path string, _ fs.DirEntry, err error) error {
 		if strings.HasSuffix(path, ".md") {
@@ -66,10 +61,7 @@ func TestLinks_RelativeLinks_HaveTargets(t *testing.T) {
 }
 
 func TestCode_NamedPages_Exist(t *testing.T) {
-	root, err := cache.Root()
-	if err != nil {
-		t.Fatal(err)
-	}
+	root := projectRoot(t)
 	named := 0
 	list := exec.CommandContext(t.Context(), "git", "ls-files", "-co", "--exclude-standard", "--deduplicate", "*.go", "*.yaml", "*.yml", "*.tpl", "*.sh", "Makefile")
 	list.Dir = root

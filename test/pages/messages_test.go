@@ -18,8 +18,6 @@ import (
 	"testing"
 
 	"sigs.k8s.io/yaml"
-
-	"github.com/subaccount-operator/subaccount-operator/hack/assets/cache"
 )
 
 // foldersOfMessages have the texts of conditions, events, errors and logs.
@@ -28,10 +26,7 @@ var foldersOfMessages = []string{"internal/plan", "internal/controller", "intern
 // TestMessages_WordsToAvoid_AreAbsent applies the word lists of Vale to strings
 // in Go code, which Vale does not read. It lists every violation.
 func TestMessages_WordsToAvoid_AreAbsent(t *testing.T) {
-	root, err := cache.Root()
-	if err != nil {
-		t.Fatal(err)
-	}
+	root := projectRoot(t)
 	rules := rulesOfVale(t, root)
 	found := 0
 	for _, folder := range foldersOfMessages {
@@ -48,10 +43,7 @@ func TestMessages_WordsToAvoid_AreAbsent(t *testing.T) {
 }
 
 func TestMessages_EachRule_FindsItsExample(t *testing.T) {
-	root, err := cache.Root()
-	if err != nil {
-		t.Fatal(err)
-	}
+	root := projectRoot(t)
 	rules := rulesOfVale(t, root)
 	for _, text := range []string{
 		"The operator makes the subaccount anew now.",

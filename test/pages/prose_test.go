@@ -31,10 +31,7 @@ func vale(t *testing.T, root string) string {
 }
 
 func TestVale_OldReadme_Fails(t *testing.T) {
-	root, err := cache.Root()
-	if err != nil {
-		t.Fatal(err)
-	}
+	root := projectRoot(t)
 	out, err := valeCommand(t, root, "test/pages/testdata/README-before.md").Output()
 	if err == nil {
 		t.Error("Vale accepts the README of commit f6b2bbb")
@@ -47,10 +44,7 @@ func TestVale_OldReadme_Fails(t *testing.T) {
 }
 
 func TestVale_ReadmeAndDocs_Pass(t *testing.T) {
-	root, err := cache.Root()
-	if err != nil {
-		t.Fatal(err)
-	}
+	root := projectRoot(t)
 	if out, err := valeCommand(t, root, "README.md", "docs").CombinedOutput(); err != nil {
 		t.Errorf("%v\n%s", err, out)
 	}
@@ -65,10 +59,7 @@ func valeCommand(t *testing.T, root string, args ...string) *exec.Cmd {
 
 // TestVale_EachRule_FindsItsExample shows that no rule is without effect.
 func TestVale_EachRule_FindsItsExample(t *testing.T) {
-	root, err := cache.Root()
-	if err != nil {
-		t.Fatal(err)
-	}
+	root := projectRoot(t)
 	for name, test := range map[string]struct{ file, text, rule string }{
 		"word to avoid":       {"page.md", "The operator bears a name.", "Avoid"},
 		"term":                {"page.md", "The operator fixes it in the next pass.", "Terms"},

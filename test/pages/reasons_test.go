@@ -12,8 +12,6 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
-
-	"github.com/subaccount-operator/subaccount-operator/hack/assets/cache"
 )
 
 var (
@@ -23,10 +21,7 @@ var (
 
 // The code sets the reasons of a Subaccount in internal/plan and in observe.go.
 func TestSubaccountPage_Reasons_MatchCode(t *testing.T) {
-	root, err := cache.Root()
-	if err != nil {
-		t.Fatal(err)
-	}
+	root := projectRoot(t)
 	sources, err := filepath.Glob(filepath.Join(root, "internal", "plan", "*.go"))
 	if err != nil {
 		t.Fatal(err)

@@ -10,17 +10,12 @@ import (
 	"slices"
 	"strings"
 	"testing"
-
-	"github.com/subaccount-operator/subaccount-operator/hack/assets/cache"
 )
 
 // renovate.json updates every manifest in the repository. Its preset config:recommended
 // ignores folders named test, unless ignorePaths is set.
 func TestRenovate_EachManifest_IsUpdated(t *testing.T) {
-	root, err := cache.Root()
-	if err != nil {
-		t.Fatal(err)
-	}
+	root := projectRoot(t)
 	content, err := os.ReadFile(filepath.Join(root, "renovate.json"))
 	if err != nil {
 		t.Fatal(err)

@@ -12,7 +12,6 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/subaccount-operator/subaccount-operator/api/v1alpha1"
-	"github.com/subaccount-operator/subaccount-operator/hack/assets/cache"
 )
 
 var (
@@ -21,10 +20,7 @@ var (
 )
 
 func TestTroubleshooting_Reasons_AllListedWithRunbooks(t *testing.T) {
-	root, err := cache.Root()
-	if err != nil {
-		t.Fatal(err)
-	}
+	root := projectRoot(t)
 	docs := filepath.Join(root, "docs")
 	page, err := os.ReadFile(filepath.Join(docs, "troubleshooting.md"))
 	if err != nil {
