@@ -14,6 +14,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/fake"
 	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
@@ -101,6 +102,39 @@ func TestReconcile_WritesSlowerThanTimeout_AreReported(t *testing.T) {
 		}
 		if n := len(g.sim.Subaccounts(mainID)); n != 0 {
 			t.Errorf("got %d subaccounts, want none", n)
+		}
+	})
+}
+
+// Plivo has not refused a spec that came during a refused create call.
+func TestReconcile_EditedDuringRefusedCreate_AppliesNewSpec(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := newRig(t, 100)
+		s := g.apply("a")
+		s.Spec.Secret.Keys = v1alpha1.SecretKeys{AuthID: "auth_id", AuthToken: "auth_token"} // the CRD's defaults
+		if err := g.k8s.Update(t.Context(), s); err != nil {
+			t.Fatal(err)
+		}
+		g.sim.Inject(plivosim.Fault{Ops: []plivosim.Op{plivosim.OpCreate}, Status: http.StatusBadRequest, Times: 1})
+		edited := false
+		g.reconciler.Client = interceptor.NewClient(g.k8s.(client.WithWatch), interceptor.Funcs{
+			SubResourcePatch: func(ctx context.Context, c client.Client, sub string, obj client.Object, patch client.Patch, opts ...client.SubResourcePatchOption) error {
+				if patch.Type() == types.JSONPatchType && !edited { // the one that clears the intent
+					edited = true
+					g.reload(s).Spec.Name, s.Generation = new("edited"), 2
+					if err := c.Update(ctx, s); err != nil {
+						return err
+					}
+				}
+				return c.SubResource(sub).Patch(ctx, obj, patch, opts...)
+			},
+		})
+		g.reconcile(s)
+		if got := g.reason(s); got != v1alpha1.ReasonReady || !edited {
+			t.Errorf("got the reason %s, want Ready: %v", got, s.Status.Conditions)
+		}
+		if all := g.sim.Subaccounts(mainID); len(all) != 1 || all[0].Name != "edited" {
+			t.Errorf("got the subaccounts %v, want one with the edited name", all)
 		}
 	})
 }
