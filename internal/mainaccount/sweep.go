@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"hash/fnv"
+	"slices"
 	"time"
 
 	"github.com/subaccount-operator/subaccount-operator/internal/logging"
@@ -109,17 +110,10 @@ func (a *Account) due() time.Time {
 	case s.failures > 0:
 		return s.ended.Add(min(time.Second<<min(s.failures-1, 6), time.Minute, a.interval))
 	case !s.requestedStart.IsZero() && s.requestedStart.Before(due):
-		return later(s.requestedStart, s.ended.Add(plivo.Window))
+		return slices.MaxFunc([]time.Time{s.requestedStart, s.ended.Add(plivo.Window)}, time.Time.Compare)
 	default:
 		return due
 	}
-}
-
-func later(x, y time.Time) time.Time {
-	if x.After(y) {
-		return x
-	}
-	return y
 }
 
 // early returns by how much a sweep starts before the end of the interval, at most

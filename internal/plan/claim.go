@@ -5,6 +5,8 @@ package plan
 import (
 	"slices"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
 	"github.com/subaccount-operator/subaccount-operator/api/v1alpha1"
 )
 
@@ -27,16 +29,17 @@ func IsClaimHolder(s *v1alpha1.Subaccount, all []v1alpha1.Subaccount) bool {
 		if h.UID == s.UID || h.Status.AuthID != authID {
 			return false
 		}
-		return s.Status.AuthID == "" || isOlder(&h, s)
+		return s.Status.AuthID == "" || IsOlder(&h, s)
 	})
 }
 
-// isOlder compares creationTimestamps and, if they are equal, UIDs.
-func isOlder(a, b *v1alpha1.Subaccount) bool {
-	if a.CreationTimestamp.Equal(&b.CreationTimestamp) {
-		return a.UID < b.UID
+// IsOlder compares creationTimestamps and, if they are equal, UIDs.
+func IsOlder(a, b metav1.Object) bool {
+	older, newer := a.GetCreationTimestamp(), b.GetCreationTimestamp()
+	if older.Equal(&newer) {
+		return a.GetUID() < b.GetUID()
 	}
-	return a.CreationTimestamp.Before(&b.CreationTimestamp)
+	return older.Before(&newer)
 }
 
 // ClaimFromCache decides a claim from the claimants that the cache shows. A cache

@@ -3,6 +3,7 @@
 package plan
 
 import (
+	"slices"
 	"time"
 
 	"k8s.io/apimachinery/pkg/api/meta"
@@ -40,14 +41,13 @@ func missingSubaccount(o *Observation) *Decision {
 	if o.isGuardOn() {
 		return wait(v1alpha1.ReasonInventoryImplausible, implausibleMessage)
 	}
-	first := o.NotFound.First
-	secondSweep := o.NotFound.First.Add(o.SettleTime) // its earliest start
-	if account, _ := o.Account.Get(); o.NotFound.MissingSince.Add(account.SweepInterval).After(secondSweep) {
-		secondSweep = o.NotFound.MissingSince.Add(account.SweepInterval)
-	}
+	account, _ := o.Account.Get()
+	secondSweep := slices.MaxFunc([]time.Time{ // its earliest start
+		o.NotFound.First.Add(o.SettleTime), o.NotFound.MissingSince.Add(account.SweepInterval),
+	}, time.Time.Compare)
 	sweep, swept := o.lastSweep()
 	switch {
-	case first.IsZero():
+	case o.NotFound.First.IsZero():
 		return o.getOnce(authID)
 	case !o.Remote.IsAbsent(), o.NotFound.MissingSince.IsZero():
 		return o.awaitList(v1alpha1.ReasonCreating, o.missingMessage())

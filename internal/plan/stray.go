@@ -12,7 +12,7 @@ import (
 
 // IsMarkerOfCluster says whether a name is a marker of the given cluster.
 func IsMarkerOfCluster(name string, cluster types.UID) bool {
-	_, uid, ok := ParseMarker(name)
+	uid, ok := ParseMarker(name)
 	return ok && name == Marker(cluster, uid)
 }
 
@@ -30,7 +30,7 @@ func Strays(marked map[string]string, live []v1alpha1.Subaccount, limited bool) 
 	}
 	var strays []string
 	for authID, marker := range marked {
-		_, uid, _ := ParseMarker(marker)
+		uid, _ := ParseMarker(marker)
 		owner, exists := owners[uid]
 		creating := exists && isCreating(owner)
 		certain := exists || !limited

@@ -94,7 +94,7 @@ func FindManagers(remotes []Remote, all []v1alpha1.Subaccount) {
 				r.ManagedBy = manager(&claimants[j])
 			}
 		}
-		_, uid, unfinished := plan.ParseMarker(r.Name)
+		uid, unfinished := plan.ParseMarker(r.Name)
 		if r.Unfinished = unfinished; unfinished && r.ManagedBy == nil && creating[uid] != nil {
 			r.ManagedBy = manager(creating[uid])
 		}

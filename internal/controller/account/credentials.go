@@ -62,7 +62,7 @@ func (r *Reconciler) checkDuplicate(ctx context.Context, a *v1alpha1.Account, au
 	}
 	for i := range all.Items {
 		older := &all.Items[i]
-		if !isOlder(older, a) || !r.Selector.Matches(labels.Set(older.Labels)) {
+		if !plan.IsOlder(older, a) || !r.Selector.Matches(labels.Set(older.Labels)) {
 			continue
 		}
 		olderID, err := r.mainAccountID(ctx, older)
@@ -79,13 +79,6 @@ func (r *Reconciler) checkDuplicate(ctx context.Context, a *v1alpha1.Account, au
 		}
 	}
 	return "", "", nil
-}
-
-func isOlder(a, than *v1alpha1.Account) bool {
-	if a.CreationTimestamp.Equal(&than.CreationTimestamp) {
-		return a.UID < than.UID
-	}
-	return a.CreationTimestamp.Before(&than.CreationTimestamp)
 }
 
 // mainAccountID returns the ID of an Account's main account. While its Secret is

@@ -119,7 +119,7 @@ func (r *Reconciler) removeStray(ctx context.Context, a *v1alpha1.Account, acct 
 	if err != nil {
 		return err
 	}
-	_, uid, _ := plan.ParseMarker(marker)
+	uid, _ := plan.ParseMarker(marker)
 	if i := slices.IndexFunc(listed, func(s v1alpha1.Subaccount) bool { return s.UID == uid }); i >= 0 {
 		owner := v1alpha1.Subaccount{}
 		switch err := r.Live.Get(ctx, client.ObjectKeyFromObject(&listed[i]), &owner); {
