@@ -34,15 +34,20 @@ gotest() { # gotest [FLAG...] PACKAGE...
 }
 
 if [ -n "$WHAT" ]; then
-	failed=0
+	failed=0 output=$(mktemp)
+	trap 'rm -f "$output"' EXIT
 	packages=$(go list $WHAT) # an assignment, because set -e does not see a failure in the list of a loop
 	for package in $packages; do
 		if testImports "$package" | grep -q '^github.com/onsi/ginkgo/v2$'; then
-			ginkgo "./${package#*/*/*/}" || failed=1
+			ginkgo "./${package#*/*/*/}"
 		else
-			gotest -count=1 "$package" || failed=1
-		fi
+			gotest -count=1 "$package"
+		fi 2>&1 | tee -a "$output" || failed=1
 	done
+	if [ $failed = 0 ] && ! grep -v 'no tests to run' "$output" | grep -qE '^ok[[:space:]]|^Ran [1-9][0-9]* of'; then
+		echo "No test of $WHAT ran${FOCUS:+ with FOCUS=$FOCUS}" >&2
+		failed=1
+	fi
 	exit $failed
 elif [ -n "$FOCUS" ]; then
 	echo "FOCUS needs WHAT, for example: make test WHAT=./test/integration FOCUS=adopts" >&2
