@@ -111,10 +111,6 @@ func TestReconcile_EditedDuringRefusedCreate_AppliesNewSpec(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := newRig(t, 100)
 		s := g.apply("a")
-		s.Spec.Secret.Keys = v1alpha1.SecretKeys{AuthID: "auth_id", AuthToken: "auth_token"} // the CRD's defaults
-		if err := g.k8s.Update(t.Context(), s); err != nil {
-			t.Fatal(err)
-		}
 		g.sim.Inject(plivosim.Fault{Ops: []plivosim.Op{plivosim.OpCreate}, Status: http.StatusBadRequest, Times: 1})
 		edited := false
 		g.reconciler.Client = interceptor.NewClient(g.k8s.(client.WithWatch), interceptor.Funcs{
@@ -151,10 +147,6 @@ func TestReconcile_ListRefutesEvery404_SweepsRarely(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			g := newRig(t, 100)
 			s := g.apply("a")
-			s.Spec.Secret.Keys = v1alpha1.SecretKeys{AuthID: "auth_id", AuthToken: "auth_token"} // the CRD's defaults
-			if err := g.k8s.Update(t.Context(), s); err != nil {
-				t.Fatal(err)
-			}
 			g.reconcile(s)
 			if got := g.reason(s); got != v1alpha1.ReasonReady {
 				t.Fatalf("got the reason %s, want Ready: %v", got, s.Status)

@@ -96,8 +96,10 @@ func (g *rig) apply(name string) *v1alpha1.Subaccount {
 	g.t.Helper()
 	s := &v1alpha1.Subaccount{
 		ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: name, UID: types.UID(name), Generation: 1},
-		Spec:       v1alpha1.SubaccountSpec{Name: &name, AccountRef: v1alpha1.AccountReference{Name: "default"}},
-		Status:     v1alpha1.SubaccountStatus{ObservedGeneration: -1},
+		Spec: v1alpha1.SubaccountSpec{Name: &name, AccountRef: v1alpha1.AccountReference{Name: "default"}, Secret: v1alpha1.SubaccountSecret{
+			Keys: v1alpha1.SecretKeys{AuthID: "auth_id", AuthToken: "auth_token"}, // the CRD's defaults
+		}},
+		Status: v1alpha1.SubaccountStatus{ObservedGeneration: -1},
 	}
 	if err := g.k8s.Create(g.t.Context(), s); err != nil {
 		g.t.Fatal(err)
