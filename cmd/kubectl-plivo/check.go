@@ -17,6 +17,7 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	authorizationv1 "k8s.io/api/authorization/v1"
 	coordinationv1 "k8s.io/api/coordination/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -44,6 +45,8 @@ const (
 	maxClockSkew           = 5 * time.Second
 	leaseTooOld            = time.Minute
 	operatorLabel          = "app.kubernetes.io/name"
+
+	assumptionList = "Plivo accepts the credentials and answers lists"
 )
 
 var checkFormats = []string{"json", "yaml"}
@@ -72,7 +75,7 @@ func newCheck(o *options) *cobra.Command {
 		Args:    cobra.NoArgs, ValidArgsFunction: cobra.NoFileCompletions,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if c.output != "" && !slices.Contains(checkFormats, c.output) {
-				return genericclioptions.NoCompatiblePrinterError{OutputFormat: &c.output, AllowedFormats: checkFormats}
+				return c.cannotRun(genericclioptions.NoCompatiblePrinterError{OutputFormat: &c.output, AllowedFormats: checkFormats})
 			}
 			ctx, stop := signal.NotifyContext(cmd.Context(), syscall.SIGINT, syscall.SIGTERM)
 			defer stop()
@@ -96,16 +99,26 @@ func (c *check) run(ctx context.Context) error {
 	}
 	kubeSystem := &metav1.PartialObjectMetadata{}
 	kubeSystem.SetGroupVersionKind(schema.GroupVersionKind{Version: "v1", Kind: "Namespace"})
-	_ = k8s.Get(ctx, types.NamespacedName{Name: "kube-system"}, kubeSystem) // without it the probe's name is one of cluster 00000000
+	// Without the UID the probe's name is one of cluster 00000000.
+	err = k8s.Get(ctx, types.NamespacedName{Name: "kube-system"}, kubeSystem)
+	if status := apierrors.APIStatus(nil); err != nil && !errors.As(err, &status) || apierrors.IsUnauthorized(err) {
+		return c.cannotRun(err) // every check would fail for this reason
+	}
 	c.checkCluster(ctx, k8s)
 	remote, err := c.checkAccount(ctx, k8s)
-	if err != nil {
-		c.report.Add("Plivo accepts the credentials and answers lists", plugin.VerdictDiffers, "Fix this first.", "%v", err)
+	switch {
+	case apierrors.IsForbidden(err):
+		c.unknown(assumptionList, err)
+	case err != nil:
+		c.report.Add(assumptionList, plugin.VerdictDiffers, "Fix this first.", "%v", err)
 	}
-	if c.probe && err == nil {
-		if err := c.runProbe(ctx, remote, string(kubeSystem.UID)); err != nil {
+	if c.probe {
+		if err == nil {
+			err = c.runProbe(ctx, remote, string(kubeSystem.UID))
+		}
+		if err != nil {
 			_ = c.print()
-			return c.cannotRun(err)
+			return c.cannotRun(fmt.Errorf("the probe did not run: %w", err))
 		}
 	}
 	if err := c.print(); err != nil {
@@ -138,18 +151,22 @@ func (c *check) print() error {
 func (c *check) checkCluster(ctx context.Context, k8s client.Client) {
 	for _, kind := range []string{"Account", "Subaccount"} {
 		mapping, err := k8s.RESTMapper().RESTMapping(schema.GroupKind{Group: v1alpha1.Group, Kind: kind})
-		if err != nil {
-			c.report.Add("The CRD of "+kind+" is installed", plugin.VerdictDiffers, "Install the CRDs: kubectl apply --server-side -k config/crd.", "%v", err)
-			continue
+		assumption := "The CRD of " + kind + " is installed"
+		switch {
+		case meta.IsNoMatchError(err):
+			c.report.Add(assumption, plugin.VerdictDiffers, "Install the CRDs of the operator's release.", "%v", err)
+		case err != nil:
+			c.unknown(assumption, err)
+		default:
+			served := mapping.GroupVersionKind.Version
+			c.report.Add(assumption, plugin.VerdictOf(served == v1alpha1.GroupVersion.Version),
+				"Use a plugin of the operator's version.", "version %s", served)
 		}
-		served := mapping.GroupVersionKind.Version
-		c.report.Add("The CRD of "+kind+" is installed", plugin.VerdictOf(served == v1alpha1.GroupVersion.Version),
-			"Use a plugin of the operator's version.", "version %s", served)
 	}
 	c.checkDeployment(ctx, k8s)
 	c.checkLease(ctx, k8s)
 	for _, r := range []authorizationv1.ResourceAttributes{
-		{Verb: "create", Group: v1alpha1.Group, Resource: "subaccounts"},
+		{Verb: "patch", Group: v1alpha1.Group, Resource: "subaccounts"},
 		{Verb: "get", Resource: "secrets", Namespace: c.operatorNamespace},
 	} {
 		if r.Namespace == "" {
@@ -226,9 +243,12 @@ func (c *check) checkLease(ctx context.Context, k8s client.Client) {
 func (c *check) checkAccount(ctx context.Context, k8s client.Client) (*plivo.Client, error) {
 	a := &v1alpha1.Account{}
 	assumption := "The Account " + c.account + " is Ready"
-	if err := k8s.Get(ctx, types.NamespacedName{Name: c.account}, a); err != nil {
+	switch err := k8s.Get(ctx, types.NamespacedName{Name: c.account}, a); {
+	case apierrors.IsNotFound(err):
+		c.report.Add(assumption, plugin.VerdictDiffers, "Create the Account, or name another one with --account.", "it does not exist")
+	case err != nil:
 		c.unknown(assumption, err)
-	} else {
+	default:
 		ready := ptr.Deref(meta.FindStatusCondition(a.Status.Conditions, v1alpha1.ConditionReady), metav1.Condition{Status: "Unknown", Reason: "not reconciled"})
 		c.report.Add(assumption, plugin.VerdictOf(ready.Status == metav1.ConditionTrue), ready.Message, "%s", ready.Reason)
 	}
@@ -250,12 +270,12 @@ func (c *check) checkAccount(ctx context.Context, k8s client.Client) (*plivo.Cli
 	if err != nil {
 		return nil, err
 	}
-	c.checkList(ctx, k8s, remotes)
+	c.checkList(ctx, k8s, remotes, a.Status.Orphaned)
 	return remote, nil
 }
 
-func (c *check) checkList(ctx context.Context, k8s client.Client, remotes []plugin.Remote) {
-	c.report.Add("Plivo accepts the credentials and answers lists", plugin.VerdictOK, "", "%d subaccounts, %s for a response",
+func (c *check) checkList(ctx context.Context, k8s client.Client, remotes []plugin.Remote, orphaned []string) {
+	c.report.Add(assumptionList, plugin.VerdictOK, "", "%d subaccounts, %s for a response",
 		len(remotes), c.headers.Latency().Round(time.Millisecond))
 	if skew, ok := c.headers.Skew(); ok {
 		c.report.Add("This clock and Plivo's agree", plugin.VerdictOf(skew.Abs() <= maxClockSkew), "Set this machine's clock.", "%s apart", skew.Round(time.Second))
@@ -272,7 +292,7 @@ func (c *check) checkList(ctx context.Context, k8s client.Client, remotes []plug
 	plugin.FindManagers(remotes, list.Items)
 	markers, unmanaged := 0, plugin.Unmanaged(remotes)
 	for _, r := range unmanaged {
-		if r.Unfinished {
+		if r.Unfinished && !slices.Contains(orphaned, r.AuthID) {
 			markers++
 		}
 	}
@@ -302,5 +322,9 @@ func (c *check) runProbe(ctx context.Context, remote *plivo.Client, clusterUID s
 }
 
 func (c *check) unknown(assumption string, err error) {
-	c.report.Add(assumption, plugin.VerdictUnknown, "The check needs the right to read it.", "%v", unwrapForKubectl(err))
+	next := "It could not be read."
+	if apierrors.IsForbidden(err) {
+		next = "The check needs the right to read it."
+	}
+	c.report.Add(assumption, plugin.VerdictUnknown, next, "%v", unwrapForKubectl(err))
 }

@@ -32,9 +32,10 @@ var advices = map[string]advice{
 	v1alpha1.ReasonPolicyNotAllowed:  {actOwner, "Change deletionPolicy or cascadePolicy to a value that the Account allows."},
 	v1alpha1.ReasonAdoptionForbidden: {actPlatform, "Grant spec.authID to the namespace in the Account's spec.adoption."},
 	v1alpha1.ReasonAlreadyManaged:    {actOwner, "Delete this Subaccount; the other one keeps the subaccount."},
-	v1alpha1.ReasonRemoteNotFound: {actOwner, "Delete this Subaccount, or set recreatePolicy to Automatic for new credentials. If the subaccount " +
-		"exists again, run kubectl plivo reconcile."},
-	v1alpha1.ReasonStatusLost:          {actOwner, "Set deletionPolicy to Orphan, delete the Subaccount, and apply it again with spec.authID."},
+	v1alpha1.ReasonRemoteNotFound: {actOwner, "Delete this Subaccount. If it has no spec.authID, you can instead set recreatePolicy to Automatic for " +
+		"new credentials. If the subaccount exists again, run kubectl plivo reconcile."},
+	v1alpha1.ReasonStatusLost: {actOwner, "Set deletionPolicy to Orphan and delete the Subaccount. Ask the platform team to grant its ID, and " +
+		"apply it again with spec.authID and deletionPolicy."},
 	v1alpha1.ReasonSecretConflict:      {actOwner, "Delete or rename the Secret of that name, or set spec.secret.name to another name."},
 	v1alpha1.ReasonKubernetesError:     {actPlatform, "Change the quota, policy or webhook that the message quotes."},
 	v1alpha1.ReasonRejected:            {actOwner, "Change the spec as Plivo's message says, or run kubectl plivo reconcile to try the same again."},
@@ -48,7 +49,7 @@ var advices = map[string]advice{
 	v1alpha1.ReasonDuplicateAccount:    {actPlatform, "Delete one of the two Accounts, or give one of them another main account."},
 	v1alpha1.ReasonInventoryImplausible: {actPlatform, "Compare Plivo's console with kubectl plivo list. If the subaccounts are really gone, give " +
 		"the Account's annotation " + v1alpha1.ConfirmDisappearanceAnnotation + " a new value."},
-	v1alpha1.ReasonInUse: {actPlatform, "Delete the Subaccounts that refer to the Account, or move them to another one."},
+	v1alpha1.ReasonInUse: {actPlatform, "Delete the Subaccounts that refer to the Account."},
 }
 
 // notReconciled is the advice for a Subaccount whose status the operator has not
