@@ -11,6 +11,7 @@ import (
 	"flag"
 	"fmt"
 	"hash/fnv"
+	stdlog "log"
 	"os"
 	"runtime/debug"
 	"slices"
@@ -109,6 +110,8 @@ func main() {
 	log := zap.New(zap.UseFlagOptions(&o.zap))
 	ctrl.SetLogger(log)
 	klog.SetLogger(log)
+	stdlog.SetFlags(0)
+	stdlog.SetOutput(standardLog{log})
 	if err := run(ctrl.SetupSignalHandler(), o); err != nil {
 		log.Error(err, "Manager exited with an error")
 		os.Exit(1)

@@ -7,6 +7,8 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"io"
+	"log"
 	"os"
 	"strconv"
 
@@ -22,6 +24,7 @@ import (
 )
 
 func main() {
+	log.SetOutput(io.Discard) // net/http would quote bytes of responses, with tokens
 	streams := genericiooptions.IOStreams{In: os.Stdin, Out: os.Stdout, ErrOut: os.Stderr}
 	err := newCommand(streams).Execute()
 	var code exitCode

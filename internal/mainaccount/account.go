@@ -58,7 +58,7 @@ func (a *Account) configure(ctx context.Context, c plivo.Credentials, budget *pl
 		a.circuit = circuit{}
 		a.sweeper.failures, a.sweeper.requestedAt = 0, time.Now()
 		a.sweeper.outcome, a.sweeper.message = OutcomeNone, ""
-		a.sweeper.wakeUp()
+		a.endSweeps() // a list with the earlier credentials proves nothing
 	}
 	if a.stop == nil {
 		ctx, a.stop = context.WithCancel(ctx)
@@ -72,6 +72,10 @@ func (a *Account) block(reason, message string) {
 	a.client, a.token = nil, plivo.Token{}
 	a.circuit = circuit{} // it was about the removed credentials
 	a.blockedReason, a.blockedMessage = reason, message
+	a.endSweeps()
+}
+
+func (a *Account) endSweeps() {
 	if a.stop != nil {
 		a.stop()
 		a.stop = nil

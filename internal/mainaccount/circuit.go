@@ -52,15 +52,17 @@ func (a *Account) recordOutcome(client *plivo.Client, op plivo.Operation, err er
 	defer a.mu.Unlock()
 	e := plivo.AsError(err)
 	a.counts.countCall(op, e)
-	if client != a.client {
-		return // the response is about earlier credentials
-	}
+	isCurrent := client == a.client // else the response proves nothing about the credentials
 	switch {
 	case e == nil:
-		if op == plivo.OperationList && a.circuit.open {
+		if op == plivo.OperationList && a.circuit.open && isCurrent {
 			a.setCircuit(circuit{})
 		}
 	case e.Kind == plivo.KindNotFound, e.Kind == plivo.KindInvalid: // about this one call
+	case isAuthStatus(e.Status) && !isCurrent:
+		if e.Kind == plivo.KindForbidden {
+			e.Kind = plivo.KindUnauthorized // retried with the current credentials
+		}
 	case op == plivo.OperationList && refusesCredentials(e):
 		a.setCircuit(circuit{open: true, message: e.Message})
 	case op != plivo.OperationList && isAuthStatus(e.Status):
@@ -114,12 +116,12 @@ func (a *Account) sendProbe(ctx context.Context) {
 	}
 }
 
-// endProbe ends the doubt about the credentials if the operator sent the list after
-// the doubt began.
-func (a *Account) endProbe(sent time.Time) {
+// endProbe ends the doubt about the client's credentials if the operator sent the list
+// after the doubt began.
+func (a *Account) endProbe(client *plivo.Client, sent time.Time) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if c := &a.circuit; !c.doubtedSince.IsZero() && !sent.Before(c.doubtedSince) {
+	if c := &a.circuit; client == a.client && !c.doubtedSince.IsZero() && !sent.Before(c.doubtedSince) {
 		c.doubtedSince, c.trustedUntil = time.Time{}, time.Now().Add(trustedFor)
 	}
 }

@@ -42,6 +42,7 @@ type Registry struct {
 
 	mu       sync.Mutex
 	accounts map[string]*Account
+	started  time.Time // of the first account
 	// budgets by main account. They stay when an Account is removed: another Account
 	// may use the same main account within the window that Plivo counts.
 	budgets map[string]*plivo.Budget
@@ -75,7 +76,11 @@ func (r *Registry) Configure(name string, credentials plivo.Credentials, request
 	}
 	budget := r.budgets[credentials.AuthID]
 	if budget == nil {
-		budget = plivo.NewBudget(requestBudget, r.options.Share, r.options.Wake)
+		if r.started.IsZero() {
+			r.started = time.Now()
+		}
+		// An earlier process may just have used the whole window.
+		budget = plivo.NewBudget(requestBudget, r.options.Share, r.started.Add(plivo.Window), r.options.Wake)
 		r.budgets[credentials.AuthID] = budget
 	}
 	budget.Resize(requestBudget)

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/subaccount-operator/subaccount-operator/internal/plivo"
+	"github.com/subaccount-operator/subaccount-operator/plivosim"
 )
 
 func TestConfigure_AnotherAccountSameMainAccount_KeepsBudgetWindow(t *testing.T) {
@@ -96,5 +97,20 @@ func TestBlock_Account_SendsNothingUntilConfigured(t *testing.T) {
 		if s := a.Status(); s.Complete != 2 {
 			t.Errorf("got %+v, want a second complete sweep", s)
 		}
+	})
+}
+
+// An earlier process may have used the whole window just before this one started.
+func TestConfigure_FirstAccountOfProcess_WaitsOneWindow(t *testing.T) {
+	bubble(t, func(_ *testing.T, r *rig) {
+		r.registry.started = time.Time{}
+		r.configure()
+		time.Sleep(plivo.Window - time.Millisecond)
+		r.wantCalls(plivosim.OpList, 0)
+		time.Sleep(time.Second)
+		r.wantCalls(plivosim.OpList, 1)
+		r.registry.Configure("b", credentials(otherID, mainToken), 100, interval)
+		time.Sleep(100 * time.Millisecond)
+		r.wantCalls(plivosim.OpList, 2)
 	})
 }

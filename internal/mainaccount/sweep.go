@@ -152,9 +152,12 @@ func (a *Account) run(ctx context.Context) {
 func (a *Account) sweep(ctx context.Context) bool {
 	a.mu.Lock()
 	client, started := a.client, time.Now()
-	a.sweeper.started = started
+	hasEnded := client == nil || ctx.Err() != nil
+	if !hasEnded {
+		a.sweeper.started = started
+	}
 	a.mu.Unlock()
-	if client == nil {
+	if hasEnded {
 		return false
 	}
 	reading, err := a.readList(ctx, client)
@@ -266,7 +269,7 @@ func (a *Account) readPage(ctx context.Context, client *plivo.Client, offset int
 	page, err := client.List(ctx, plivo.MaxPageSize, offset)
 	a.finishCall(client, slot, plivo.OperationList, err)
 	if err == nil {
-		a.endProbe(sentAt)
+		a.endProbe(client, sentAt)
 	}
 	return page, sentAt, err
 }

@@ -4,6 +4,7 @@ package plivo
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"time"
 )
@@ -32,8 +33,7 @@ const sweepShare = 4
 // Budget limits the requests of one main account: at most size requests in any
 // window of 5 s, as Plivo counts them. Plivo may count a request at any time between
 // its sending and its response. So a caller acquires a slot before the request, and
-// the slot becomes free 5 s after the response. A new budget frees its slots one by
-// one, because an earlier process may just have used the whole window.
+// the slot becomes free 5 s after the response.
 //
 // Reconciles wait for their turn in a queue (queue.go). Their calls and the sweeps
 // wait in Acquire. docs/decisions/005-places-in-the-budget.md explains why.
@@ -55,16 +55,14 @@ type Budget struct {
 // once.
 type Slot struct{ budget *Budget }
 
-// NewBudget returns a budget of size requests per Window. At most share reconciles
-// have a turn at once. The budget calls wake for a key in the queue that gets a turn.
-// wake MUST NOT block or call the budget.
-func NewBudget(size, share int, wake func(Key)) *Budget {
-	b := &Budget{size: size, queue: newQueue(share, wake), changed: make(chan struct{})}
-	now := time.Now()
-	for i := range size {
-		b.freeAt = append(b.freeAt, now.Add(Window*time.Duration(i+1)/time.Duration(size)))
-	}
-	b.timer = time.AfterFunc(Window, func() { b.update(func() {}) })
+// NewBudget returns a budget of size requests per Window, whose slots become free at
+// the given time. At most share reconciles have a turn at once. The budget calls wake
+// for a key in the queue that gets a turn. wake MUST NOT block or call the budget.
+func NewBudget(size, share int, freeAt time.Time, wake func(Key)) *Budget {
+	b := &Budget{size: size, freeAt: slices.Repeat([]time.Time{freeAt}, size), queue: newQueue(share, wake), changed: make(chan struct{})}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.timer = time.AfterFunc(time.Until(freeAt), func() { b.update(func() {}) })
 	return b
 }
 

@@ -41,12 +41,8 @@ func acquire(t *testing.T, b *Budget, class Class) *Slot {
 	return slot
 }
 
-// freeBudget returns a budget after its start: all slots are free.
-func freeBudget(size int) *Budget {
-	b := NewBudget(size, size, nil)
-	time.Sleep(Window)
-	return b
-}
+// freeBudget returns a budget whose slots are free.
+func freeBudget(size int) *Budget { return NewBudget(size, size, time.Now(), nil) }
 
 func TestAcquire_ManyCalls_NeverExceedSizeInAnyWindow(t *testing.T) {
 	for seed := range uint64(40) {
@@ -54,7 +50,7 @@ func TestAcquire_ManyCalls_NeverExceedSizeInAnyWindow(t *testing.T) {
 			dice := rand.New(rand.NewPCG(seed, 0))
 			upTo := func(d time.Duration) time.Duration { return time.Duration(dice.Int64N(int64(d))) }
 			size, slow := 1+dice.IntN(12), time.Duration(1+dice.IntN(8000))*time.Millisecond
-			b := NewBudget(size, size, nil)
+			b := freeBudget(size)
 			var (
 				mu    sync.Mutex
 				spans []span
@@ -102,15 +98,26 @@ func TestAcquire_ManyCalls_NeverExceedSizeInAnyWindow(t *testing.T) {
 	}
 }
 
-func TestNewBudget_Start_FreesSlotsOneByOne(t *testing.T) {
+func TestNewBudget_AfterAnotherProcess_SharesItsWindow(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		start := time.Now()
-		b := NewBudget(5, 5, nil)
-		for i := range 5 {
-			acquire(t, b, ClassContinued)
-			if got, want := time.Since(start), time.Duration(i+1)*time.Second; got != want {
-				t.Errorf("slot %d: got it after %v, want %v", i, got, want)
-			}
+		const size = 10
+		var spans []span
+		use := func(b *Budget) {
+			slot := acquire(t, b, ClassContinued)
+			spans = append(spans, span{time.Now(), time.Now()})
+			slot.Done()
+		}
+		earlier := freeBudget(size)
+		for range size {
+			use(earlier)
+		}
+		time.Sleep(time.Second) // the process ends, another one starts
+		b := NewBudget(size, size, time.Now().Add(Window), nil)
+		for range size {
+			use(b)
+		}
+		if n := fullest(spans); n > size {
+			t.Errorf("got %d requests of two processes in one window, want at most %d", n, size)
 		}
 	})
 }

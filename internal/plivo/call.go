@@ -69,6 +69,10 @@ func (c *Client) send(ctx context.Context, r request, out any) *Error {
 		return &Error{Kind: KindUnknown, Operation: r.op, Message: transportFailure(err)}
 	}
 	defer func() { _ = resp.Body.Close() }()
+	if resp.StatusCode == http.StatusSwitchingProtocols {
+		// Its body is the connection, and a read from it ignores the context.
+		return unreadableError(r.op, resp.StatusCode, "the server switched to another protocol")
+	}
 	body, err := io.ReadAll(io.LimitReader(resp.Body, maxBody+1))
 	switch {
 	case err != nil:
@@ -106,8 +110,7 @@ func (c *Client) newRequest(ctx context.Context, r request) (*http.Request, erro
 	if r.body != nil {
 		req.Header.Set("Content-Type", "application/json")
 		// Without GetBody, net/http cannot rewind the body and never sends a request
-		// with a body twice. It may repeat a get or list, which has no body, on another
-		// connection.
+		// with a body twice.
 		req.GetBody = nil
 	}
 	req.Header.Set("Accept", "application/json")

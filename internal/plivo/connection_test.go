@@ -253,3 +253,29 @@ func TestCreate_HTTP2ServerEndsStream_IsSentOnce(t *testing.T) {
 		server.Close()
 	}
 }
+
+// The body of a 101 is the connection, and a read from it ignores the context.
+func TestCall_SwitchingProtocols_EndsAtDeadline(t *testing.T) {
+	client := overHTTP(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		conn, _, err := http.NewResponseController(w).Hijack()
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		t.Cleanup(func() { _ = conn.Close() })
+		_, _ = io.WriteString(conn, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n")
+	}))
+	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+	defer cancel()
+	ended := make(chan error, 1)
+	go func() {
+		_, err := client.List(ctx, MaxPageSize, 0)
+		ended <- err
+	}()
+	select {
+	case err := <-ended:
+		wantKind(t, err, OperationList, KindUnknown)
+	case <-time.After(time.Minute):
+		t.Error("got no result a minute after the deadline")
+	}
+}

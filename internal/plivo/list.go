@@ -24,9 +24,9 @@ type Deletes struct{ Sent, Ended int }
 
 // Reading is the result of reading a list to its end.
 type Reading struct {
-	// AddsUp says whether the list never got shorter and showed at least as many rows
-	// as the total of its first page. Otherwise a row may have moved to a page that was
-	// already read.
+	// AddsUp says whether the list never got shorter, and showed at least as many rows
+	// as the total of its first page and no more than that of its last one. Otherwise a
+	// row may have moved to a page that was already read, or the total is wrong.
 	AddsUp bool
 	// Promised is the total of the first page, Seen the number of subaccounts that were
 	// read, and Repeated the number of rows that showed one of them again.
@@ -126,7 +126,8 @@ func (l *listing) add(offset int, page Page, before, after Deletes) error {
 	l.Shrunk = l.Shrunk || page.Total < l.total-moved
 	l.total, l.covered, l.deletesAtPage = page.Total, offset+page.rows(), before.Ended
 	if page.rows() == 0 || l.covered >= l.total {
-		l.ended, l.AddsUp = true, !l.Shrunk && l.Seen+len(l.Skipped) >= l.Promised-(after.Sent-l.deletesAtStart)
+		hasPromised := l.Seen+len(l.Skipped) >= l.Promised-(after.Sent-l.deletesAtStart)
+		l.ended, l.AddsUp = true, !l.Shrunk && l.covered <= l.total && hasPromised
 	}
 	return nil
 }

@@ -117,6 +117,21 @@ func TestReadList_UnchangedList_ReadsEachPageOnce(t *testing.T) {
 	}
 }
 
+func TestReadList_TotalBelowRows_IsNotWhole(t *testing.T) {
+	for _, total := range []int{0, 5, 25} {
+		reading, err := ReadList(func(offset int) (Page, error) {
+			page := Page{Total: total}
+			for i := offset; i < min(offset+MaxPageSize, 45); i++ {
+				page.Subaccounts = append(page.Subaccounts, Subaccount{AuthID: strconv.Itoa(i)})
+			}
+			return page, nil
+		}, nil)
+		if err != nil || reading.IsWhole() {
+			t.Errorf("total %d: got %+v, %v; want a reading that is not whole", total, reading, err)
+		}
+	}
+}
+
 func TestReadList_SkippedOrRepeatedRows_IsNotWhole(t *testing.T) {
 	rows := func(ids ...string) (page Page) {
 		for _, id := range ids {

@@ -4,9 +4,11 @@ package plivo
 
 import (
 	"context"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"slices"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -58,6 +60,38 @@ func TestCall_ReusedConnectionBreaks_SendsChangeOnce(t *testing.T) {
 				t.Errorf("%s, cut %q: got %d requests at the server, want 1", op, when, n)
 			}
 		}
+	}
+}
+
+// net/http repeats a get or list on each connection that it reuses. The budget counts
+// one request.
+func TestList_ReusedConnectionsBreak_ReachesServerOnce(t *testing.T) {
+	const connections = 8
+	var arrived, repeated atomic.Int32
+	all := make(chan struct{})
+	client := overHTTP(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		switch n := arrived.Add(1); {
+		case n > connections:
+			repeated.Add(1)
+			panic(http.ErrAbortHandler)
+		case n == connections:
+			close(all)
+		}
+		<-all
+		_, _ = io.WriteString(w, `{"meta": {"total_count": 0}, "objects": []}`)
+	}))
+	var calls sync.WaitGroup
+	for range connections {
+		calls.Go(func() { _, _ = client.List(t.Context(), MaxPageSize, 0) })
+	}
+	calls.Wait()
+	_, err := client.List(t.Context(), MaxPageSize, 0)
+	wantKind(t, err, OperationList, KindUnknown)
+	if n := repeated.Load(); n != 1 {
+		t.Errorf("got %d requests at the server, want 1", n)
+	}
+	if _, err := client.Get(t.Context(), absentID); err == nil || repeated.Load() != 2 {
+		t.Errorf("got %v and %d requests after the next call, want an error and 2", err, repeated.Load())
 	}
 }
 

@@ -30,8 +30,7 @@ func keyOf(key string) Key { return Key{Namespace: key[:1], Name: key} }
 func usedBudget(t *testing.T, size, share int) (b *Budget, used []*Slot, woken *[]string) {
 	t.Helper()
 	woken = &[]string{}
-	b = NewBudget(size, share, func(k Key) { *woken = append(*woken, k.Name) })
-	time.Sleep(Window)
+	b = NewBudget(size, share, time.Now(), func(k Key) { *woken = append(*woken, k.Name) })
 	for range size {
 		used = append(used, acquire(t, b, ClassContinued))
 	}
@@ -120,8 +119,7 @@ func TestRequestTurn_ContinuedCallTookSlot_GetsNextSlot(t *testing.T) {
 
 func TestRequestTurn_ShareOfWorkersUsed_WaitsForEndTurn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		b := NewBudget(100, 2, func(Key) {})
-		time.Sleep(Window)
+		b := NewBudget(100, 2, time.Now(), func(Key) {})
 		wantSlot(t, b, "a1")
 		wantSlot(t, b, "a2").Done() // its call has ended, its reconcile has not
 		wantQueued(t, b, "b1")
@@ -132,8 +130,7 @@ func TestRequestTurn_ShareOfWorkersUsed_WaitsForEndTurn(t *testing.T) {
 
 func TestRequestTurn_SmallBudget_LeavesSlotsForContinuedCalls(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		b := NewBudget(10, 100, func(Key) {})
-		time.Sleep(Window)
+		b := NewBudget(10, 100, time.Now(), func(Key) {})
 		var started []*Slot
 		for i := range 10 {
 			if slot := requestSlot(t, b, fmt.Sprint("a", i)); slot != nil {
@@ -234,8 +231,7 @@ func TestRequestTurn_RandomKeysAndDeletions_ServesAllInTime(t *testing.T) {
 			size, workers, keys := 2+dice.IntN(40), 4+dice.IntN(20), 100+dice.IntN(200)
 			o := &workerPool{t: t, queue: make(chan Key, 100*keys), served: map[Key]time.Time{}, gone: map[Key]bool{}, running: map[Key]bool{}}
 			share := max(1, workers/4)
-			o.b = NewBudget(size, share, func(k Key) { o.queue <- k })
-			time.Sleep(Window)
+			o.b = NewBudget(size, share, time.Now(), func(k Key) { o.queue <- k })
 			ctx, stop := context.WithCancel(t.Context())
 			work := time.Duration(1+dice.IntN(100)) * time.Millisecond
 			for range workers {
@@ -259,8 +255,9 @@ func TestRequestTurn_RandomKeysAndDeletions_ServesAllInTime(t *testing.T) {
 					left = append(left, key)
 					continue
 				}
+				deletedAfter := time.Duration(dice.IntN(5000)) * time.Millisecond
 				o.all.Go(func() {
-					time.Sleep(time.Duration(dice.IntN(5000)) * time.Millisecond)
+					time.Sleep(deletedAfter)
 					o.mu.Lock()
 					o.gone[key] = true
 					o.mu.Unlock()

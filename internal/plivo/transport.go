@@ -81,8 +81,9 @@ func NewHTTPClient() *http.Client {
 	}
 }
 
-// renewing is a transport that uses new connections after a call that timed out: the
-// old ones may be dead, and http.Transport would use them again.
+// renewing is a transport that sends each request once, and uses new connections after
+// a call that timed out: the old ones may be dead, and http.Transport would use them
+// again.
 type renewing struct {
 	mu      sync.Mutex
 	current *http.Transport
@@ -93,17 +94,30 @@ func (t *renewing) RoundTrip(req *http.Request) (*http.Response, error) {
 	t.mu.Lock()
 	used := t.current
 	t.mu.Unlock()
-	var connected atomic.Bool
-	trace := &httptrace.ClientTrace{GotConn: func(httptrace.GotConnInfo) { connected.Store(true) }}
+	var connections atomic.Int32
+	trace := &httptrace.ClientTrace{GotConn: func(got httptrace.GotConnInfo) {
+		if connections.Add(1) > 1 && !isHTTP2(got.Conn) {
+			// http.Transport repeats a request without a body if a reused connection
+			// broke. The server may have counted it already.
+			_ = got.Conn.Close()
+		}
+	}}
 	resp, err := used.RoundTrip(req.WithContext(httptrace.WithClientTrace(req.Context(), trace)))
 	if isTimeout(err) {
 		t.renew(used)
 	}
-	if err != nil && !connected.Load() {
+	if err != nil && connections.Load() == 0 {
 		proxy, _ := used.Proxy(req)
 		err = &connectError{err, proxy != nil}
 	}
 	return resp, err
+}
+
+// isHTTP2 says whether a connection also carries other calls. HTTP/2 repeats only
+// requests that the server has not processed.
+func isHTTP2(conn net.Conn) bool {
+	secure, ok := conn.(*tls.Conn)
+	return ok && secure.ConnectionState().NegotiatedProtocol == "h2"
 }
 
 // renew replaces a transport, unless another call has already replaced it. Calls on
@@ -178,7 +192,7 @@ func transportFailure(err error) string {
 	case errors.As(err, &dns):
 		return "the host name did not resolve"
 	case errors.As(err, &cert):
-		return "the TLS certificate is not valid: " + cert.Err.Error()
+		return "the TLS certificate is not valid: " + Redact(cert.Err.Error())
 	case errors.As(err, &hostname), errors.As(err, &authority):
 		return "the TLS certificate is not valid"
 	case errors.As(err, &op) && op.Op == "proxyconnect":

@@ -55,7 +55,7 @@ func (p *Prober) probeName() string {
 // Run adds the findings to the report. It deletes the subaccount that it has created
 // also if the context ends; left names one that it could not delete.
 func (p *Prober) Run(ctx context.Context, report *Report) (left string, err error) {
-	p.report, p.budget = report, plivo.NewBudget(requestBudget, 0, nil)
+	p.report, p.budget = report, plivo.NewBudget(requestBudget, 0, time.Now(), nil)
 	name := p.probeName()
 	p.progress("Creating the disabled subaccount %s.", name)
 	var created plivo.Created

@@ -51,7 +51,7 @@ type reader struct {
 // the list changes during the reading, it may lack rows, so ReadAll reads it again. It
 // writes its pauses and retries to notices, and calls progress after each page.
 func ReadAll(ctx context.Context, client *plivo.Client, notices io.Writer, progress func(read, total int)) ([]Remote, error) {
-	r := &reader{client, plivo.NewBudget(requestBudget, 0, nil), notices, progress}
+	r := &reader{client, plivo.NewBudget(requestBudget, 0, time.Now(), nil), notices, progress}
 	for range attempts {
 		remotes, reading, err := r.readList(ctx)
 		if err != nil {
