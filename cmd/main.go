@@ -232,6 +232,9 @@ func restConfig() (*rest.Config, error) {
 	// bound the load, and the API server has priority and fairness.
 	config.QPS = -1
 	config.UserAgent = "subaccount-operator/" + version.String()
+	// Not logged: a policy or webhook may put anything into a warning, also the data
+	// of a Secret.
+	config.WarningHandlerWithContext = rest.NoWarnings{}
 	// No read timeout: client-go closes a dead connection to the API server after
 	// 45 s by HTTP/2 pings (HTTP2_READ_IDLE_TIMEOUT_SECONDS, 30 s by default).
 	return config, nil
@@ -250,7 +253,7 @@ func watchableNamespaces(ctx context.Context, config *rest.Config, o options, na
 	if err != nil || len(others) == 0 {
 		return watched, nil, err
 	}
-	ctrl.Log.Error(nil, "No right to watch Secrets in some of --namespaces; checking again every 30s", "namespaces", others)
+	ctrl.Log.Error(nil, "No right to watch Secrets in some of --namespaces; the manager reads them without a cache and restarts within ten minutes of getting the right", "namespaces", others)
 	if len(watched) == 0 {
 		watched = []string{o.operatorNamespace} // an empty list would mean all namespaces
 	}

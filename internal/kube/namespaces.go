@@ -34,8 +34,10 @@ func SecretsWatchable(ctx context.Context, reviews authorizationclient.SelfSubje
 	return watchable, others, nil
 }
 
-// rightsInterval is the time between two checks of the rights.
-const rightsInterval = 30 * time.Second
+// rightsInterval is the time between two checks of the rights. After ten minutes the
+// kubelet forgets earlier restarts. With a shorter interval, a tenant could keep the
+// manager in CrashLoopBackOff by removing and restoring a RoleBinding.
+const rightsInterval = 10 * time.Minute
 
 // UntilSecretsWatchable ends the manager with an error once it may watch Secrets
 // in one of the namespaces. A cache cannot be extended while it runs, so the

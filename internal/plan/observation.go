@@ -3,6 +3,7 @@
 package plan
 
 import (
+	"cmp"
 	"slices"
 	"time"
 
@@ -221,12 +222,7 @@ func (o *Observation) isTerminating() bool { return o.Object.DeletionTimestamp !
 func (o *Observation) isNew() bool { return o.Object.Status.ObservedGeneration == -1 }
 
 func (o *Observation) hasFinalizer() bool {
-	for _, f := range o.Object.Finalizers {
-		if f == v1alpha1.Finalizer {
-			return true
-		}
-	}
-	return false
+	return slices.Contains(o.Object.Finalizers, v1alpha1.Finalizer)
 }
 
 // hasLostStatus says whether the status was lost. Summarize keeps the
@@ -281,10 +277,7 @@ func (o *Observation) desired(remote Remote) (name string, enabled bool) {
 
 // SecretName returns the name of the Secret that the spec wants.
 func SecretName(s *v1alpha1.Subaccount) string {
-	if s.Spec.Secret.Name != "" {
-		return s.Spec.Secret.Name
-	}
-	return DefaultSecretName(s.Name)
+	return cmp.Or(s.Spec.Secret.Name, DefaultSecretName(s.Name))
 }
 
 // DefaultSecretName returns the name of the Secret if the spec omits it.

@@ -5,7 +5,6 @@ package account
 import (
 	"cmp"
 	"context"
-	"slices"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -82,7 +81,7 @@ func (r *Reconciler) enqueueAfterSweep(ctx context.Context, name string) {
 func (r *Reconciler) needsReconcile(a *v1alpha1.Account, acct *mainaccount.Account, users []v1alpha1.Subaccount) bool {
 	// While the guard is on, the Account may have a confirmation that only a
 	// reconcile passes on.
-	if a.DeletionTimestamp != nil || acct.Usable().Reason != "" || acct.GuardOn() || len(r.markedByCluster(a, acct)) > 0 {
+	if a.DeletionTimestamp != nil || acct.Usable().Reason != "" || acct.GuardOn() || len(r.markedByCluster(a, acct, users)) > 0 {
 		return true
 	}
 	reason, message := sweepCondition(a, acct)
@@ -111,16 +110,13 @@ func (r *Reconciler) Recorded(name string) (authIDs []string, known bool) {
 func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Result, error) {
 	a := &v1alpha1.Account{}
 	err := r.Client.Get(ctx, req.NamespacedName, a)
-	switch {
-	case apierrors.IsNotFound(err):
+	switch isGone := apierrors.IsNotFound(err); {
+	case isGone, err == nil && !r.Selector.Matches(labels.Set(a.Labels)):
 		r.Accounts.Remove(req.Name)
 		r.strays.forget(req.Name)
 		return ctrl.Result{}, r.EnqueueChanged(ctx, req.Name)
 	case err != nil:
 		return ctrl.Result{}, err
-	case !r.Selector.Matches(labels.Set(a.Labels)):
-		r.Accounts.Remove(req.Name)
-		return ctrl.Result{}, nil
 	}
 	users, err := kube.SubaccountsOf(ctx, r.Client, a.Name)
 	if err != nil {
@@ -139,7 +135,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 		}
 		if reason == "" {
 			acct, _ := r.Accounts.Get(a.Name)
-			r.removeStrays(ctx, a, acct)
+			r.removeStrays(ctx, a, acct, users)
 			reason, message = sweepCondition(a, acct)
 		}
 	case r.isPersistent(a, finalizerErr):
@@ -224,11 +220,15 @@ func (r *Reconciler) finalize(ctx context.Context, a *v1alpha1.Account, users []
 
 // hasUser reports whether any of the Subaccounts uses the Account.
 func hasUser(account string, all []v1alpha1.Subaccount) bool {
-	return slices.ContainsFunc(all, func(s v1alpha1.Subaccount) bool {
+	for i := range all {
+		s := &all[i]
 		isCreating := s.Status.PendingCreation != nil && s.DeletionTimestamp == nil // gets the finalizer next
-		isUser := isCreating || controllerutil.ContainsFinalizer(&s, v1alpha1.Finalizer)
-		return isUser && s.Spec.AccountRef.Name == account
-	})
+		isUser := isCreating || controllerutil.ContainsFinalizer(s, v1alpha1.Finalizer)
+		if isUser && s.Spec.AccountRef.Name == account {
+			return true
+		}
+	}
+	return false
 }
 
 func (r *Reconciler) patch(ctx context.Context, before, after *v1alpha1.Account) error {

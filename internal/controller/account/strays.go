@@ -65,14 +65,14 @@ const maxStrayDeletions = 20
 // Subaccount in a live list claims or is still creating. Two sweeps, at least a
 // settle time apart, must have shown a stray. The operator deletes no other
 // subaccount without the deletion of its resource.
-func (r *Reconciler) removeStrays(ctx context.Context, a *v1alpha1.Account, acct *mainaccount.Account) {
+func (r *Reconciler) removeStrays(ctx context.Context, a *v1alpha1.Account, acct *mainaccount.Account, users []v1alpha1.Subaccount) {
 	history, completeSweeps := r.strays.history(a.Name, acct), acct.Status().Complete
 	lastSweep, ok := acct.LastSweep().Get()
 	if !ok || history.checkedSweep == completeSweeps || acct.GuardOn() {
 		return
 	}
 	history.checkedSweep = completeSweeps
-	marked := r.markedByCluster(a, acct)
+	marked := r.markedByCluster(a, acct, users)
 	if len(marked) == 0 {
 		history.waitingSince = nil
 		return
@@ -115,6 +115,16 @@ func (r *Reconciler) removeStrays(ctx context.Context, a *v1alpha1.Account, acct
 // removeStray deletes one stray, unless a Subaccount has claimed it since the
 // Subaccounts were listed.
 func (r *Reconciler) removeStray(ctx context.Context, a *v1alpha1.Account, acct *mainaccount.Account, authID, marker string, listed []v1alpha1.Subaccount) error {
+	slot, err := acct.AcquireSlot(ctx) // before the checks, because it may wait
+	if err != nil {
+		return err
+	}
+	isUsed := false
+	defer func() {
+		if !isUsed {
+			slot.Cancel()
+		}
+	}()
 	claimants, err := r.Live.Subaccounts(ctx, client.MatchingFields{kube.SelectAuthID: authID})
 	if err != nil {
 		return err
@@ -136,10 +146,7 @@ func (r *Reconciler) removeStray(ctx context.Context, a *v1alpha1.Account, acct 
 	if len(plan.Strays(map[string]string{authID: marker}, claimants, len(r.Live.Namespaces) > 0)) == 0 {
 		return nil
 	}
-	slot, err := acct.AcquireSlot(ctx)
-	if err != nil {
-		return err
-	}
+	isUsed = true
 	if err := acct.Delete(ctx, slot, acct.Usable().ID, authID, false); err != nil {
 		return err
 	}
@@ -151,8 +158,11 @@ func (r *Reconciler) removeStray(ctx context.Context, a *v1alpha1.Account, acct 
 }
 
 // markedByCluster returns the markers of this cluster by authID, without orphans.
-func (r *Reconciler) markedByCluster(a *v1alpha1.Account, acct *mainaccount.Account) map[string]string {
+func (r *Reconciler) markedByCluster(a *v1alpha1.Account, acct *mainaccount.Account, users []v1alpha1.Subaccount) map[string]string {
 	marked := withoutOrphans(acct.AllWithMarker(), a)
+	for i := range users {
+		delete(marked, users[i].Status.AuthID)
+	}
 	maps.DeleteFunc(marked, func(_, marker string) bool { return !plan.IsMarkerOfCluster(marker, r.ClusterUID) })
 	return marked
 }

@@ -7,14 +7,18 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/subaccount-operator/subaccount-operator/api/v1alpha1"
+	"github.com/subaccount-operator/subaccount-operator/internal/kube"
 	"github.com/subaccount-operator/subaccount-operator/internal/plan"
+	"github.com/subaccount-operator/subaccount-operator/internal/plivo"
 	"github.com/subaccount-operator/subaccount-operator/plivosim"
 )
 
@@ -67,10 +71,7 @@ func TestRemoveStrays_ClaimedAfterTheList_AreNotDeleted(t *testing.T) {
 		var strays []string
 		owner := r.subaccount("owner", "a")
 		r.create(owner)
-		owner.Status.AuthID, owner.Status.AccountID = r.sim.Add(testMain, "name", false).AuthID, testMain
-		if err := r.k8s.Status().Update(context.Background(), owner); err != nil {
-			t.Fatal(err)
-		}
+		r.record(owner, r.sim.Add(testMain, "name", false).AuthID)
 		for i := range 2 {
 			strays = append(strays, r.stray(i))
 		}
@@ -112,5 +113,67 @@ func TestWithoutOrphans_OrphanedAuthID_IsNoStray(t *testing.T) {
 	a := &v1alpha1.Account{Status: v1alpha1.AccountStatus{Orphaned: []string{"SA1"}}}
 	if got := withoutOrphans(map[string]string{"SA1": "marker", "SA2": "marker"}, a); len(got) != 1 || got["SA2"] == "" {
 		t.Errorf("got %v, want only SA2", got)
+	}
+}
+
+// Other calls may use the budget for a while before the deletion.
+func TestRemoveStrays_RecordedDuringWaitForSlot_IsNotDeleted(t *testing.T) {
+	withAccounts(t, func(t *testing.T, r *accountRig) {
+		r.account("a", testMain)
+		owner := r.subaccount("owner", "a")
+		r.create(owner)
+		r.record(owner, r.sim.Add(testMain, "name", false).AuthID)
+		stray := r.sim.Add(testMain, plan.Marker(testCluster, owner.UID), false).AuthID
+		r.settle("a")
+		acct, _ := r.accounts.Accounts.Get("a")
+		time.Sleep(testSettle)
+		acct.RequestSweep(time.Now())
+		time.Sleep(2 * plivo.Window) // the second sweep has ended
+		for range defaultRequestsPer5Seconds {
+			slot, err := acct.AcquireSlot(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			slot.Done()
+		}
+		var reconcile sync.WaitGroup
+		reconcile.Go(func() { _, _ = r.reconcile("a") })
+		time.Sleep(time.Second)
+		synctest.Wait() // it waits for a slot
+		r.record(owner, stray)
+		reconcile.Wait()
+		if r.left([]string{stray}) == 0 {
+			t.Error("got a deletion of a subaccount that a Subaccount had recorded")
+		}
+	})
+}
+
+// Plivo may refuse the name of the spec, so that the marker stays the name.
+func TestSweep_RecordedSubaccountWithMarker_CostsNothing(t *testing.T) {
+	withAccounts(t, func(t *testing.T, r *accountRig) {
+		r.account("a", testMain)
+		s := r.subaccount("named", "a")
+		s.Finalizers = []string{v1alpha1.Finalizer}
+		r.create(s)
+		r.record(s, r.sim.Add(testMain, plan.Marker(testCluster, s.UID), false).AuthID)
+		r.settle("a")
+		acct, _ := r.accounts.Accounts.Get("a")
+		users, err := kube.SubaccountsOf(t.Context(), r.k8s, "a")
+		if err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(testInterval)
+		if r.accounts.needsReconcile(r.get("a"), acct, users) {
+			t.Error("got a reconcile of the Account after a sweep without changes, want none")
+		}
+	})
+}
+
+// record writes an authID into a Subaccount's status.
+func (r *accountRig) record(s *v1alpha1.Subaccount, authID string) {
+	r.t.Helper()
+	s.Status.AuthID, s.Status.AccountID = authID, testMain
+	if err := r.k8s.Status().Update(context.Background(), s); err != nil {
+		r.t.Fatal(err)
 	}
 }

@@ -38,7 +38,7 @@ func (st *reconcileState) declareIntent(ctx context.Context) error {
 		s.Status.PreviousAuthID = replacedAuthID
 	}
 	s.Status.PendingCreation = &v1alpha1.PendingCreation{Attempt: rand.Text(), AccountID: facts.ID, Since: metav1.Now()}
-	s.Status.AuthID, s.Status.AccountID = "", ""
+	s.Status.AuthID, s.Status.AccountID, s.Status.Name, s.Status.Enabled = "", "", nil, nil
 	if err := st.patchStatus(ctx, s); err != nil {
 		slot.Cancel()
 		// The API server may have stored the intent despite the error. No create
@@ -161,8 +161,9 @@ func (st *reconcileState) resolveRefusedRecord(ctx context.Context, response pla
 }
 
 func (st *reconcileState) clearIntent(ctx context.Context) error {
-	return st.patchStatusJSON(ctx, jsonPatch{}.
-		test(pathUID, st.obs.Object.UID).test(pathAttempt, st.obs.Object.Status.PendingCreation.Attempt).remove(pathPending))
+	s := st.obs.Object.DeepCopy()
+	s.Status.PendingCreation = nil
+	return st.patchStatus(ctx, s)
 }
 
 // setFirstStatus sets observedGeneration and the conditions in a status that was

@@ -10,11 +10,12 @@ import (
 	"testing/synctest"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
-	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/fake"
 	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
@@ -106,31 +107,78 @@ func TestReconcile_WritesSlowerThanTimeout_AreReported(t *testing.T) {
 	})
 }
 
-// Plivo has not refused a spec that came during a refused create call.
-func TestReconcile_EditedDuringRefusedCreate_AppliesNewSpec(t *testing.T) {
+// Plivo has not refused what came during a refused create call: another spec, or the
+// request of a retry.
+func TestReconcile_EditedDuringRefusedCreate_AppliesEdit(t *testing.T) {
+	for name, c := range map[string]struct {
+		edit  func(*v1alpha1.Subaccount)
+		want  string // reason
+		names string // of the subaccounts
+	}{
+		"name":         {func(s *v1alpha1.Subaccount) { s.Spec.Name, s.Generation = new("edited"), 2 }, v1alpha1.ReasonReady, "edited"},
+		"taken Secret": {func(s *v1alpha1.Subaccount) { s.Spec.Secret.Name, s.Generation = "taken", 2 }, v1alpha1.ReasonSecretConflict, ""},
+		"request": {func(s *v1alpha1.Subaccount) {
+			s.Annotations = map[string]string{v1alpha1.ReconcileRequestedAtAnnotation: "now"}
+		}, v1alpha1.ReasonReady, "a"},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			g := newRig(t, 100)
+			if err := g.k8s.Create(t.Context(), &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: "taken"}}); err != nil {
+				t.Fatal(err)
+			}
+			s := g.apply("a")
+			g.sim.Inject(plivosim.Fault{Ops: []plivosim.Op{plivosim.OpCreate}, Status: http.StatusBadRequest, Times: 1})
+			edited := false
+			g.reconciler.Client = interceptor.NewClient(g.k8s.(client.WithWatch), interceptor.Funcs{
+				SubResourcePatch: func(ctx context.Context, k8s client.Client, sub string, obj client.Object, patch client.Patch, opts ...client.SubResourcePatchOption) error {
+					calls := g.sim.Calls()
+					if g.reload(s).Status.PendingCreation != nil && !edited && calls[len(calls)-1].Op == plivosim.OpCreate {
+						edited = true
+						c.edit(s)
+						if err := k8s.Update(ctx, s); err != nil {
+							return err
+						}
+					}
+					return k8s.SubResource(sub).Patch(ctx, obj, patch, opts...)
+				},
+			})
+			for range 3 {
+				g.reconcile(s)
+				time.Sleep(2 * time.Second)
+			}
+			names := ""
+			for _, one := range g.sim.Subaccounts(mainID) {
+				names += one.Name
+			}
+			if got := g.reason(s); got != c.want || names != c.names || !edited {
+				t.Errorf("%s: got the reason %s and the subaccounts %q, want %s and %q", name, got, names, c.want, c.names)
+			}
+		})
+	}
+}
+
+// The status of a new subaccount is not that of the one that it replaces.
+func TestReconcile_RecreatedWhileUpdatesFail_ReportsNoEarlierValues(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := newRig(t, 100)
+		g.reconciler.ClusterUID = "01234567-0000-0000-0000-000000000000"
 		s := g.apply("a")
-		g.sim.Inject(plivosim.Fault{Ops: []plivosim.Op{plivosim.OpCreate}, Status: http.StatusBadRequest, Times: 1})
-		edited := false
-		g.reconciler.Client = interceptor.NewClient(g.k8s.(client.WithWatch), interceptor.Funcs{
-			SubResourcePatch: func(ctx context.Context, c client.Client, sub string, obj client.Object, patch client.Patch, opts ...client.SubResourcePatchOption) error {
-				if patch.Type() == types.JSONPatchType && !edited { // the one that clears the intent
-					edited = true
-					g.reload(s).Spec.Name, s.Generation = new("edited"), 2
-					if err := c.Update(ctx, s); err != nil {
-						return err
-					}
-				}
-				return c.SubResource(sub).Patch(ctx, obj, patch, opts...)
-			},
-		})
 		g.reconcile(s)
-		if got := g.reason(s); got != v1alpha1.ReasonReady || !edited {
-			t.Errorf("got the reason %s, want Ready: %v", got, s.Status.Conditions)
+		if got := g.reason(s); got != v1alpha1.ReasonReady || s.Status.Name == nil {
+			t.Fatalf("got the reason %s, want Ready: %v", got, s.Status)
 		}
-		if all := g.sim.Subaccounts(mainID); len(all) != 1 || all[0].Name != "edited" {
-			t.Errorf("got the subaccounts %v, want one with the edited name", all)
+		replaced := s.Status.AuthID
+		g.sim.Remove(mainID, replaced)
+		g.sim.Inject(plivosim.Fault{Ops: []plivosim.Op{plivosim.OpUpdate}, Status: http.StatusBadGateway})
+		g.account.RequestSweep(time.Now())
+		for end := time.Now().Add(5 * time.Hour); time.Now().Before(end) && g.reload(s).Status.AuthID == replaced; time.Sleep(10 * time.Second) {
+			g.reconcile(s)
+		}
+		if all := g.sim.Subaccounts(mainID); len(all) != 1 || all[0].AuthID != s.Status.AuthID {
+			t.Fatalf("got %v at Plivo and %v, want another subaccount", all, s.Status)
+		}
+		if s.Status.Name != nil || s.Status.Enabled != nil {
+			t.Errorf("got name %s and enabled %t, want neither", *s.Status.Name, *s.Status.Enabled)
 		}
 	})
 }

@@ -61,11 +61,7 @@ func (st *reconcileState) releaseReservations() {
 
 // perform performs one step and updates the Observation with its result.
 func (st *reconcileState) perform(ctx context.Context, d plan.Decision) {
-	generation := st.obs.Object.Generation
 	err := st.performStep(ctx, d)
-	if st.obs.Object.Generation != generation {
-		st.obs.Failure = nil // it is about an earlier spec
-	}
 	if err == nil {
 		st.obs.Performed = append(st.obs.Performed, d.Step)
 		return

@@ -172,7 +172,7 @@ func (r *Reconciler) EnqueueChanged(ctx context.Context, accountName string) err
 	}
 	for i := range all {
 		s := &all[i]
-		if o, _ := r.observe(ctx, s); plan.NeedsReconcile(o) {
+		if o, _ := r.observe(ctx, s); r.memory.isStale(s) || plan.NeedsReconcile(o) {
 			r.queue.Add(client.ObjectKeyFromObject(s))
 		}
 	}

@@ -6,14 +6,18 @@ import (
 	"context"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/tools/events"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
 
 	"github.com/subaccount-operator/subaccount-operator/api/v1alpha1"
 	"github.com/subaccount-operator/subaccount-operator/internal/kube"
@@ -78,5 +82,71 @@ func TestReconcile_StepWithoutEffect_RetriesAndReports(t *testing.T) {
 	}
 	if !strings.Contains(cluster.status, "AddFinalizer") {
 		t.Errorf("got the status %s, want a message with AddFinalizer", cluster.status)
+	}
+}
+
+// An Account that changes and changes back during a reconcile leaves no status behind
+// that says otherwise.
+func TestReconcile_AccountChangesDuringStatusWrite_IsReconciledAgain(t *testing.T) {
+	for _, when := range []string{"before the write", "before the cache has the write"} {
+		synctest.Test(t, func(t *testing.T) {
+			g := newRig(t, 100)
+			s := g.apply("a")
+			g.reconcile(s)
+			if got := g.reason(s); got != v1alpha1.ReasonReady {
+				t.Fatalf("got the reason %s, want Ready", got)
+			}
+			queue := g.reconciler.queue.newQueue("test", kube.Backoff())
+			defer queue.ShutDown()
+			if err := g.reconciler.queue.Start(t.Context(), queue); err != nil {
+				t.Fatal(err)
+			}
+			allow := func(labels map[string]string) {
+				a := &v1alpha1.Account{}
+				if err := g.k8s.Get(t.Context(), types.NamespacedName{Name: "default"}, a); err != nil {
+					t.Fatal(err)
+				}
+				a.Spec.NamespaceSelector = &metav1.LabelSelector{MatchLabels: labels}
+				if err := g.k8s.Update(t.Context(), a); err != nil {
+					t.Fatal(err)
+				}
+			}
+			allow(map[string]string{"plivo": "allowed"})
+			before := g.reload(s).DeepCopy()
+			lagging := interceptor.NewClient(g.k8s.(client.WithWatch), interceptor.Funcs{
+				List: func(ctx context.Context, k8s client.WithWatch, list client.ObjectList, opts ...client.ListOption) error {
+					err := k8s.List(ctx, list, opts...)
+					if all, ok := list.(*v1alpha1.SubaccountList); ok && len(all.Items) == 1 {
+						all.Items[0] = *before
+					}
+					return err
+				},
+			})
+			restore := func() {
+				allow(nil)
+				current := g.reconciler.Client
+				g.reconciler.Client = lagging
+				if err := g.reconciler.EnqueueChanged(t.Context(), "default"); err != nil { // as the reconciler of Accounts does
+					t.Fatal(err)
+				}
+				g.reconciler.Client = current
+			}
+			g.reconciler.Client = interceptor.NewClient(g.k8s.(client.WithWatch), interceptor.Funcs{
+				SubResourcePatch: func(ctx context.Context, k8s client.Client, sub string, obj client.Object, patch client.Patch, opts ...client.SubResourcePatchOption) error {
+					if when == "before the write" {
+						restore()
+					}
+					return k8s.SubResource(sub).Patch(ctx, obj, patch, opts...)
+				},
+			})
+			g.reconcile(s)
+			if when != "before the write" {
+				restore()
+			}
+			synctest.Wait()
+			if got := g.reason(s); got != v1alpha1.ReasonNamespaceNotAllowed || queue.Len() != 1 {
+				t.Errorf("%s: got the reason %s and %d in the queue, want NamespaceNotAllowed and 1", when, got, queue.Len())
+			}
+		})
 	}
 }

@@ -44,10 +44,13 @@ func (st *reconcileState) report(ctx context.Context, d plan.Decision) ctrl.Resu
 		// Without a version client-go aggregates these events. A tenant can cause
 		// one for each change of the spec.
 		st.emit(summary.DeferredEvents, "")
+		// The Account may have changed since the Observation. Until this write,
+		// EnqueueChanged compared it to the earlier status.
+		if o, _ := st.reconciler.observe(ctx, st.obs.Object); d.Wait == (plan.Wait{}) && plan.NeedsReconcile(o) {
+			st.reconciler.queue.Add(key)
+		}
 	}
 	switch {
-	case d.Wait.Backoff && d.Reason == "":
-		return retries.Failed(ctx, key, "")
 	case d.Wait.Backoff:
 		return retries.Failed(ctx, key, d.Message)
 	case !st.isQueued:
@@ -80,7 +83,7 @@ func (st *reconcileState) failureOf(step plan.Step, err error) *plan.Failure {
 	case errors.As(err, &throttled):
 		f.Kind, f.After = plan.FailureThrottled, throttled.wait
 	case errors.As(err, &noSlot):
-		f.Kind, f.Message, f.Long = plan.FailureNoSlot, "", noSlot.ReportWait
+		f.Kind, f.Long = plan.FailureNoSlot, noSlot.ReportWait
 		if until := noSlot.PausedUntil; !until.IsZero() {
 			f.Message = "Plivo asks for a pause (Retry-After or HTTP 429). The operator sends nothing for this main account until " +
 				until.UTC().Format(time.RFC3339) + " and then continues."

@@ -88,9 +88,6 @@ func (m *memory) throttledFor(s *v1alpha1.Subaccount, now time.Time) (wait time.
 		if len(rm.calls) >= callBurst {
 			wait = rm.calls[0].Add(callWindow).Sub(now)
 		}
-		if len(rm.calls) == 0 {
-			rm.calls = nil
-		}
 	})
 	return wait
 }
