@@ -70,7 +70,7 @@ func newCheck(o *options) *cobra.Command {
 		Long: "Check the installation and an Account; with --probe also whether Plivo behaves as the operator assumes.\n\n" +
 			"Without --probe the check changes nothing. With it the check creates one disabled subaccount, reads, updates\n" +
 			"and deletes it. It asks first, and deletes the subaccount also after Ctrl-C.\n\n" +
-			"Exit code: 0 if every check passed, 1 if one did not, 2 if the check could not run.",
+			"Exit code: 0 if every check passed, 1 if one did not, 2 if the check or the probe could not run.",
 		Example: "  kubectl plivo check\n  kubectl plivo check --account=emea --probe --yes -o json",
 		Args:    cobra.NoArgs, ValidArgsFunction: cobra.NoFileCompletions,
 		RunE: func(cmd *cobra.Command, _ []string) error {

@@ -112,7 +112,8 @@ func (o *Observation) checkCreate() *Decision {
 		return noAction()
 	}
 	if account, _ := o.Account.Get(); account.Terminating {
-		return wait(v1alpha1.ReasonAccountNotReady, "The Account is being deleted, so the operator creates no subaccount. Use another Account.")
+		return wait(v1alpha1.ReasonAccountNotReady, "The Account is being deleted, so the operator creates no subaccount. Apply "+
+			"this resource again with another spec.accountRef.")
 	}
 	return o.secretGate()
 }

@@ -166,7 +166,7 @@ func accountGate(o *Observation) *Decision {
 		return noAction()
 	case !allows:
 		return wait(v1alpha1.ReasonNamespaceNotAllowed, "The Account's namespaceSelector does not select this namespace. Ask the "+
-			"platform team to allow it, or use another Account. The operator changes nothing at Plivo.")
+			"platform team to allow it, or delete this resource and apply it with another spec.accountRef. The operator changes nothing at Plivo.")
 	}
 	return nil
 }
@@ -178,8 +178,8 @@ func (o *Observation) recordedAccountGate() *Decision {
 	}
 	account, ok := o.Account.Get()
 	if !ok {
-		return wait(v1alpha1.ReasonAccountNotFound, "The Account "+o.Object.Spec.AccountRef.Name+" does not exist. Create it, or use "+
-			"another Account.")
+		return wait(v1alpha1.ReasonAccountNotFound, "The Account "+o.Object.Spec.AccountRef.Name+" does not exist. Create it, or delete "+
+			"this resource and apply it with another spec.accountRef.")
 	}
 	if recorded := RecordedAccount(o.Object); recorded != "" && account.ID != "" && recorded != account.ID {
 		return wait(v1alpha1.ReasonAccountChanged, "The subaccount belongs to the main account "+recorded+", but the Account has "+

@@ -224,11 +224,11 @@ adoptionPolicy: {enabled: true}`, func(all objects, _ *corev1.Container) {
 			}
 		}),
 		Entry("with other names and an existing ServiceAccount", `
-fullnameOverride: plivo
+fullnameOverride: plivo.eu
 nameOverride: plivo-operator
 commonLabels: {team: platform}
 serviceAccount: {create: false, name: own}`, func(all objects, _ *corev1.Container) {
-			Expect(all.deployment().Name).To(Equal("plivo-controller-manager"))
+			Expect(all.deployment().Name).To(Equal("plivo-eu-controller-manager"))
 			Expect(all.deployment().Labels).To(And(HaveKeyWithValue("team", "platform"), HaveKeyWithValue("app.kubernetes.io/name", "plivo-operator")))
 			for _, crd := range all.of("CustomResourceDefinition") {
 				Expect(crd.GetLabels()).To(HaveKeyWithValue("app.kubernetes.io/name", "subaccount-operator"), "the docs select CRDs by this label")

@@ -91,7 +91,8 @@ func TestDocumentedRights_AllCommands_Suffice(t *testing.T) {
 	as := []string{"--as", "anna", "-n", w.name}
 	// The API server applies a new binding after a moment.
 	g.Eventually(func() int { return w.plivo(append([]string{"suspend", "a"}, as...)...).Code }, "30s").Should(BeZero())
-	for _, command := range []string{"list", "export", "resume --all", "reconcile a"} {
+	for _, command := range []string{"list", "export", "resume --all", "reconcile a", "status a"} {
 		g.Eventually(func() result { return w.plivo(append(strings.Fields(command), as...)...) }, "30s").Should(HaveField("Code", 0), command)
 	}
+	g.Expect(w.plivo(append([]string{"check"}, as...)...).Out).NotTo(ContainSubstring("needs the right"))
 }

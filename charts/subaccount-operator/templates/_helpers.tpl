@@ -2,12 +2,12 @@
 {{- .Values.nameOverride | default .Chart.Name | trunc 44 | trimSuffix "-" -}}
 {{- end }}
 
-{{- /* Truncated so that the name with the longest suffix, -controller-manager, fits into the 63 characters of a label. */}}
+{{- /* Without dots, which the name of a Service must not have. Truncated so that the name with the longest suffix, -controller-manager, fits into the 63 characters of a label. */}}
 {{- define "subaccount-operator.fullname" -}}
 {{- $name := include "subaccount-operator.name" . -}}
 {{- $full := .Values.fullnameOverride | default (ternary .Release.Name (printf "%s-%s" .Release.Name $name) (contains $name .Release.Name)) -}}
 {{- /* Older API servers refuse a Service whose name begins with a digit. */ -}}
-{{- ternary (printf "op-%s" $full) $full (regexMatch "^[0-9]" $full) | trunc 44 | trimSuffix "-" -}}
+{{- ternary (printf "op-%s" $full) $full (regexMatch "^[0-9]" $full) | replace "." "-" | trunc 44 | trimSuffix "-" -}}
 {{- end }}
 
 {{- define "subaccount-operator.namespace" -}}
