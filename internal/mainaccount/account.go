@@ -168,8 +168,8 @@ type NoSlotError struct {
 	// PausedUntil is not zero if the main account pauses for longer than a call may
 	// take. The status should report such a pause.
 	PausedUntil time.Time
-	// ReportWait says whether the resource has waited long enough to report it.
-	ReportWait bool
+	// Waited is how long the resource has waited.
+	Waited time.Duration
 }
 
 // Error implements error.
@@ -179,11 +179,11 @@ func (*NoSlotError) Error() string { return "no slot of the request budget is fr
 // if the key now waits in the queue; see plivo.Budget.RequestTurn.
 func (a *Account) RequestSlot(ctx context.Context, key plivo.Key) (*plivo.Slot, error) {
 	budget := a.requestBudget()
-	switch {
-	case budget == nil:
+	if budget == nil {
 		return nil, errNoCredentials
-	case !budget.RequestTurn(key):
-		return nil, &NoSlotError{PausedUntil: a.longPauseUntil(budget)}
+	}
+	if turn, waited := budget.RequestTurn(key); !turn {
+		return nil, &NoSlotError{PausedUntil: a.longPauseUntil(budget), Waited: waited}
 	}
 	return a.AcquireSlot(ctx)
 }

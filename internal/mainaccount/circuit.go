@@ -67,9 +67,9 @@ func (a *Account) recordOutcome(client *plivo.Client, op plivo.Operation, err er
 		a.setCircuit(circuit{open: true, message: e.Message})
 	case op != plivo.OperationList && isAuthStatus(e.Status):
 		a.probeCredentials(e)
-	case e.Status == 429, e.RetryAfter > 0:
+	case e.IsRateLimit(), e.RetryAfter > 0:
 		pause := max(e.RetryAfter, plivo.Window)
-		if e.Status != 429 {
+		if !e.IsRateLimit() {
 			pause = min(pause, maxOutagePause)
 		}
 		a.budget.Pause(time.Now().Add(pause))

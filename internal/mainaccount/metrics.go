@@ -57,7 +57,7 @@ func callOutcome(err *plivo.Error) string {
 	switch {
 	case err == nil:
 		return "success"
-	case err.Status == 429: // the account pauses, even without a JSON body
+	case err.IsRateLimit():
 		return plivo.KindRateLimited.String()
 	default:
 		return err.Kind.String()

@@ -209,7 +209,7 @@ func outcome(reading *plivo.Reading, err error) (Outcome, string) {
 		return OutcomeChanging, reading.String()
 	case refusesCredentials(e):
 		return OutcomeRefused, e.Message
-	case e.Status == 429:
+	case e.IsRateLimit():
 		return OutcomeRateLimited, e.Message
 	default:
 		return OutcomeFailed, e.Message

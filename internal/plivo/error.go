@@ -5,6 +5,7 @@ package plivo
 import (
 	"errors"
 	"fmt"
+	"net/http"
 	"time"
 )
 
@@ -65,6 +66,10 @@ func (e *Error) Error() string {
 	}
 	return fmt.Sprintf("plivo: %s: HTTP %d: %s", e.Operation, e.Status, e.Message)
 }
+
+// IsRateLimit says whether the response was a 429, with or without a JSON object: the
+// main account then pauses.
+func (e *Error) IsRateLimit() bool { return e.Status == http.StatusTooManyRequests }
 
 // IsDefinite says whether it is certain that the call had no effect.
 func (e *Error) IsDefinite() bool { return e.Kind != KindUnknown }

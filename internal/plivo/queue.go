@@ -45,11 +45,12 @@ func newQueue(share int, wake func(Key)) queue {
 	return queue{maxTurns: share, wake: wake, places: map[Key]*place{}, namespaces: map[string][]Key{}}
 }
 
-// RequestTurn says whether a reconcile may start its calls. If not, the key is in the
-// queue and the reconcile has to end. A later reconcile of the key, after its wake or
-// after a change, requests the turn again; the key keeps its place until then. After
-// any other reconcile the caller MUST call EndTurn.
-func (b *Budget) RequestTurn(key Key) (turn bool) {
+// RequestTurn says whether a reconcile may start its calls, and how long the key has
+// waited. If it may not, the key is in the queue and the reconcile has to end. A later
+// reconcile of the key, after its wake or after a change, requests the turn again; the
+// key keeps its place until then. After any other reconcile the caller MUST call
+// EndTurn.
+func (b *Budget) RequestTurn(key Key) (turn bool, waited time.Duration) {
 	b.update(func() {
 		b.wakeAll() // keys in the queue come first
 		p := b.places[key]
@@ -61,14 +62,15 @@ func (b *Budget) RequestTurn(key Key) (turn bool) {
 			p = &place{state: started, since: time.Now()}
 			b.places[key] = p
 			b.count[started]++
-		case p.state == queued:
+		}
+		if waited = time.Since(p.since); p.state == queued {
 			return
 		}
 		b.setState(p, started)
-		waitSeconds.WithLabelValues(ClassInteractive.String()).Observe(time.Since(p.since).Seconds())
+		waitSeconds.WithLabelValues(ClassInteractive.String()).Observe(waited.Seconds())
 		turn = true
 	})
-	return turn
+	return turn, waited
 }
 
 // EndTurn ends a key's turn, or removes it from the queue.

@@ -18,7 +18,7 @@ import (
 // a turn it returns the slot, else nil.
 func requestSlot(t *testing.T, b *Budget, key string) *Slot {
 	t.Helper()
-	if !b.RequestTurn(keyOf(key)) {
+	if turn, _ := b.RequestTurn(keyOf(key)); !turn {
 		return nil
 	}
 	return acquire(t, b, ClassContinued)
@@ -199,7 +199,7 @@ func (o *workerPool) reconcile(key Key, work time.Duration) {
 		o.b.EndTurn(key)
 		return
 	}
-	if !o.b.RequestTurn(key) {
+	if turn, _ := o.b.RequestTurn(key); !turn {
 		return
 	}
 	o.mu.Lock()

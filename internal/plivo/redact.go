@@ -29,9 +29,18 @@ func Redact(text string, secrets ...string) string {
 			}
 		}
 	}
-	text = strings.Join(strings.FieldsFunc(text, func(r rune) bool { return unicode.IsSpace(r) || !unicode.IsPrint(r) }), " ")
-	if runes := []rune(text); len(runes) > maxForeignText {
-		text = string(runes[:maxForeignText]) + "…"
+	return truncate(oneLine(text), maxForeignText)
+}
+
+// oneLine replaces white space and characters that cannot be printed by single spaces.
+func oneLine(text string) string {
+	return strings.Join(strings.FieldsFunc(text, func(r rune) bool { return unicode.IsSpace(r) || !unicode.IsPrint(r) }), " ")
+}
+
+// truncate limits a text to a number of runes.
+func truncate(text string, limit int) string {
+	if runes := []rune(text); len(runes) > limit {
+		return string(runes[:limit]) + "…"
 	}
 	return text
 }

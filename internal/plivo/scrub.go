@@ -10,7 +10,6 @@ import (
 	"regexp"
 	"slices"
 	"strings"
-	"unicode"
 )
 
 // maxMessage limits the length of Plivo's error message, in runes.
@@ -57,11 +56,7 @@ func (s *scrubber) text(raw json.RawMessage) string {
 	if len(raw) == 0 || json.Unmarshal(raw, &value) != nil {
 		return ""
 	}
-	text := s.flatten(value, maxDepth)
-	if runes := []rune(text); len(runes) > maxMessage {
-		text = string(runes[:maxMessage]) + "…"
-	}
-	return text
+	return truncate(s.flatten(value, maxDepth), maxMessage)
 }
 
 // maxDepth limits how deep flatten reads an error body.
@@ -93,12 +88,5 @@ func (s *scrubber) flatten(value any, depth int) string {
 }
 
 func (s *scrubber) clean(text string) string {
-	text = s.replace.Replace(text)
-	text = strings.Map(func(r rune) rune {
-		if !unicode.IsPrint(r) {
-			return ' '
-		}
-		return r
-	}, text)
-	return long.ReplaceAllString(strings.Join(strings.Fields(text), " "), redacted)
+	return long.ReplaceAllString(oneLine(s.replace.Replace(text)), redacted)
 }

@@ -83,7 +83,7 @@ func (st *reconcileState) failureOf(step plan.Step, err error) *plan.Failure {
 	case errors.As(err, &throttled):
 		f.Kind, f.After = plan.FailureThrottled, throttled.wait
 	case errors.As(err, &noSlot):
-		f.Kind, f.Long = plan.FailureNoSlot, noSlot.ReportWait
+		f.Kind, f.Long = plan.FailureNoSlot, noSlot.Waited >= reportWaitAfter
 		if until := noSlot.PausedUntil; !until.IsZero() {
 			f.Message = "Plivo asks for a pause (Retry-After or HTTP 429). The operator sends nothing for this main account until " +
 				until.UTC().Format(time.RFC3339) + " and then continues."

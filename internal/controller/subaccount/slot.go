@@ -102,15 +102,8 @@ type slotQueue struct {
 	kube.Source
 
 	mu sync.Mutex
-	// waiting has the resources that wait for a slot or have a turn.
-	waiting map[types.NamespacedName]waiter
-}
-
-// waiter names the main account in whose queue a resource waits or has its
-// turn, and the time of its first request for a slot.
-type waiter struct {
-	account *mainaccount.Account
-	since   time.Time
+	// waiting has the main accounts in whose queues resources wait or have a turn.
+	waiting map[types.NamespacedName]*mainaccount.Account
 }
 
 // reportWaitAfter is how long a new resource waits for a slot before its status
@@ -152,23 +145,16 @@ func (q *slotQueue) wake(key plivo.Key) {
 // NoSlotError, the resource waits in the main account's queue.
 func (q *slotQueue) requestSlot(ctx context.Context, acct *mainaccount.Account, key types.NamespacedName) (*plivo.Slot, error) {
 	q.mu.Lock()
-	before, now := q.waiting[key], waiter{acct, time.Now()}
-	if before.account == acct {
-		now.since = before.since
-	}
+	before := q.waiting[key]
 	if q.waiting == nil {
-		q.waiting = map[types.NamespacedName]waiter{}
+		q.waiting = map[types.NamespacedName]*mainaccount.Account{}
 	}
-	q.waiting[key] = now
+	q.waiting[key] = acct
 	q.mu.Unlock()
-	if before.account != nil && before.account != acct {
-		before.account.LeaveQueue(slotKey(key))
+	if before != nil && before != acct {
+		before.LeaveQueue(slotKey(key))
 	}
-	slot, err := acct.RequestSlot(ctx, slotKey(key))
-	if noSlot := (*mainaccount.NoSlotError)(nil); errors.As(err, &noSlot) {
-		noSlot.ReportWait = time.Since(now.since) >= reportWaitAfter
-	}
-	return slot, err
+	return acct.RequestSlot(ctx, slotKey(key))
 }
 
 // leave ends a resource's wait or turn. Every reconcile calls it at its end,
@@ -178,8 +164,8 @@ func (q *slotQueue) leave(key types.NamespacedName) {
 	left := q.waiting[key]
 	delete(q.waiting, key)
 	q.mu.Unlock()
-	if left.account != nil {
-		left.account.LeaveQueue(slotKey(key))
+	if left != nil {
+		left.LeaveQueue(slotKey(key))
 	}
 }
 
