@@ -1,4 +1,4 @@
-# Requires Go, make, bash and git. Everything else is pinned, and built or downloaded into the user's cache folder.
+# Requires Go, make, bash and git, and a C compiler for `make lint`. Everything else is pinned, and built or downloaded into the user's cache folder.
 SHELL := /usr/bin/env bash -o pipefail
 .DEFAULT_GOAL := help
 
