@@ -67,7 +67,7 @@ if [ "${1:-}" = unit ]; then
 	# A control plane is started through test/controlplane. The fault walk starts one for TestConformance only.
 	others=$(go list -f '{{.ImportPath}} {{.TestImports}} {{.XTestImports}}' $others | grep -v /test/controlplane | cut -d' ' -f1)
 	gotest -count=1 $others
-	gotest -count=1 -short -run '^Test(Faults|Stray|Sample|NewSample)' ./test/faultinjection
+	gotest -count=1 -short -run '^Test(Faults|Stray|Sample|NewSample|Waiting)' ./test/faultinjection
 	exit
 fi
 

@@ -151,10 +151,11 @@ func AddIndexes(ctx context.Context, indexer client.FieldIndexer) error {
 	}
 	return indexer.IndexField(ctx, &corev1.Secret{}, IndexOwner, func(o client.Object) []string {
 		secret, uids := o.(*corev1.Secret), []string(nil)
+		if ReadApplied(secret).Name != secret.Name { // the default name, or a copy
+			return nil
+		}
 		for _, owner := range secret.OwnerReferences {
-			if ReadApplied(secret).Name != "" && !IsCopy(owner.Name, secret) {
-				uids = append(uids, string(owner.UID))
-			}
+			uids = append(uids, string(owner.UID))
 		}
 		return uids
 	})

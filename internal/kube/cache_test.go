@@ -4,6 +4,7 @@ package kube
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"fmt"
 	"strings"
@@ -11,6 +12,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/subaccount-operator/subaccount-operator/api/v1alpha1"
 	"github.com/subaccount-operator/subaccount-operator/internal/plivo"
@@ -72,4 +74,39 @@ func TestTransforms_LargeForeignContent_IsRemoved(t *testing.T) {
 	if string(release.Data["auth_id"]) != "MA" {
 		t.Error("got no auth_id, want the credentials kept")
 	}
+}
+
+// A tenant may write this Secret. The cache transforms it and evaluates the index under
+// its lock, twice for each update.
+func TestCache_SecretWithManyOwnersAndKeys_CostsAsMuchAsItsSize(t *testing.T) {
+	indexes := collectedIndexes{}
+	if err := AddIndexes(t.Context(), indexes); err != nil {
+		t.Fatal(err)
+	}
+	const n = 2000
+	secret := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Name: "x"}, Data: map[string][]byte{}}
+	var keys []string
+	for i := range n {
+		keys = append(keys, fmt.Sprintf("%04x", i))
+		secret.Data[keys[i]] = nil
+		secret.OwnerReferences = append(secret.OwnerReferences, metav1.OwnerReference{Name: keys[i], UID: "u"})
+	}
+	applied, err := json.Marshal(Applied{Name: "x", Keys: keys})
+	if err != nil {
+		t.Fatal(err)
+	}
+	secret.Annotations = map[string]string{AppliedAnnotation: string(applied)}
+	if allocs := testing.AllocsPerRun(1, func() { indexes[IndexOwner](secret) }); allocs > 10*n {
+		t.Errorf("got %.0f allocations for the index of %d owners, want at most 10 each", allocs, n)
+	}
+	if _, err := DigestSecret(plivo.NewDigester([]byte("key")))(secret); err != nil || len(secret.Data) > 0 {
+		t.Errorf("got %v and %d keys in the cache, want none: the operator writes two", err, len(secret.Data))
+	}
+}
+
+type collectedIndexes map[string]client.IndexerFunc
+
+func (c collectedIndexes) IndexField(_ context.Context, _ client.Object, field string, extract client.IndexerFunc) error {
+	c[field] = extract
+	return nil
 }

@@ -9,6 +9,7 @@ import (
 	"slices"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/util/sets"
 
 	"github.com/subaccount-operator/subaccount-operator/api/v1alpha1"
 	"github.com/subaccount-operator/subaccount-operator/internal/plan"
@@ -40,7 +41,7 @@ var DefaultKeys = []string{"auth_id", "auth_token"}
 func ReadApplied(secret *corev1.Secret) Applied {
 	var a Applied
 	_ = json.Unmarshal([]byte(secret.Annotations[AppliedAnnotation]), &a)
-	if a.Keys == nil {
+	if len(a.Keys) != len(DefaultKeys) {
 		a.Keys = DefaultKeys
 	}
 	return a
@@ -73,9 +74,12 @@ func DigestSecret(d *plivo.Digester) func(any) (any, error) {
 			return obj, nil
 		}
 		applied := ReadApplied(secret)
-		data := map[string][]byte{}
-		for key, value := range secret.Data {
-			if slices.Contains(applied.Keys, key) || len(secret.Data) <= maxForeignKeys {
+		keys, data := applied.Keys, map[string][]byte{}
+		if len(secret.Data) <= maxForeignKeys {
+			keys = slices.Collect(maps.Keys(secret.Data))
+		}
+		for _, key := range keys {
+			if value, ok := secret.Data[key]; ok {
 				digest := d.Digest(value)
 				data[key] = digest[:]
 			}
@@ -89,5 +93,6 @@ func DigestSecret(d *plivo.Digester) func(any) (any, error) {
 }
 
 func keepOnly(m map[string]string, keys []string) {
-	maps.DeleteFunc(m, func(key, _ string) bool { return !slices.Contains(keys, key) })
+	kept := sets.New(keys...) // a tenant may have written thousands of keys
+	maps.DeleteFunc(m, func(key, _ string) bool { return !kept.Has(key) })
 }

@@ -62,7 +62,7 @@ func TestCircuit_NewCredentials_CloseItAtOnce(t *testing.T) {
 			t.Error("got the circuit closed by the same credentials, want it open")
 		}
 		r.sim.ResetCalls()
-		if b := r.registry.Configure("a", credentials(mainID, "rotated"), 100, interval); b != a {
+		if b := r.registry.Configure("a", credentials(mainID, "rotated"), 100, interval, false); b != a {
 			t.Error("got a new account for a rotated token, want the same one")
 		}
 		if _, err := get(t, a, mainID, one); err != nil {
@@ -76,10 +76,10 @@ func TestCircuit_NewCredentials_CloseItAtOnce(t *testing.T) {
 func TestConfigure_NewCredentialsAfterRefusal_SweepAtOnce(t *testing.T) {
 	bubble(t, func(t *testing.T, r *rig) {
 		r.sim.SetToken(mainID, "good")
-		r.registry.Configure("a", credentials(mainID, "bad"), 100, interval)
+		r.registry.Configure("a", credentials(mainID, "bad"), 100, interval, false)
 		time.Sleep(time.Second)
 		r.wantCalls(plivosim.OpList, 1)
-		a := r.registry.Configure("a", credentials(mainID, "good"), 100, interval)
+		a := r.registry.Configure("a", credentials(mainID, "good"), 100, interval, false)
 		if s := a.Status(); s.Outcome != OutcomeNone {
 			t.Errorf("got %s before the first response to new credentials, want none", s.Outcome)
 		}
@@ -102,7 +102,7 @@ func TestCircuit_LateResponseToOldCredentials_IsIgnored(t *testing.T) {
 		})
 		time.Sleep(time.Second)
 		r.sim.SetToken(mainID, "rotated")
-		r.registry.Configure("a", credentials(mainID, "rotated"), 100, interval)
+		r.registry.Configure("a", credentials(mainID, "rotated"), 100, interval, false)
 		all.Wait()
 		if a.Usable().Refused {
 			t.Error("got the circuit open for the new credentials, want it closed")
@@ -205,7 +205,7 @@ func TestCreate_LostResponses_FreeTheirSlots(t *testing.T) {
 			wantKind(t, err, plivo.KindUnknown)
 		}
 		r.sim.SetToken(mainID, "rotated")
-		r.registry.Configure("a", credentials(mainID, "rotated"), 100, interval)
+		r.registry.Configure("a", credentials(mainID, "rotated"), 100, interval, false)
 		for range 2 { // slots at the same time
 			if _, err := a.AcquireSlot(t.Context()); err != nil {
 				t.Fatal(err)

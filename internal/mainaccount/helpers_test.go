@@ -63,13 +63,12 @@ func bubble(t *testing.T, f func(*testing.T, *rig)) {
 			Recorded: func(string) ([]string, bool) { return r.recorded, true },
 			Notify:   func(string) { r.notified.Add(1) },
 		})
-		r.registry.started = time.Now().Add(-plivo.Window)
 		f(t, r)
 	})
 }
 
 func (r *rig) configure() *Account {
-	return r.registry.Configure("a", credentials(mainID, mainToken), 100, interval)
+	return r.registry.Configure("a", credentials(mainID, mainToken), 100, interval, false)
 }
 
 // swept returns an account after its first complete sweep, and resets the calls.

@@ -84,7 +84,7 @@ func TestLog_AccountDecision_IsOneInfoLine(t *testing.T) {
 		r.sim.ClearFaults()
 		r.sim.SetToken(mainID, "rotated")
 		r.sweep(a)
-		r.registry.Configure("a", credentials(mainID, "rotated"), 100, interval)
+		r.registry.Configure("a", credentials(mainID, "rotated"), 100, interval, false)
 		time.Sleep(time.Second)
 		want := []string{
 			`"level"=0 "msg"="Started using credentials" "account"="a" "accountID"="` + mainID + `" "rotated"=false`,

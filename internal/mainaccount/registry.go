@@ -42,7 +42,6 @@ type Registry struct {
 
 	mu       sync.Mutex
 	accounts map[string]*Account
-	started  time.Time // of the first account
 	// budgets by main account. They stay when an Account is removed: another Account
 	// may use the same main account within the window that Plivo counts.
 	budgets map[string]*plivo.Budget
@@ -64,8 +63,10 @@ func (r *Registry) Get(name string) (*Account, bool) {
 }
 
 // Configure sets the credentials and settings of an account and starts its sweeps.
-// Credentials of another main account start a new inventory.
-func (r *Registry) Configure(name string, credentials plivo.Credentials, requestBudget int, sweepInterval time.Duration) *Account {
+// Credentials of another main account start a new inventory. usedBefore says whether
+// another process may just have used the whole request budget: the first call then
+// waits for one window.
+func (r *Registry) Configure(name string, credentials plivo.Credentials, requestBudget int, sweepInterval time.Duration, usedBefore bool) *Account {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	a := r.accounts[name]
@@ -76,11 +77,11 @@ func (r *Registry) Configure(name string, credentials plivo.Credentials, request
 	}
 	budget := r.budgets[credentials.AuthID]
 	if budget == nil {
-		if r.started.IsZero() {
-			r.started = time.Now()
+		freeAt := time.Now()
+		if usedBefore {
+			freeAt = freeAt.Add(plivo.Window)
 		}
-		// An earlier process may just have used the whole window.
-		budget = plivo.NewBudget(requestBudget, r.options.Share, r.started.Add(plivo.Window), r.options.Wake)
+		budget = plivo.NewBudget(requestBudget, r.options.Share, freeAt, r.options.Wake)
 		r.budgets[credentials.AuthID] = budget
 	}
 	budget.Resize(requestBudget)

@@ -13,7 +13,7 @@ import (
 func TestConfigure_AnotherAccountSameMainAccount_KeepsBudgetWindow(t *testing.T) {
 	bubble(t, func(t *testing.T, r *rig) {
 		one := r.add(1)[0]
-		a := r.registry.Configure("a", credentials(mainID, mainToken), 4, time.Hour)
+		a := r.registry.Configure("a", credentials(mainID, mainToken), 4, time.Hour, false)
 		time.Sleep(2 * plivo.Window)
 		start := time.Now()
 		for range 4 {
@@ -22,11 +22,11 @@ func TestConfigure_AnotherAccountSameMainAccount_KeepsBudgetWindow(t *testing.T)
 			}
 		}
 		r.registry.Remove("a")
-		b := r.registry.Configure("b", credentials(mainID, mainToken), 4, time.Hour)
+		b := r.registry.Configure("b", credentials(mainID, mainToken), 4, time.Hour, false)
 		if _, err := get(t, b, mainID, one); err != nil || time.Since(start) != plivo.Window {
 			t.Errorf("fifth request: got %v after %v, want no error after one window", err, time.Since(start))
 		}
-		if other := r.registry.Configure("c", credentials(otherID, mainToken), 4, time.Hour); other.budget == b.budget {
+		if other := r.registry.Configure("c", credentials(otherID, mainToken), 4, time.Hour, false); other.budget == b.budget {
 			t.Error("got one budget for two main accounts, want two")
 		}
 	})
@@ -36,7 +36,7 @@ func TestConfigure_OtherMainAccount_StartsNewInventory(t *testing.T) {
 	bubble(t, func(t *testing.T, r *rig) {
 		one := r.add(1)[0]
 		old := r.swept()
-		a := r.registry.Configure("a", credentials(otherID, mainToken), 100, interval)
+		a := r.registry.Configure("a", credentials(otherID, mainToken), 100, interval, false)
 		if got, _ := r.registry.Get("a"); a == old || got != a || !a.LastSweep().IsUnknown() || a.Usable().ID != otherID {
 			t.Error("got the old account, want a new one")
 		}
@@ -92,7 +92,7 @@ func TestBlock_Account_SendsNothingUntilConfigured(t *testing.T) {
 		if a.LastSweep().IsUnknown() {
 			t.Error("got an empty inventory after Block, want it kept")
 		}
-		r.registry.Configure("a", credentials(mainID, "rotated"), 100, interval)
+		r.registry.Configure("a", credentials(mainID, "rotated"), 100, interval, false)
 		time.Sleep(time.Second)
 		if s := a.Status(); s.Complete != 2 {
 			t.Errorf("got %+v, want a second complete sweep", s)
@@ -100,17 +100,17 @@ func TestBlock_Account_SendsNothingUntilConfigured(t *testing.T) {
 	})
 }
 
-// An earlier process may have used the whole window just before this one started.
-func TestConfigure_FirstAccountOfProcess_WaitsOneWindow(t *testing.T) {
+// Another process may have used the whole window just before: the one before a restart,
+// another leader, or another shard.
+func TestConfigure_UsedBefore_WaitsOneWindow(t *testing.T) {
 	bubble(t, func(_ *testing.T, r *rig) {
-		r.registry.started = time.Time{}
-		r.configure()
-		time.Sleep(plivo.Window - time.Millisecond)
-		r.wantCalls(plivosim.OpList, 0)
-		time.Sleep(time.Second)
-		r.wantCalls(plivosim.OpList, 1)
-		r.registry.Configure("b", credentials(otherID, mainToken), 100, interval)
+		r.registry.Configure("new", credentials(otherID, mainToken), 100, interval, false)
 		time.Sleep(100 * time.Millisecond)
+		r.wantCalls(plivosim.OpList, 1)
+		r.registry.Configure("a", credentials(mainID, mainToken), 100, interval, true)
+		time.Sleep(plivo.Window - time.Millisecond)
+		r.wantCalls(plivosim.OpList, 1)
+		time.Sleep(time.Second)
 		r.wantCalls(plivosim.OpList, 2)
 	})
 }

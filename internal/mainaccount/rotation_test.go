@@ -20,7 +20,7 @@ func lateResponse(a *Account, r *rig, one string, response plivosim.Fault) (kind
 	call.Go(func() { kind = plivo.AsError(update(r.t, a, mainID, one, "n", true)).Kind })
 	time.Sleep(time.Second)
 	r.sim.SetToken(mainID, "rotated")
-	r.registry.Configure("a", credentials(mainID, "rotated"), 100, interval)
+	r.registry.Configure("a", credentials(mainID, "rotated"), 100, interval, false)
 	call.Wait()
 	return kind
 }
@@ -54,7 +54,7 @@ func TestConfigure_DuringSweep_EndsIt(t *testing.T) {
 		r.before = func(int) { time.Sleep(300 * time.Millisecond) } // latency
 		a.RequestSweep(time.Now())
 		time.Sleep(time.Second) // the fourth page of ten
-		r.registry.Configure("a", credentials(mainID, "wrong"), 100, interval)
+		r.registry.Configure("a", credentials(mainID, "wrong"), 100, interval, false)
 		_ = update(t, a, mainID, one, "n", true) // 401
 		time.Sleep(time.Second)
 		if !a.Usable().Refused {

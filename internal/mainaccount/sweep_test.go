@@ -181,7 +181,7 @@ func TestSweep_NoRequest_StartsOncePerInterval(t *testing.T) {
 			t.Errorf("got %d sweeps in 20 intervals, want 20 to 23", n)
 		}
 		r.sim.ResetCalls()
-		r.registry.Configure("a", credentials(mainID, mainToken), 100, 10*time.Minute)
+		r.registry.Configure("a", credentials(mainID, mainToken), 100, 10*time.Minute, false)
 		time.Sleep(20 * interval)
 		if n := len(r.sim.Calls()); n < 9 || n > 12 {
 			t.Errorf("got %d sweeps in 10 longer intervals, want 9 to 12", n)
@@ -253,7 +253,7 @@ func TestConfigure_NewCredentials_StartsSweepAtOnce(t *testing.T) {
 		a := r.swept()
 		r.sweep(a)
 		r.sim.SetToken(mainID, "new-token")
-		r.registry.Configure("a", credentials(mainID, "new-token"), 100, interval)
+		r.registry.Configure("a", credentials(mainID, "new-token"), 100, interval, false)
 		time.Sleep(100 * time.Millisecond)
 		r.wantCalls(plivosim.OpList, 2)
 	})

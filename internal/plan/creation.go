@@ -111,7 +111,11 @@ func (o *Observation) checkCreate() *Decision {
 	if !ok || namespace.Terminating {
 		return noAction()
 	}
-	if account, _ := o.Account.Get(); account.Terminating {
+	account, _ := o.Account.Get()
+	if account.Blocked != "" {
+		return wait(account.Blocked, account.BlockedMessage)
+	}
+	if account.Terminating {
 		return wait(v1alpha1.ReasonAccountNotReady, "The Account is being deleted, so the operator creates no subaccount. Apply "+
 			"this resource again with another spec.accountRef.")
 	}
@@ -140,6 +144,11 @@ func newSubaccount(o *Observation) *Decision {
 	if message, ok := o.rejectedMessage(); ok {
 		return wait(v1alpha1.ReasonRejected, message)
 	}
+	if o.isAdopting() {
+		if d := o.checkGrant(); d != nil {
+			return d
+		}
+	}
 	if d := o.checkCreate(); d != nil {
 		return d
 	}
@@ -152,29 +161,36 @@ func newSubaccount(o *Observation) *Decision {
 	return step(StepDeclareIntent)
 }
 
-// checkAdopt has the gates of an adoption.
-func (o *Observation) checkAdopt() *Decision {
+// checkGrant has the gates of an adoption that need no read.
+func (o *Observation) checkGrant() *Decision {
 	if account, _ := o.Account.Get(); !account.GrantsAdoption {
 		return wait(v1alpha1.ReasonAdoptionForbidden, "The Account's spec.adoption does not grant this authID to this namespace. Ask the "+
 			"platform team for a grant.")
 	}
+	remote, found := o.Remote.Get()
+	if found && IsMarker(remote.Name) {
+		return wait(v1alpha1.ReasonAdoptionForbidden, "This authID belongs to an unfinished creation of the operator and cannot be adopted. "+
+			"Set spec.authID to another subaccount.")
+	}
+	if message, ok := o.stalledMessage(v1alpha1.ReasonRemoteNotFound); ok && !found && !o.Fetched {
+		return wait(v1alpha1.ReasonRemoteNotFound, message)
+	}
+	return nil
+}
+
+// checkAdopt has the gates of an adoption that need a read.
+func (o *Observation) checkAdopt() *Decision {
 	if d := o.checkClaim(); d != nil {
 		return d
 	}
-	remote, found := o.Remote.Get()
+	_, found := o.Remote.Get()
 	switch {
 	case !o.Fetched:
-		if message, ok := o.stalledMessage(v1alpha1.ReasonRemoteNotFound); ok && !found {
-			return wait(v1alpha1.ReasonRemoteNotFound, message)
-		}
 		return o.getOnce(*o.Object.Spec.AuthID)
 	case !o.NotFound.First.IsZero():
 		return o.remoteNotFound(*o.Object.Spec.AuthID)
 	case !found:
 		return noAction().withBackoff()
-	case IsMarker(remote.Name):
-		return wait(v1alpha1.ReasonAdoptionForbidden, "This authID belongs to an unfinished creation of the operator and cannot be adopted. "+
-			"Set spec.authID to another subaccount.")
 	default:
 		return nil
 	}

@@ -217,6 +217,9 @@ type Failure struct {
 // isTerminating says whether the resource is being deleted.
 func (o *Observation) isTerminating() bool { return o.Object.DeletionTimestamp != nil }
 
+// IsDeleting says whether a terminating resource still has the finalizer.
+func (o *Observation) IsDeleting() bool { return o.isTerminating() && o.hasFinalizer() }
+
 // isNew says whether observedGeneration has its default: the operator has not
 // acted on this resource yet, or its status was lost.
 func (o *Observation) isNew() bool { return o.Object.Status.ObservedGeneration == -1 }

@@ -114,6 +114,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 	case isGone, err == nil && !r.Selector.Matches(labels.Set(a.Labels)):
 		r.Accounts.Remove(req.Name)
 		r.strays.forget(req.Name)
+		r.retries.Succeeded(req.NamespacedName)
 		return ctrl.Result{}, r.EnqueueChanged(ctx, req.Name)
 	case err != nil:
 		return ctrl.Result{}, err
@@ -261,7 +262,7 @@ func (r *Reconciler) configure(ctx context.Context, a *v1alpha1.Account, users [
 		return reason, message, nil
 	}
 	budget := cmp.Or(int(a.Spec.RequestsPer5Seconds), defaultRequestsPer5Seconds)
-	acct := r.Accounts.Configure(a.Name, credentials, budget, a.Spec.SweepInterval.Duration)
+	acct := r.Accounts.Configure(a.Name, credentials, budget, a.Spec.SweepInterval.Duration, a.Status.AuthID != "")
 	if confirmsDisappearance(a) && acct.ConfirmDisappearance() {
 		r.Events.Eventf(a, nil, corev1.EventTypeWarning, "DisappearanceConfirmed", "Sweep",
 			"A person confirmed that the subaccounts missing from Plivo's list are gone. The operator may recreate them.")

@@ -70,6 +70,9 @@ func (r *Reconciler) requestsForWaitingAccount(ctx context.Context, obj client.O
 		return nil
 	}
 	if a.DeletionTimestamp != nil {
+		if users, err := kube.SubaccountsOf(ctx, r.Client, key.Name); err == nil && hasUser(key.Name, users) {
+			return nil // finalize would find the same
+		}
 		return []reconcile.Request{{NamespacedName: key}}
 	}
 	if acct, ok := r.Accounts.Get(key.Name); ok && acct.Usable().Reason == v1alpha1.ReasonAccountChanged {

@@ -4,11 +4,15 @@ package subaccount
 
 import (
 	"context"
+	"errors"
+	"fmt"
+	"net/http"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
@@ -22,6 +26,8 @@ import (
 	"github.com/subaccount-operator/subaccount-operator/api/v1alpha1"
 	"github.com/subaccount-operator/subaccount-operator/internal/kube"
 	"github.com/subaccount-operator/subaccount-operator/internal/mainaccount"
+	"github.com/subaccount-operator/subaccount-operator/internal/plan"
+	"github.com/subaccount-operator/subaccount-operator/plivosim"
 )
 
 // clusterWithoutFinalizers stores one Subaccount and accepts every patch, but
@@ -96,11 +102,8 @@ func TestReconcile_AccountChangesDuringStatusWrite_IsReconciledAgain(t *testing.
 			if got := g.reason(s); got != v1alpha1.ReasonReady {
 				t.Fatalf("got the reason %s, want Ready", got)
 			}
-			queue := g.reconciler.queue.newQueue("test", kube.Backoff())
+			queue := g.startQueue()
 			defer queue.ShutDown()
-			if err := g.reconciler.queue.Start(t.Context(), queue); err != nil {
-				t.Fatal(err)
-			}
 			allow := func(labels map[string]string) {
 				a := &v1alpha1.Account{}
 				if err := g.k8s.Get(t.Context(), types.NamespacedName{Name: "default"}, a); err != nil {
@@ -149,4 +152,83 @@ func TestReconcile_AccountChangesDuringStatusWrite_IsReconciledAgain(t *testing.
 			}
 		})
 	}
+}
+
+// Each reconcile after a status write would read the subaccount again.
+func TestReconcile_RefusedGet_IsSentOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := newRig(t, 100)
+		s := g.apply("a")
+		g.reconcile(s)
+		queue := g.startQueue()
+		defer queue.ShutDown()
+		if err := g.k8s.Delete(t.Context(), &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: "a-plivo"}}); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Minute)
+		g.sim.ResetCalls()
+		for i := range 20 {
+			g.sim.ClearFaults()
+			g.sim.Inject(plivosim.Fault{Ops: []plivosim.Op{plivosim.OpGet}, Status: http.StatusPaymentRequired, Text: fmt.Sprintf(`{"error": "refused, ref %d"}`, i)})
+			after := g.reconcile(s).RequeueAfter
+			if synctest.Wait(); queue.Len() == 0 && after == 0 {
+				break
+			}
+			time.Sleep(after)
+		}
+		if got := g.reason(s); got != v1alpha1.ReasonRejected || len(g.sim.Calls()) != 1 {
+			t.Errorf("got the reason %s and %d calls, want Rejected and one", got, len(g.sim.Calls()))
+		}
+	})
+}
+
+// The list has shown the marker already.
+func TestEnqueueChanged_AdoptionOfMarker_CostsNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := newRig(t, 100)
+		a := &v1alpha1.Account{}
+		if err := g.k8s.Get(t.Context(), types.NamespacedName{Name: "default"}, a); err != nil {
+			t.Fatal(err)
+		}
+		a.Spec.Adoption = []v1alpha1.AdoptionGrant{{Namespace: "ns", AuthIDs: []string{v1alpha1.AnyAuthID}}}
+		if err := g.k8s.Update(t.Context(), a); err != nil {
+			t.Fatal(err)
+		}
+		unfinished := g.sim.Add(mainID, plan.Marker("01234567", "01234567-0123-0123-0123-0123456789ab"), false).AuthID
+		time.Sleep(time.Hour) // a sweep
+		s := g.apply("a")
+		s.Spec.AuthID = &unfinished
+		if err := g.k8s.Update(t.Context(), s); err != nil {
+			t.Fatal(err)
+		}
+		queue := g.startQueue()
+		defer queue.ShutDown()
+		g.sim.ResetCalls()
+		g.reconcile(s)
+		if err := g.reconciler.EnqueueChanged(t.Context(), "default"); err != nil {
+			t.Fatal(err)
+		}
+		if synctest.Wait(); g.reason(s) != v1alpha1.ReasonAdoptionForbidden || len(g.sim.Calls())+queue.Len() != 0 {
+			t.Errorf("got the reason %s, %d calls and %d in the queue, want AdoptionForbidden and none", g.reason(s), len(g.sim.Calls()), queue.Len())
+		}
+	})
+}
+
+func TestReconcile_ForeignSecretInPlace_ClearsBinding(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := newRig(t, 100)
+		s := g.apply("a")
+		g.reconcile(s)
+		name := metav1.ObjectMeta{Namespace: "ns", Name: "a-plivo"}
+		if err := errors.Join(g.k8s.Delete(t.Context(), &corev1.Secret{ObjectMeta: name}), g.k8s.Create(t.Context(), &corev1.Secret{ObjectMeta: name})); err != nil {
+			t.Fatal(err)
+		}
+		if g.reload(s); s.Status.Binding == nil {
+			t.Fatal("got no binding of the first Secret")
+		}
+		g.reconcile(s)
+		if got := g.reason(s); got != v1alpha1.ReasonSecretConflict || s.Status.Binding != nil {
+			t.Errorf("got the reason %s and the binding %v, want SecretConflict and none", got, s.Status.Binding)
+		}
+	})
 }

@@ -5,6 +5,7 @@ package subaccount
 import (
 	"context"
 	"errors"
+	"reflect"
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -44,9 +45,7 @@ func (st *reconcileState) report(ctx context.Context, d plan.Decision) ctrl.Resu
 		// Without a version client-go aggregates these events. A tenant can cause
 		// one for each change of the spec.
 		st.emit(summary.DeferredEvents, "")
-		// The Account may have changed since the Observation. Until this write,
-		// EnqueueChanged compared it to the earlier status.
-		if o, _ := st.reconciler.observe(ctx, st.obs.Object); d.Wait == (plan.Wait{}) && plan.NeedsReconcile(o) {
+		if st.hasAccountChanged(ctx) {
 			st.reconciler.queue.Add(key)
 		}
 	}
@@ -56,7 +55,23 @@ func (st *reconcileState) report(ctx context.Context, d plan.Decision) ctrl.Resu
 	case !st.isQueued:
 		retries.Succeeded(key)
 	}
+	if d.Wait.After == 0 && st.obs.IsDeleting() {
+		return ctrl.Result{RequeueAfter: crdInterval}
+	}
 	return ctrl.Result{RequeueAfter: d.Wait.After}
+}
+
+// crdInterval is the time between two reads of the CRD for a terminating resource that
+// waits: no event says that the CRD is terminating.
+const crdInterval = 5 * time.Minute
+
+// hasAccountChanged reports whether the facts about the Account differ from the
+// Observation. Until the status is written, EnqueueChanged compares them to the earlier
+// status.
+func (st *reconcileState) hasAccountChanged(ctx context.Context) bool {
+	now := &plan.Observation{Object: st.obs.Object}
+	st.reconciler.observeAccount(ctx, now, st.reconciler.cachedNamespace(ctx, st.obs.Object.Namespace))
+	return !reflect.DeepEqual(now.Account, st.obs.Account) || !reflect.DeepEqual(now.Allowed, st.obs.Allowed)
 }
 
 // emit emits events about the resource. client-go aggregates events that differ

@@ -19,9 +19,11 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/tools/events"
+	"k8s.io/client-go/util/workqueue"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/fake"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"github.com/subaccount-operator/subaccount-operator/api/v1alpha1"
 	"github.com/subaccount-operator/subaccount-operator/internal/kube"
@@ -79,7 +81,7 @@ func newRig(t *testing.T, budget int) *rig {
 		Recorded: func(string) ([]string, bool) { return nil, true }, Notify: func(string) {},
 		Wake: func(key plivo.Key) { g.woken = append(g.woken, key.Name) }, Share: 16,
 	})
-	g.account = g.reconciler.Accounts.Configure("default", plivo.Credentials{AuthID: mainID, Token: plivo.NewToken(mainToken)}, budget, time.Hour)
+	g.account = g.reconciler.Accounts.Configure("default", plivo.Credentials{AuthID: mainID, Token: plivo.NewToken(mainToken)}, budget, time.Hour, false)
 	time.Sleep(2 * plivo.Window)
 	return g
 }
@@ -114,6 +116,16 @@ func (g *rig) reconcile(s *v1alpha1.Subaccount) ctrl.Result {
 		g.t.Fatal(err)
 	}
 	return result
+}
+
+// startQueue gives the reconciler a queue, which the caller must shut down.
+func (g *rig) startQueue() workqueue.TypedRateLimitingInterface[reconcile.Request] {
+	g.t.Helper()
+	queue := g.reconciler.queue.newQueue("test", kube.Backoff())
+	if err := g.reconciler.queue.Start(g.t.Context(), queue); err != nil {
+		g.t.Fatal(err)
+	}
+	return queue
 }
 
 func (g *rig) reload(s *v1alpha1.Subaccount) *v1alpha1.Subaccount {
