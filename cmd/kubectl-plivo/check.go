@@ -101,7 +101,9 @@ func (c *check) run(ctx context.Context) error {
 	kubeSystem.SetGroupVersionKind(schema.GroupVersionKind{Version: "v1", Kind: "Namespace"})
 	// Without the UID the probe's name is one of cluster 00000000.
 	err = k8s.Get(ctx, types.NamespacedName{Name: "kube-system"}, kubeSystem)
-	if status := apierrors.APIStatus(nil); err != nil && !errors.As(err, &status) || apierrors.IsUnauthorized(err) {
+	status := apierrors.APIStatus(nil)
+	hasAnswered := err == nil || errors.As(err, &status)
+	if !hasAnswered || apierrors.IsUnauthorized(err) {
 		return c.cannotRun(err) // every check would fail for this reason
 	}
 	c.checkCluster(ctx, k8s)

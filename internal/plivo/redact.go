@@ -32,7 +32,7 @@ func Redact(text string, secrets ...string) string {
 	return truncate(oneLine(text), maxForeignText)
 }
 
-// oneLine replaces white space and characters that cannot be printed by single spaces.
+// oneLine replaces whitespace and characters that cannot be printed by single spaces.
 func oneLine(text string) string {
 	return strings.Join(strings.FieldsFunc(text, func(r rune) bool { return unicode.IsSpace(r) || !unicode.IsPrint(r) }), " ")
 }
