@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	. "github.com/onsi/gomega"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/yaml"
 
 	"github.com/subaccount-operator/subaccount-operator/api/v1alpha1"
@@ -148,5 +149,17 @@ func TestRunbooks_AllAlertsAndReasons_ArePresent(t *testing.T) {
 	}
 	for name := range pages {
 		Expect(wanted).To(HaveKey(name), "each runbook must belong to an alert or a reason")
+	}
+}
+
+func TestRules_StalledReasons_AreSelected(t *testing.T) {
+	setUpWithoutSuite(t)
+	ownAlert := []string{v1alpha1.ReasonStatusLost, v1alpha1.ReasonDuplicateAccount, v1alpha1.ReasonInvalidSpec}
+	rules := readRules()
+	i := slices.IndexFunc(rules, func(r rule) bool { return r.Alert == "SubaccountOperatorSubaccountsStalled" })
+	for _, reason := range v1alpha1.Reasons() {
+		if states, _ := v1alpha1.StatesOf(reason); states.Stalled == metav1.ConditionTrue && !slices.Contains(ownAlert, reason) {
+			Expect(rules[i].Expr).To(ContainSubstring(reason))
+		}
 	}
 }
