@@ -167,8 +167,14 @@ func (o *Observation) checkGrant() *Decision {
 		return wait(v1alpha1.ReasonAdoptionForbidden, "The Account's spec.adoption does not grant this authID to this namespace. Ask the "+
 			"platform team for a grant.")
 	}
+	if !o.Claim.IsUnknown() {
+		if d := o.checkClaim(); d != nil {
+			return d
+		}
+	}
 	remote, found := o.Remote.Get()
-	if found && IsMarker(remote.Name) {
+	mustRead := !o.Fetched && (o.hasReconcileRequest() || remote.UpdateUnconfirmed)
+	if found && IsMarker(remote.Name) && !mustRead {
 		return wait(v1alpha1.ReasonAdoptionForbidden, "This authID belongs to an unfinished creation of the operator and cannot be adopted. "+
 			"Set spec.authID to another subaccount.")
 	}

@@ -64,11 +64,11 @@ func Summarize(o *Observation, d Decision) Summary {
 		}
 		s.Status.Name, s.Status.Enabled = &remote.Name, &remote.Enabled
 	}
-	switch secret, ok := o.Secret.Get(); {
-	case ok && secret.Owned && secret.WellFormed && !o.isTerminating():
-		s.Status.Binding = &v1alpha1.SecretBinding{Name: SecretName(o.Object)}
-	case isAnothers, ok && !secret.Owned && s.Status.Binding != nil && s.Status.Binding.Name == SecretName(o.Object):
+	if isAnothers {
 		s.Status.Binding = nil
+	}
+	if secret, ok := o.Secret.Get(); ok && secret.Owned && secret.WellFormed && !o.isTerminating() {
+		s.Status.Binding = &v1alpha1.SecretBinding{Name: SecretName(o.Object)}
 	}
 	isRejected := o.Failure != nil && d.Reason == v1alpha1.ReasonRejected
 	isHandled := o.Fetched || isRejected

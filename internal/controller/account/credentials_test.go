@@ -4,6 +4,7 @@ package account
 
 import (
 	"context"
+	"errors"
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
@@ -119,6 +120,41 @@ func TestRequestsForAllAccounts_OneAccountChanges_EnqueuesAll(t *testing.T) {
 		secret.Name = "another"
 		if got := r.accounts.requestsForSecret(context.Background(), secret); len(got) != 0 {
 			t.Errorf("change of another Secret: got %v, want no request", got)
+		}
+	})
+}
+
+// The Account and its other Subaccounts would wait for each other.
+func TestRequestsForWaitingAccount_TerminatingWithOtherUsers_EndsAccountChanged(t *testing.T) {
+	withAccounts(t, func(t *testing.T, r *accountRig) {
+		r.account("a", testMain)
+		r.settle("a")
+		r.recorded("a", testMain, 1)
+		restored := r.subaccount("restored", "a") // from a backup
+		restored.Finalizers = []string{v1alpha1.Finalizer}
+		r.create(restored)
+		restored.Status.AuthID, restored.Status.AccountID = "SAXXXXXXXXXXXXXXXXXX", testOtherMain
+		if err := r.k8s.Status().Update(t.Context(), restored); err != nil {
+			t.Fatal(err)
+		}
+		r.settle("a")
+		r.wantReason("a", v1alpha1.ReasonAccountChanged)
+		if err := r.k8s.Delete(t.Context(), r.get("a")); err != nil {
+			t.Fatal(err)
+		}
+		r.settle("a")
+		if err := r.k8s.Get(t.Context(), client.ObjectKeyFromObject(restored), restored); err != nil {
+			t.Fatal(err)
+		}
+		restored.Finalizers = nil
+		if err := errors.Join(r.k8s.Update(t.Context(), restored), r.k8s.Delete(t.Context(), restored)); err != nil {
+			t.Fatal(err)
+		}
+		for _, request := range r.accounts.requestsForWaitingAccount(t.Context(), restored) {
+			r.settle(request.Name)
+		}
+		if acct, _ := r.accounts.Accounts.Get("a"); acct.Usable().Reason != "" {
+			t.Errorf("got the Account blocked by %s, want it usable", acct.Usable().Reason)
 		}
 	})
 }

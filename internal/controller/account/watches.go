@@ -62,23 +62,21 @@ func leavesMainAccount(e event.UpdateEvent) bool {
 }
 
 // requestsForWaitingAccount enqueues a Subaccount's Account if that waits for the
-// Subaccount to leave its main account.
+// Subaccount to leave its main account, or for its last Subaccount to go.
 func (r *Reconciler) requestsForWaitingAccount(ctx context.Context, obj client.Object) []reconcile.Request {
 	a := &v1alpha1.Account{}
 	key := types.NamespacedName{Name: obj.(*v1alpha1.Subaccount).Spec.AccountRef.Name}
 	if err := r.Client.Get(ctx, key, a); err != nil {
 		return nil
 	}
-	if a.DeletionTimestamp != nil {
-		if users, err := kube.SubaccountsOf(ctx, r.Client, key.Name); err == nil && hasUser(key.Name, users) {
-			return nil // finalize would find the same
-		}
-		return []reconcile.Request{{NamespacedName: key}}
-	}
 	if acct, ok := r.Accounts.Get(key.Name); ok && acct.Usable().Reason == v1alpha1.ReasonAccountChanged {
 		return r.requestsForAllAccounts(ctx, obj)
 	}
-	return nil
+	users, err := kube.SubaccountsOf(ctx, r.Client, key.Name)
+	if a.DeletionTimestamp == nil || err != nil || hasUser(key.Name, users) {
+		return nil
+	}
+	return []reconcile.Request{{NamespacedName: key}}
 }
 
 // changesMainAccount reports whether an update of an Account may change which

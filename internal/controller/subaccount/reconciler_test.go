@@ -214,21 +214,31 @@ func TestEnqueueChanged_AdoptionOfMarker_CostsNothing(t *testing.T) {
 	})
 }
 
-func TestReconcile_ForeignSecretInPlace_ClearsBinding(t *testing.T) {
+// A refused update does not keep the operator from restoring the Secret.
+func TestReconcile_UpdateRefusedAndForeignSecretRemoved_RestoresSecret(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := newRig(t, 100)
 		s := g.apply("a")
 		g.reconcile(s)
 		name := metav1.ObjectMeta{Namespace: "ns", Name: "a-plivo"}
-		if err := errors.Join(g.k8s.Delete(t.Context(), &corev1.Secret{ObjectMeta: name}), g.k8s.Create(t.Context(), &corev1.Secret{ObjectMeta: name})); err != nil {
+		g.reload(s).Spec.Name, s.Generation = new("refused"), 2
+		if err := errors.Join(g.k8s.Update(t.Context(), s), g.k8s.Delete(t.Context(), &corev1.Secret{ObjectMeta: name}), g.k8s.Create(t.Context(), &corev1.Secret{ObjectMeta: name})); err != nil {
 			t.Fatal(err)
 		}
-		if g.reload(s); s.Status.Binding == nil {
-			t.Fatal("got no binding of the first Secret")
+		g.sim.Inject(plivosim.Fault{Ops: []plivosim.Op{plivosim.OpUpdate}, Status: http.StatusBadRequest})
+		for range 3 {
+			g.reconcile(s)
+			time.Sleep(time.Minute)
 		}
-		g.reconcile(s)
-		if got := g.reason(s); got != v1alpha1.ReasonSecretConflict || s.Status.Binding != nil {
-			t.Errorf("got the reason %s and the binding %v, want SecretConflict and none", got, s.Status.Binding)
+		if err := g.k8s.Delete(t.Context(), &corev1.Secret{ObjectMeta: name}); err != nil {
+			t.Fatal(err)
+		}
+		for range 3 {
+			g.reconcile(s)
+			time.Sleep(time.Minute)
+		}
+		if err := g.k8s.Get(t.Context(), types.NamespacedName{Namespace: "ns", Name: "a-plivo"}, &corev1.Secret{}); err != nil {
+			t.Errorf("got %v and the reason %s, want the Secret restored", err, g.reason(s))
 		}
 	})
 }
