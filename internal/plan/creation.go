@@ -173,7 +173,8 @@ func (o *Observation) checkGrant() *Decision {
 		}
 	}
 	remote, found := o.Remote.Get()
-	mustRead := !o.Fetched && (o.hasReconcileRequest() || remote.UpdateUnconfirmed)
+	mayBeOld := o.hasReconcileRequest() || remote.UpdateUnconfirmed
+	mustRead := mayBeOld && !o.Fetched
 	if found && IsMarker(remote.Name) && !mustRead {
 		return wait(v1alpha1.ReasonAdoptionForbidden, "This authID belongs to an unfinished creation of the operator and cannot be adopted. "+
 			"Set spec.authID to another subaccount.")
