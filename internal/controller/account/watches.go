@@ -72,8 +72,11 @@ func (r *Reconciler) requestsForWaitingAccount(ctx context.Context, obj client.O
 	if acct, ok := r.Accounts.Get(key.Name); ok && acct.Usable().Reason == v1alpha1.ReasonAccountChanged {
 		return r.requestsForAllAccounts(ctx, obj)
 	}
+	if a.DeletionTimestamp == nil {
+		return nil
+	}
 	users, err := kube.SubaccountsOf(ctx, r.Client, key.Name)
-	if a.DeletionTimestamp == nil || err != nil || hasUser(key.Name, users) {
+	if err != nil || hasUser(key.Name, users) {
 		return nil
 	}
 	return []reconcile.Request{{NamespacedName: key}}
