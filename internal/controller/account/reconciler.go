@@ -110,8 +110,8 @@ func (r *Reconciler) Recorded(name string) (authIDs []string, known bool) {
 func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Result, error) {
 	a := &v1alpha1.Account{}
 	err := r.Client.Get(ctx, req.NamespacedName, a)
-	switch isGone := apierrors.IsNotFound(err); {
-	case isGone, err == nil && !r.Selector.Matches(labels.Set(a.Labels)):
+	switch {
+	case apierrors.IsNotFound(err), err == nil && !r.Selector.Matches(labels.Set(a.Labels)):
 		r.Accounts.Remove(req.Name)
 		r.strays.forget(req.Name)
 		r.retries.Succeeded(req.NamespacedName)

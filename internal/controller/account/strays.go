@@ -119,34 +119,10 @@ func (r *Reconciler) removeStray(ctx context.Context, a *v1alpha1.Account, acct 
 	if err != nil {
 		return err
 	}
-	isUsed := false
-	defer func() {
-		if !isUsed {
-			slot.Cancel()
-		}
-	}()
-	claimants, err := r.Live.Subaccounts(ctx, client.MatchingFields{kube.SelectAuthID: authID})
-	if err != nil {
+	if isStray, err := r.isStray(ctx, a.Name, authID, marker, listed); err != nil || !isStray {
+		slot.Cancel()
 		return err
 	}
-	uid, _ := plan.ParseMarker(marker)
-	if i := slices.IndexFunc(listed, func(s v1alpha1.Subaccount) bool { return s.UID == uid }); i >= 0 {
-		owner := v1alpha1.Subaccount{}
-		switch err := r.Live.Get(ctx, client.ObjectKeyFromObject(&listed[i]), &owner); {
-		case err == nil:
-			claimants = append(claimants, owner)
-		case !apierrors.IsNotFound(err):
-			return err
-		}
-	}
-	current, err := r.Live.Account(ctx, a.Name) // after the Subaccounts, as in removeStrays
-	if err != nil || current == nil || slices.Contains(current.Status.Orphaned, authID) {
-		return err
-	}
-	if len(plan.Strays(map[string]string{authID: marker}, claimants, len(r.Live.Namespaces) > 0)) == 0 {
-		return nil
-	}
-	isUsed = true
 	if err := acct.Delete(ctx, slot, acct.Usable().ID, authID, false); err != nil {
 		return err
 	}
@@ -155,6 +131,30 @@ func (r *Reconciler) removeStray(ctx context.Context, a *v1alpha1.Account, acct 
 	r.Events.Eventf(a, nil, corev1.EventTypeWarning, "StrayRemoved", "Sweep",
 		"Deleted the subaccount %s: it has a marker of this cluster and no Subaccount claims it.", authID)
 	return nil
+}
+
+// isStray reports whether a subaccount that was a stray among the listed Subaccounts
+// still is one.
+func (r *Reconciler) isStray(ctx context.Context, accountName, authID, marker string, listed []v1alpha1.Subaccount) (bool, error) {
+	claimants, err := r.Live.Subaccounts(ctx, client.MatchingFields{kube.SelectAuthID: authID})
+	if err != nil {
+		return false, err
+	}
+	uid, _ := plan.ParseMarker(marker)
+	if i := slices.IndexFunc(listed, func(s v1alpha1.Subaccount) bool { return s.UID == uid }); i >= 0 {
+		owner := v1alpha1.Subaccount{}
+		switch err := r.Live.Get(ctx, client.ObjectKeyFromObject(&listed[i]), &owner); {
+		case err == nil:
+			claimants = append(claimants, owner)
+		case !apierrors.IsNotFound(err):
+			return false, err
+		}
+	}
+	current, err := r.Live.Account(ctx, accountName) // after the Subaccounts, as in removeStrays
+	if err != nil || current == nil || slices.Contains(current.Status.Orphaned, authID) {
+		return false, err
+	}
+	return len(plan.Strays(map[string]string{authID: marker}, claimants, len(r.Live.Namespaces) > 0)) > 0, nil
 }
 
 // markedByCluster returns the markers of this cluster by authID, without orphans.
