@@ -111,15 +111,23 @@ func TestRenewing_CallTimesOut_NextCallUsesNewConnection(t *testing.T) {
 		arrived := make(chan struct{}, together)
 		allArrived := make(chan struct{})
 		var protocol atomic.Value
+		var isConnected atomic.Bool
 		client, f := behindFreezer(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			protocol.Store(r.Proto)
-			select {
-			case arrived <- struct{}{}: // HTTP/1.1 then needs a connection for each
-				<-allArrived
-			default:
+			if protocol.Store(r.Proto); isConnected.Load() {
+				select {
+				case arrived <- struct{}{}: // HTTP/1.1 then needs a connection for each
+					<-allArrived
+				default:
+				}
 			}
 			sim.ServeHTTP(w, r)
 		}), isHTTP2, func(*http.Transport) {})
+		// Without a connection, each of the calls would open one, also with HTTP/2, and the
+		// freezer would count the superfluous ones late.
+		if _, err := client.Get(t.Context(), one); err != nil {
+			t.Fatal(err)
+		}
+		isConnected.Store(true)
 		var calls sync.WaitGroup
 		for range together {
 			calls.Go(func() {
